@@ -1,1 +1,11 @@
-//! placeholder
+//! The domain of SimFuse: what an event is, what is known of a SIM, which detectors look at it, how
+//! policy rules, and what is done about a SIM that is judged rogue.
+//!
+//! Pure: no I/O, no clock, no async code, no randomness. The ports in [`port`] say what the
+//! functions need from the world.
+
+pub mod device;
+pub mod event;
+pub mod id;
+pub mod network;
+pub mod port;
