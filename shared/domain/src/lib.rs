@@ -4,8 +4,16 @@
 //! Pure: no I/O, no clock, no async code, no randomness. The ports in [`port`] say what the
 //! functions need from the world.
 
+pub mod bytes;
+pub mod detector;
 pub mod device;
 pub mod event;
+pub mod finding;
 pub mod id;
 pub mod network;
+pub mod policy;
 pub mod port;
+pub mod session;
+pub mod state;
+pub mod time;
+pub mod verdict;

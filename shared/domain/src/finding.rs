@@ -1,0 +1,157 @@
+//! One detector's claim about one window or value of one SIM.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::device::{Imei14, Tac};
+use crate::id::SessionSid;
+use crate::network::Country;
+
+/// Which detector made a claim. Ids are never renamed: findings, audit and runbook refer to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectorId {
+    /// The device is neither enrolled for the SIM nor declared in policy.
+    DeviceNotAllowed,
+    /// Another device of the same model as the one enrolled.
+    DeviceChanged,
+    /// A country outside the policy's list.
+    CountryNotAllowed,
+    /// A session's bytes over the policy's limit.
+    SessionLimit,
+    /// An hour's bytes over the policy's limit.
+    HourLimit,
+    /// A day's bytes over the policy's limit.
+    DayLimit,
+    /// A period's bytes over the policy's limit.
+    PeriodLimit,
+    /// Traffic that began after the SIM was inactive.
+    AliveAfterKill,
+    /// SimFuse itself failed on this SIM: a human must look.
+    Degraded,
+}
+
+impl fmt::Display for DetectorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeviceNotAllowed => "device_not_allowed",
+            Self::DeviceChanged => "device_changed",
+            Self::CountryNotAllowed => "country_not_allowed",
+            Self::SessionLimit => "session_limit",
+            Self::HourLimit => "hour_limit",
+            Self::DayLimit => "day_limit",
+            Self::PeriodLimit => "period_limit",
+            Self::AliveAfterKill => "alive_after_kill",
+            Self::Degraded => "degraded",
+        })
+    }
+}
+
+/// One detector's claim about one window or value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Who claims it.
+    pub detector: DetectorId,
+    /// The window or value it is about. One detector claims one of them once.
+    pub about: String,
+    /// When it became true, by event time.
+    pub at: Timestamp,
+    /// What was seen beside what is usual or allowed.
+    pub evidence: Evidence,
+}
+
+/// What was seen, beside what is usual or allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Evidence {
+    /// A device.
+    Device {
+        /// The device that was seen.
+        seen: Imei14,
+        /// Its model.
+        seen_tac: Tac,
+        /// The device that belongs there, once it is learnt.
+        enrolled: Option<Imei14>,
+        /// The models that policy declares.
+        allowed_tacs: Vec<Tac>,
+    },
+    /// Bytes in a window of time.
+    Bytes {
+        /// At least so many were used.
+        seen: Bytes,
+        /// So many are allowed.
+        limit: Bytes,
+        /// Begin of the window.
+        from: Timestamp,
+        /// End of the window.
+        to: Timestamp,
+        /// The session, where the window is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionSid>,
+    },
+    /// A country.
+    Country {
+        /// The country that was seen.
+        seen: Country,
+        /// The countries that policy lists.
+        allowed: Vec<Country>,
+    },
+    /// Traffic after the end.
+    Alive {
+        /// When the SIM was inactive.
+        inactive_at: Timestamp,
+        /// When the traffic began.
+        began: Timestamp,
+        /// The session that carried it.
+        session: SessionSid,
+    },
+    /// What failed.
+    Fault {
+        /// In one sentence.
+        what: String,
+    },
+}
+
+impl Finding {
+    /// What tells this finding from every other of its SIM.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}#{}", self.detector, self.about)
+    }
+}
+
+impl fmt::Display for Finding {
+    /// One sentence for a human.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.evidence {
+            Evidence::Device { seen, seen_tac, enrolled: Some(enrolled), .. } => {
+                write!(f, "in device {seen} (model {seen_tac}) instead of {enrolled}")
+            }
+            Evidence::Device { seen, seen_tac, allowed_tacs, .. } => {
+                write!(f, "in device {seen}, model {seen_tac} is not among ")?;
+                list(f, allowed_tacs)
+            }
+            Evidence::Bytes { seen, limit, .. } => {
+                write!(f, "used {seen} in {}, limit {limit}", self.about)
+            }
+            Evidence::Country { seen, allowed } => {
+                write!(f, "in country {seen}, allowed are ")?;
+                list(f, allowed)
+            }
+            Evidence::Alive { inactive_at, began, .. } => {
+                write!(f, "traffic that began at {began} although inactive since {inactive_at}")
+            }
+            Evidence::Fault { what } => f.write_str(what),
+        }
+    }
+}
+
+fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (place, item) in items.iter().enumerate() {
+        write!(f, "{}{item}", if place == 0 { "" } else { ", " })?;
+    }
+    if items.is_empty() { f.write_str("none") } else { Ok(()) }
+}

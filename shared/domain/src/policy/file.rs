@@ -1,0 +1,542 @@
+//! The policy file: TOML in, [`Policy`] out; anything unknown, bad or impossible is refused with
+//! its line, its key and the reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
+use super::{Policy, Rules};
+use crate::bytes::Bytes;
+use crate::device::Tac;
+use crate::id::{FleetSid, SimSid};
+use crate::network::Country;
+
+/// A policy is stored in one DynamoDB item, which holds 400 kB.
+const TEXT_BYTES_MAX: usize = 256_000;
+
+/// The longest window that a cap, a cool-down or a proof may have: 31 days.
+const MINUTES_MAX: u32 = 31 * 24 * 60;
+
+/// Why a policy was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct PolicyError {
+    /// The line at fault, counted from 1; absent when the file as a whole is.
+    pub line: Option<usize>,
+    /// What stands there.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: `{}`: {}", self.text, self.reason),
+            None => f.write_str(&self.reason),
+        }
+    }
+}
+
+impl std::str::FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        if text.len() > TEXT_BYTES_MAX {
+            let reason = format!("longer than {TEXT_BYTES_MAX} bytes");
+            return Err(PolicyError { line: None, text: String::new(), reason });
+        }
+        let file: File = toml::from_str(text).map_err(|error| located(text, &error))?;
+        let base = file.base().over(&EMPTY);
+        let fleets = file.fleet.into_iter();
+        let fleets = fleets.map(|(sid, FleetLayer(layer))| (sid, layer.over(&base))).collect();
+        let sims = file.sim.into_iter().map(|(sid, SimLayer(layer))| (sid, layer)).collect();
+        Ok(Self { base, fleets, sims, text: text.to_owned() })
+    }
+}
+
+fn located(text: &str, error: &toml::de::Error) -> PolicyError {
+    let start = error.span().map(|span| span.start.min(text.len()));
+    let before = start.and_then(|start| text.get(..start));
+    let line = before.map(|before| before.matches('\n').count().saturating_add(1));
+    let source = line.and_then(|line| text.lines().nth(line.saturating_sub(1)));
+    PolicyError {
+        line,
+        text: source.unwrap_or_default().trim().to_owned(),
+        reason: error.message().replace('\n', " "),
+    }
+}
+
+/// What holds where the file says nothing. A limit that is left out is no limit.
+const EMPTY: Rules = Rules {
+    mode: Mode::Observe,
+    binding: Binding { mode: BindingMode::Learnt, enrol: Enrol::Learnt, allowed_tacs: Vec::new() },
+    limits: Limits { hour: None, day: None, period: None, session: None, act: LimitAct::Alert },
+    maintenance: Vec::new(),
+    countries: Vec::new(),
+    guards: Guards {
+        protected: Vec::new(),
+        max_kills: Cap { count: 5, percent: Some(1.0), window_mins: 60 },
+        account_max_kills: Cap { count: 50, percent: None, window_mins: 60 },
+        cooldown: SignedDuration::from_mins(1_440),
+    },
+    proof_window: SignedDuration::from_mins(30),
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(rename = "version")]
+    _version: Version,
+    mode: Option<Mode>,
+    #[serde(default)]
+    binding: BindingLayer,
+    #[serde(default)]
+    limits: LimitsLayer,
+    #[serde(default)]
+    maintenance: Vec<MaintenanceLayer>,
+    #[serde(default)]
+    places: PlacesLayer,
+    #[serde(default)]
+    guards: GuardsLayer,
+    #[serde(default, rename = "notify")]
+    _notify: Notify,
+    #[serde(default)]
+    proof: ProofLayer,
+    #[serde(default)]
+    fleet: BTreeMap<FleetSid, FleetLayer>,
+    #[serde(default)]
+    sim: BTreeMap<SimSid, SimLayer>,
+}
+
+impl File {
+    fn base(&self) -> Layer {
+        Layer {
+            mode: self.mode,
+            binding: self.binding.clone(),
+            limits: self.limits.clone(),
+            maintenance: self.maintenance.clone(),
+            places: self.places.clone(),
+            guards: self.guards.clone(),
+            _notify: Notify::default(),
+            proof: self.proof.clone(),
+        }
+    }
+}
+
+/// What one layer of the file says; what it leaves out holds as in the layer below.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Layer {
+    mode: Option<Mode>,
+    #[serde(default)]
+    binding: BindingLayer,
+    #[serde(default)]
+    limits: LimitsLayer,
+    #[serde(default)]
+    maintenance: Vec<MaintenanceLayer>,
+    #[serde(default)]
+    places: PlacesLayer,
+    #[serde(default)]
+    guards: GuardsLayer,
+    #[serde(default, rename = "notify")]
+    _notify: Notify,
+    #[serde(default)]
+    proof: ProofLayer,
+}
+
+impl Layer {
+    /// This layer over the rules below it. Protection adds up: a lower layer's is never lost.
+    pub(super) fn over(&self, below: &Rules) -> Rules {
+        let (binding, limits, guards) = (&self.binding, &self.limits, &self.guards);
+        let mut protected = below.guards.protected.clone();
+        protected.extend(guards.protected.iter().flatten().cloned());
+        let mut maintenance = below.maintenance.clone();
+        maintenance.extend(self.maintenance.iter().map(|work| work.0.clone()));
+        let cap = |layer: &Option<CapLayer>, below: Cap| layer.map_or(below, |cap| cap.over(below));
+        Rules {
+            mode: self.mode.unwrap_or(below.mode),
+            binding: Binding {
+                mode: binding.mode.unwrap_or(below.binding.mode),
+                enrol: binding.enrol.unwrap_or(below.binding.enrol),
+                allowed_tacs: layered(&binding.allowed_tacs, &below.binding.allowed_tacs),
+            },
+            limits: Limits {
+                hour: limits.hour_mb.map(|mb| mb.0).or(below.limits.hour),
+                day: limits.day_mb.map(|mb| mb.0).or(below.limits.day),
+                period: limits.period_mb.map(|mb| mb.0).or(below.limits.period),
+                session: limits.session_mb.map(|mb| mb.0).or(below.limits.session),
+                act: limits.act.unwrap_or(below.limits.act),
+            },
+            maintenance,
+            countries: layered(&self.places.countries, &below.countries),
+            guards: Guards {
+                protected,
+                max_kills: cap(&guards.max_kills, below.guards.max_kills),
+                account_max_kills: cap(&guards.account_max_kills, below.guards.account_max_kills),
+                cooldown: guards.cooldown_mins.map_or(below.guards.cooldown, Minutes::duration),
+            },
+            proof_window: self.proof.window_mins.map_or(below.proof_window, Minutes::duration),
+        }
+    }
+}
+
+fn layered<T: Clone>(layer: &Option<Vec<T>>, below: &[T]) -> Vec<T> {
+    layer.clone().unwrap_or_else(|| below.to_vec())
+}
+
+/// A fleet's layer: the account's cap cannot be one fleet's.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Layer")]
+struct FleetLayer(Layer);
+
+impl TryFrom<Layer> for FleetLayer {
+    type Error = &'static str;
+
+    fn try_from(layer: Layer) -> Result<Self, Self::Error> {
+        if layer.guards.account_max_kills.is_some() {
+            return Err("guards.account_max_kills is the whole account's: set it outside a fleet");
+        }
+        Ok(Self(layer))
+    }
+}
+
+/// A SIM's layer: a cap counts the SIMs of a fleet or account, so one SIM has none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Layer")]
+struct SimLayer(Layer);
+
+impl TryFrom<Layer> for SimLayer {
+    type Error = &'static str;
+
+    fn try_from(layer: Layer) -> Result<Self, Self::Error> {
+        if layer.guards.account_max_kills.is_some() || layer.guards.max_kills.is_some() {
+            return Err("guards.max_kills counts the SIMs of a fleet: set it for a fleet");
+        }
+        Ok(Self(layer))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "i64")]
+struct Version;
+
+impl TryFrom<i64> for Version {
+    type Error = &'static str;
+
+    fn try_from(version: i64) -> Result<Self, Self::Error> {
+        if version == 1 { Ok(Self) } else { Err("this SimFuse knows version 1 only") }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BindingLayer {
+    mode: Option<BindingMode>,
+    enrol: Option<Enrol>,
+    allowed_tacs: Option<Vec<Tac>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsLayer {
+    hour_mb: Option<Megabytes>,
+    day_mb: Option<Megabytes>,
+    period_mb: Option<Megabytes>,
+    session_mb: Option<Megabytes>,
+    act: Option<LimitAct>,
+}
+
+/// Megabytes, with decimals.
+#[derive(Debug, Clone, Copy)]
+struct Megabytes(Bytes);
+
+impl<'de> Deserialize<'de> for Megabytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = Megabytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of megabytes")
+            }
+
+            fn visit_i64<E: de::Error>(self, megabytes: i64) -> Result<Megabytes, E> {
+                #[expect(clippy::cast_precision_loss, reason = "the range check follows")]
+                self.visit_f64(megabytes as f64)
+            }
+
+            fn visit_f64<E: de::Error>(self, megabytes: f64) -> Result<Megabytes, E> {
+                // 2 TB is the most that a Fleet's own limit takes.
+                if !(megabytes > 0.0 && megabytes <= 2_000_000.0) {
+                    return Err(E::custom(
+                        "must be more than 0 and at most 2,000,000 MB; leave it out for no limit",
+                    ));
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "between 0 and 2e12"
+                )]
+                let bytes = (megabytes * 1e6).round() as u64;
+                Ok(Megabytes(Bytes(bytes)))
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "MaintenanceText")]
+struct MaintenanceLayer(Maintenance);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaintenanceText {
+    from: Moment,
+    to: Moment,
+    bytes_max_mb: Megabytes,
+}
+
+impl TryFrom<MaintenanceText> for MaintenanceLayer {
+    type Error = &'static str;
+
+    fn try_from(text: MaintenanceText) -> Result<Self, Self::Error> {
+        let (from, to, bytes_max) = (text.from.0, text.to.0, text.bytes_max_mb.0);
+        if from >= to {
+            return Err("`from` must lie before `to`");
+        }
+        Ok(Self(Maintenance { from, to, bytes_max }))
+    }
+}
+
+/// A time with an offset: TOML's own date-time, or a string of RFC 3339.
+struct Moment(Timestamp);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Toml(toml::value::Datetime),
+            Text(String),
+        }
+        let text = match Text::deserialize(deserializer)? {
+            Text::Toml(time) => time.to_string(),
+            Text::Text(text) => text,
+        };
+        let time = text.parse().map_err(|_not_a_time| {
+            de::Error::custom("must be a time with an offset, e.g. 2026-03-01T02:00:00Z")
+        })?;
+        Ok(Self(time))
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlacesLayer {
+    countries: Option<Vec<Country>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuardsLayer {
+    protected: Option<Vec<String>>,
+    max_kills: Option<CapLayer>,
+    account_max_kills: Option<CapLayer>,
+    cooldown_mins: Option<Minutes>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CapLayer {
+    count: Count,
+    percent: Option<Percent>,
+    window_mins: Option<Minutes>,
+}
+
+impl CapLayer {
+    fn over(self, below: Cap) -> Cap {
+        Cap {
+            count: self.count.0,
+            percent: self.percent.map_or(below.percent, |percent| Some(percent.0)),
+            window_mins: self.window_mins.map_or(below.window_mins, |minutes| minutes.0),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct Count(u32);
+
+impl TryFrom<i64> for Count {
+    type Error = &'static str;
+
+    fn try_from(count: i64) -> Result<Self, Self::Error> {
+        let count = u32::try_from(count).ok().filter(|count| (1..=1_000_000).contains(count));
+        count.map(Self).ok_or("must be from 1 to 1,000,000; to switch nothing off use mode observe")
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "f64")]
+struct Percent(f64);
+
+impl TryFrom<f64> for Percent {
+    type Error = &'static str;
+
+    fn try_from(percent: f64) -> Result<Self, Self::Error> {
+        let within = percent > 0.0 && percent <= 100.0;
+        if within { Ok(Self(percent)) } else { Err("must be more than 0 and at most 100") }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct Minutes(u32);
+
+impl TryFrom<i64> for Minutes {
+    type Error = String;
+
+    fn try_from(minutes: i64) -> Result<Self, Self::Error> {
+        let minutes = u32::try_from(minutes).ok().filter(|mins| (1..=MINUTES_MAX).contains(mins));
+        minutes.map(Self).ok_or_else(|| format!("must be from 1 to {MINUTES_MAX} minutes"))
+    }
+}
+
+impl Minutes {
+    fn duration(self) -> SignedDuration {
+        SignedDuration::from_mins(i64::from(self.0))
+    }
+}
+
+/// Plain news are not sent yet, so a policy that asks for some is refused rather than ignored.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Notify {
+    #[serde(default, rename = "events")]
+    _events: NoEvents,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct NoEvents;
+
+impl TryFrom<Vec<String>> for NoEvents {
+    type Error = &'static str;
+
+    fn try_from(events: Vec<String>) -> Result<Self, Self::Error> {
+        if events.is_empty() { Ok(Self) } else { Err("this version sends no plain news yet") }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProofLayer {
+    window_mins: Option<Minutes>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::DEFAULT;
+
+    fn refused(text: &str) -> String {
+        text.parse::<Policy>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_default_observes_and_its_limits_alert() {
+        let policy: Policy = DEFAULT.parse().unwrap();
+        assert_eq!(policy.base().mode, Mode::Observe);
+        assert_eq!(policy.base().limits.act, LimitAct::Alert);
+        assert_eq!(policy.base().limits.hour, Some(Bytes(20_000_000)));
+        assert_eq!(policy.base().limits.session, None);
+        assert_eq!(policy.base().guards, EMPTY.guards, "one set of defaults");
+    }
+
+    #[test]
+    fn layers_override_what_they_name_and_protection_adds_up() {
+        let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+        let sim: SimSid = "HS00000000000000000000000000000001".parse().unwrap();
+        let policy: Policy = r#"
+            version = 1
+            [limits]
+            hour_mb = 1.5
+            day_mb = 10
+            [guards]
+            protected = ["pump-17"]
+            [fleet."HF00000000000000000000000000000001"]
+            mode = "enforce"
+            limits = { hour_mb = 3 }
+            guards = { max_kills = { count = 2 } }
+            [sim."HS00000000000000000000000000000001"]
+            limits = { day_mb = 20, act = "deactivate" }
+            guards = { protected = ["pump-18"] }
+        "#
+        .parse()
+        .unwrap();
+        let rules = policy.rules_for(Some(fleet), sim);
+        assert_eq!(rules.mode, Mode::Enforce);
+        assert_eq!(rules.limits.hour, Some(Bytes(3_000_000)));
+        assert_eq!(rules.limits.day, Some(Bytes(20_000_000)));
+        assert_eq!(rules.limits.act, LimitAct::Deactivate);
+        assert_eq!(rules.guards.protected, ["pump-17", "pump-18"]);
+        assert_eq!(rules.guards.max_kills.count, 2);
+        assert_eq!(rules.guards.max_kills.percent, Some(1.0), "not named, so as below");
+        assert_eq!(policy.base().limits.hour, Some(Bytes(1_500_000)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: this SimFuse knows version 1 only");
+        insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
+        insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `act`");
+        insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
+        insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: invalid type: string "20", expected a number of megabytes"#);
+        insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: not a TAC: 8 digits"#);
+        insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: unknown variant `enforced`, expected `observe` or `enforce`"#);
+        insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: must be from 1 to 1,000,000; to switch nothing off use mode observe");
+        insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"online\"]"), @r#"line 3: `events = ["online"]`: this version sends no plain news yet"#);
+        insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: not a Fleet SID: HF and 32 hexadecimal digits");
+        insta::assert_snapshot!(
+            refused("version = 1\n[[maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\
+                     to = 2026-03-01T00:00:00Z\nbytes_max_mb = 60"),
+            @"line 2: `[[maintenance]]`: `from` must lie before `to`"
+        );
+        insta::assert_snapshot!(
+            refused("version = 1\n[fleet.HF00000000000000000000000000000001.guards]\n\
+                     account_max_kills = { count = 1 }"),
+            @"line 2: `[fleet.HF00000000000000000000000000000001.guards]`: guards.account_max_kills is the whole account's: set it outside a fleet"
+        );
+        insta::assert_snapshot!(refused("version = 1\nlimits = [["), @"line 2: `limits = [[`: unclosed array, expected `]`");
+    }
+
+    #[test]
+    fn a_cap_is_the_smaller_of_count_and_share_but_never_under_one() {
+        let cap = Cap { count: 5, percent: Some(1.0), window_mins: 60 };
+        assert_eq!(cap.kills_max(None), 5);
+        assert_eq!(cap.kills_max(Some(10_000)), 5);
+        assert_eq!(cap.kills_max(Some(300)), 3);
+        assert_eq!(cap.kills_max(Some(10)), 1);
+    }
+
+    #[test]
+    fn planned_work_raises_a_limit_in_the_windows_that_it_touches() {
+        let policy: Policy = "version = 1\n[[maintenance]]\nfrom = 2026-03-01T02:00:00Z\n\
+                              to = \"2026-03-01T04:30:00Z\"\nbytes_max_mb = 60"
+            .parse()
+            .unwrap();
+        let limit = |from: &str, to: &str| {
+            let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+            policy.base().limit_during(Bytes(20), from, to)
+        };
+        assert_eq!(limit("2026-03-01T01:00:00Z", "2026-03-01T02:00:00Z"), Bytes(20));
+        assert_eq!(limit("2026-03-01T04:00:00Z", "2026-03-01T05:00:00Z"), Bytes(60_000_000));
+    }
+}

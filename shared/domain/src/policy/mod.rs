@@ -1,0 +1,276 @@
+//! Policy: the operator's rules, and the verdict they give.
+//!
+//! A policy file has a layer for the whole account and may have one for a fleet and one for a SIM;
+//! [`Policy::rules_for`] lays them over one another.
+
+mod file;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use crate::bytes::Bytes;
+use crate::detector::Snapshot;
+use crate::device::{Imei14, Tac};
+use crate::finding::{DetectorId, Finding};
+use crate::id::{FleetSid, SimSid};
+use crate::network::Country;
+use crate::verdict::Verdict;
+
+pub use file::PolicyError;
+
+/// The policy that SimFuse starts with: it observes, and deactivates nothing.
+pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
+
+/// A whole policy.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    base: Rules,
+    fleets: BTreeMap<FleetSid, Rules>,
+    sims: BTreeMap<SimSid, file::Layer>,
+    /// The text that it was read from.
+    text: String,
+}
+
+/// The policy as it applies to one SIM.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Whether anything is deactivated automatically.
+    pub mode: Mode,
+    /// Which devices a SIM may sit in.
+    pub binding: Binding,
+    /// How much a SIM may use.
+    pub limits: Limits,
+    /// Planned work, during which limits are higher.
+    pub maintenance: Vec<Maintenance>,
+    /// Countries where a SIM may be; empty: any.
+    pub countries: Vec<Country>,
+    /// What bounds automatic acts.
+    pub guards: Guards,
+    /// Inactive and silent for this long is quiet.
+    pub proof_window: SignedDuration,
+}
+
+/// Whether anything is deactivated automatically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Everything is computed, alerted and recorded; nothing is deactivated automatically.
+    Observe,
+    /// A verdict is carried out, within the guards.
+    Enforce,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        })
+    }
+}
+
+impl std::str::FromStr for Mode {
+    type Err = crate::id::IdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "observe" => Ok(Self::Observe),
+            "enforce" => Ok(Self::Enforce),
+            _ => Err(crate::id::IdError::new("a mode: observe or enforce")),
+        }
+    }
+}
+
+/// Which devices a SIM may sit in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// What an unknown device means.
+    pub mode: BindingMode,
+    /// How a SIM's own device becomes known.
+    pub enrol: Enrol,
+    /// Models that are known for every SIM.
+    pub allowed_tacs: Vec<Tac>,
+}
+
+/// What an unknown device means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BindingMode {
+    /// It alerts.
+    Learnt,
+    /// It is deactivated.
+    Strict,
+    /// Nothing.
+    Off,
+}
+
+/// How a SIM's own device becomes known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enrol {
+    /// Over its first 24 active hours and 3 days.
+    Learnt,
+    /// The first device seen is trusted at once.
+    First,
+}
+
+/// How much a SIM may use; `None` is no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// In an hour of UTC.
+    pub hour: Option<Bytes>,
+    /// In a day of UTC.
+    pub day: Option<Bytes>,
+    /// In a billing period.
+    pub period: Option<Bytes>,
+    /// In a data session.
+    pub session: Option<Bytes>,
+    /// What a broken limit means.
+    pub act: LimitAct,
+}
+
+/// What a broken limit means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitAct {
+    /// A human is told.
+    Alert,
+    /// The SIM is deactivated.
+    Deactivate,
+}
+
+/// Planned work, such as a firmware update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it is over.
+    pub to: Timestamp,
+    /// What a SIM may use in an hour, day, period or session that the work touches.
+    pub bytes_max: Bytes,
+}
+
+/// What bounds automatic acts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guards {
+    /// SIMs that are never deactivated automatically: SIDs, ICCIDs or unique names.
+    pub protected: Vec<String>,
+    /// Kills of one fleet in a sliding window.
+    pub max_kills: Cap,
+    /// Kills of the account in a sliding window.
+    pub account_max_kills: Cap,
+    /// No automatic kill this long after a human restored the SIM, unless its evidence is new.
+    pub cooldown: SignedDuration,
+}
+
+/// At most so many kills in a sliding window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cap {
+    /// How many.
+    pub count: u32,
+    /// At most this share of the fleet, where its size is known; in percent.
+    pub percent: Option<f64>,
+    /// Length of the window in minutes.
+    pub window_mins: u32,
+}
+
+impl Cap {
+    /// How many kills the window may hold in a fleet of this size: the smaller of count and share,
+    /// but never under 1. Of a fleet whose size is unknown only the count is asked.
+    #[must_use]
+    pub fn kills_max(&self, fleet_sims: Option<u32>) -> u32 {
+        let share = self.percent.zip(fleet_sims).map(|(percent, sims)| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "rounded down, between 0 and the number of SIMs"
+            )]
+            let share = (f64::from(sims) * percent / 100.0).floor() as u32;
+            share
+        });
+        share.map_or(self.count, |share| share.min(self.count)).max(1)
+    }
+}
+
+impl Policy {
+    /// The rules for a SIM of this fleet.
+    #[must_use]
+    pub fn rules_for(&self, fleet: Option<FleetSid>, sim: SimSid) -> Cow<'_, Rules> {
+        let rules = fleet.and_then(|fleet| self.fleets.get(&fleet)).unwrap_or(&self.base);
+        match self.sims.get(&sim) {
+            Some(layer) => Cow::Owned(layer.over(rules)),
+            None => Cow::Borrowed(rules),
+        }
+    }
+
+    /// The rules for SIMs without rules of their own or of their fleet.
+    #[must_use]
+    pub const fn base(&self) -> &Rules {
+        &self.base
+    }
+
+    /// The text that the policy was read from.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Rules {
+    /// The verdict that one finding asks for.
+    #[must_use]
+    pub fn verdict_of(&self, finding: &Finding) -> Verdict {
+        let limit = match self.limits.act {
+            LimitAct::Alert => Verdict::Alert,
+            LimitAct::Deactivate => Verdict::Deactivate,
+        };
+        match finding.detector {
+            DetectorId::DeviceNotAllowed => match self.binding.mode {
+                BindingMode::Strict => Verdict::Deactivate,
+                BindingMode::Learnt => Verdict::Alert,
+                BindingMode::Off => Verdict::Clear,
+            },
+            DetectorId::DeviceChanged => match self.binding.mode {
+                BindingMode::Strict => Verdict::Alert,
+                BindingMode::Learnt => Verdict::Watch,
+                BindingMode::Off => Verdict::Clear,
+            },
+            DetectorId::CountryNotAllowed => Verdict::Deactivate,
+            DetectorId::SessionLimit
+            | DetectorId::HourLimit
+            | DetectorId::DayLimit
+            | DetectorId::PeriodLimit => limit,
+            DetectorId::AliveAfterKill => Verdict::Deactivate,
+            DetectorId::Degraded => Verdict::Alert,
+        }
+    }
+
+    /// The verdict over all findings: the most severe.
+    #[must_use]
+    pub fn rule<'a>(&self, findings: impl IntoIterator<Item = &'a Finding>) -> Verdict {
+        let verdicts = findings.into_iter().map(|finding| self.verdict_of(finding));
+        verdicts.max().unwrap_or(Verdict::Clear)
+    }
+
+    /// A limit as it holds in a window of time: planned work that touches the window raises it.
+    #[must_use]
+    pub fn limit_during(&self, limit: Bytes, from: Timestamp, to: Timestamp) -> Bytes {
+        let touching = self.maintenance.iter().filter(|work| work.from < to && from < work.to);
+        touching.map(|work| work.bytes_max).max().map_or(limit, |raised| limit.max(raised))
+    }
+}
+
+impl Snapshot<'_> {
+    /// The device that the SIM is known to belong in.
+    #[must_use]
+    pub fn enrolled(&self) -> Option<Imei14> {
+        let device = match self.rules.binding.enrol {
+            Enrol::Learnt => self.state.enrolled(),
+            Enrol::First => self.state.first_device(),
+        };
+        device.map(|device| device.imei)
+    }
+}

@@ -1,0 +1,429 @@
+//! What events say about one SIM: the fold of its events.
+//!
+//! Every part is a minimum, a maximum or a union, so the same events give the same state in any
+//! order, any number of times, as long as they lie within [`HORIZON`] of the latest. Hard caps keep
+//! the state small whatever arrives; beyond a cap it knows less, and never something false.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::device::Imei14;
+use crate::event::{Event, EventKind, SessionReport};
+use crate::id::{FleetSid, Iccid, SimSid};
+use crate::network::Country;
+use crate::session::Session;
+use crate::time::{HORIZON, Hour};
+
+/// Version of the stored form. A state of a newer version is never overwritten.
+pub const SCHEMA: u32 = 1;
+
+/// Sessions kept: an hourly sensor opens 26 within the horizon; the latest are kept.
+pub const SESSIONS_MAX: usize = 64;
+
+/// Bytes that the sessions may take in the stored state, which holds 8 kB in all. An hourly sensor
+/// needs a quarter of it; beyond, the usage of the earliest hours is dropped.
+const SESSIONS_BYTES_MAX: usize = 6_400;
+
+/// Devices kept: a SIM that sat in more within a day is being tried out in every phone of a shop.
+pub const DEVICES_MAX: usize = 8;
+
+/// Countries kept, for 30 days. When full, what is not in the list is unknown, not new.
+pub const COUNTRIES_MAX: usize = 16;
+
+/// How long a country is remembered.
+const COUNTRY_DAYS: i64 = 30;
+
+/// A device is learnt over this many hours in which it was active …
+const ENROL_HOURS: usize = 24;
+
+/// … and at least this long.
+const ENROL_SPAN: SignedDuration = SignedDuration::from_hours(72);
+
+/// Error code of an attachment that was rejected because the SIM is inactive.
+const SIM_INACTIVE: u32 = 83_705;
+
+/// A unique name longer than this is cut: the API allows fewer, and a state must stay small.
+const NAME_BYTES_MAX: usize = 128;
+
+/// The state of one SIM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimState {
+    /// The SIM.
+    pub sim: SimSid,
+    latest_ms: i64,
+    iccid: Option<Stamped<Iccid>>,
+    unique_name: Option<Stamped<String>>,
+    fleet: Option<Stamped<FleetSid>>,
+    devices: Vec<Device>,
+    countries: Vec<Visited>,
+    sessions: Vec<Session>,
+    rejected_ms: Option<i64>,
+}
+
+/// A value with the time at which it was last seen to hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Stamped<T> {
+    at_ms: i64,
+    value: T,
+}
+
+/// A device that the SIM was seen in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Which device.
+    pub imei: Imei14,
+    first_ms: i64,
+    last_ms: i64,
+    /// Hours within the horizon in which an event named the device.
+    hours: BTreeSet<Hour>,
+    /// Such hours before the horizon.
+    hours_before: u32,
+}
+
+/// A country that the SIM was seen in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visited {
+    /// Which country.
+    pub country: Country,
+    first_ms: i64,
+    last_ms: i64,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folded {
+    /// It is part of the state.
+    Applied,
+    /// It lies before the horizon: it changed nothing, and usage records will say what it said.
+    Late,
+}
+
+impl SimState {
+    /// The state of a SIM of which nothing is known.
+    #[must_use]
+    pub const fn new(sim: SimSid) -> Self {
+        Self {
+            sim,
+            latest_ms: i64::MIN,
+            iccid: None,
+            unique_name: None,
+            fleet: None,
+            devices: Vec::new(),
+            countries: Vec::new(),
+            sessions: Vec::new(),
+            rejected_ms: None,
+        }
+    }
+
+    /// Adds an event.
+    pub fn fold(&mut self, event: &Event) -> Folded {
+        debug_assert_eq!(event.sim, self.sim, "an event of another SIM");
+        let latest = self.now().max(event.at);
+        let horizon = latest.saturating_sub(HORIZON).unwrap_or(Timestamp::MIN);
+        if event.at.min(event.ended_at()) < horizon {
+            return Folded::Late;
+        }
+        let horizon = Hour::of(horizon);
+        if latest > self.now() {
+            self.latest_ms = latest.as_millisecond();
+            self.forget_before(horizon);
+        }
+        self.fold_identity(event);
+        if let Some(imei) = event.device {
+            self.fold_device(imei, event.at, horizon);
+        }
+        if let Some(country) = event.country {
+            self.fold_country(country, event.at);
+        }
+        if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
+            self.rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
+        }
+        if let Some(report) = &event.session
+            && event.kind != EventKind::SessionFailed
+        {
+            self.fold_session(report, event, horizon);
+        }
+        Folded::Applied
+    }
+
+    fn fold_identity(&mut self, event: &Event) {
+        keep_latest(&mut self.iccid, event.at, event.iccid);
+        keep_latest(&mut self.fleet, event.at, event.fleet);
+        let at_ms = event.at.as_millisecond();
+        if let Some(name) = &event.unique_name
+            && self
+                .unique_name
+                .as_ref()
+                .is_none_or(|known| (known.at_ms, known.value.as_str()) < (at_ms, name.as_str()))
+        {
+            let mut value = name.clone();
+            value.truncate(value.floor_char_boundary(NAME_BYTES_MAX));
+            self.unique_name = Some(Stamped { at_ms, value });
+        }
+    }
+
+    fn fold_device(&mut self, imei: Imei14, at: Timestamp, horizon: Hour) {
+        let at_ms = at.as_millisecond();
+        let hour = Hour::of(at);
+        if let Some(device) = self.devices.iter_mut().find(|device| device.imei == imei) {
+            device.first_ms = device.first_ms.min(at_ms);
+            device.last_ms = device.last_ms.max(at_ms);
+            if hour >= horizon {
+                device.hours.insert(hour);
+            }
+            return;
+        }
+        let hours = BTreeSet::from([hour]);
+        let device = Device { imei, first_ms: at_ms, last_ms: at_ms, hours, hours_before: 0 };
+        let place = self.devices.partition_point(|other| other.imei < imei);
+        self.devices.insert(place, device);
+        if self.devices.len() > DEVICES_MAX {
+            self.drop_oldest_device();
+        }
+    }
+
+    fn drop_oldest_device(&mut self) {
+        let enrolled = self.enrolled().map(|device| device.imei);
+        let others = self.devices.iter().enumerate();
+        let others = others.filter(|(_, device)| Some(device.imei) != enrolled);
+        if let Some((oldest, _)) = others.min_by_key(|(_, device)| device.last_ms) {
+            self.devices.remove(oldest);
+        }
+    }
+
+    fn fold_country(&mut self, country: Country, at: Timestamp) {
+        let at_ms = at.as_millisecond();
+        if let Some(visited) = self.countries.iter_mut().find(|other| other.country == country) {
+            visited.first_ms = visited.first_ms.min(at_ms);
+            visited.last_ms = visited.last_ms.max(at_ms);
+        } else if self.countries.len() < COUNTRIES_MAX {
+            let place = self.countries.partition_point(|other| other.country < country);
+            let visited = Visited { country, first_ms: at_ms, last_ms: at_ms };
+            self.countries.insert(place, visited);
+        }
+    }
+
+    fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) {
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.sid == report.sid) {
+            session.fold(report, event, horizon);
+            self.trim_sessions();
+            return;
+        }
+        let mut session = Session::new(report, event);
+        session.fold(report, event, horizon);
+        let place = self.sessions.partition_point(|other| other.sid < session.sid);
+        self.sessions.insert(place, session);
+        if self.sessions.len() > SESSIONS_MAX {
+            let oldest = self.sessions.iter().enumerate();
+            let oldest = oldest.min_by_key(|(_, session)| (session.start(), session.sid));
+            if let Some((oldest, _)) = oldest {
+                self.sessions.remove(oldest);
+            }
+        }
+        self.trim_sessions();
+    }
+
+    fn trim_sessions(&mut self) {
+        while self.sessions.iter().map(Session::stored_bytes).sum::<usize>() > SESSIONS_BYTES_MAX {
+            let Some(oldest) = self.sessions.iter().filter_map(Session::oldest_hour).min() else {
+                return;
+            };
+            for session in &mut self.sessions {
+                session.forget_before(oldest.after());
+            }
+        }
+    }
+
+    fn forget_before(&mut self, horizon: Hour) {
+        for device in &mut self.devices {
+            let within = device.hours.split_off(&horizon);
+            let gone = u32::try_from(device.hours.len()).unwrap_or(u32::MAX);
+            device.hours_before = device.hours_before.saturating_add(gone);
+            device.hours = within;
+        }
+        let days = SignedDuration::from_hours(COUNTRY_DAYS.saturating_mul(24));
+        let oldest = self.now().saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
+        self.countries.retain(|visited| visited.last_ms >= oldest);
+        let begin = horizon.start();
+        self.sessions.retain(|session| session.last() >= begin);
+        for session in &mut self.sessions {
+            session.forget_before(horizon);
+        }
+    }
+
+    /// The time of the SIM's latest event: what detectors take as now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        at(self.latest_ms)
+    }
+
+    /// The number printed on the SIM.
+    #[must_use]
+    pub fn iccid(&self) -> Option<Iccid> {
+        self.iccid.as_ref().map(|iccid| iccid.value)
+    }
+
+    /// The operator's own name for the SIM.
+    #[must_use]
+    pub fn unique_name(&self) -> Option<&str> {
+        self.unique_name.as_ref().map(|name| name.value.as_str())
+    }
+
+    /// The fleet that the SIM was last said to belong to.
+    #[must_use]
+    pub fn fleet(&self) -> Option<FleetSid> {
+        self.fleet.as_ref().map(|fleet| fleet.value)
+    }
+
+    /// The devices that the SIM was seen in, by IMEI.
+    #[must_use]
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
+    /// The devices that the SIM was seen in within the horizon: what a detector may judge, so that a
+    /// change of policy does not judge what is long over.
+    pub fn recent_devices(&self) -> impl Iterator<Item = &Device> {
+        let horizon = self.horizon();
+        self.devices.iter().filter(move |device| device.last() >= horizon)
+    }
+
+    /// The countries that the SIM was seen in within the horizon.
+    pub fn recent_countries(&self) -> impl Iterator<Item = &Visited> {
+        let horizon = self.horizon();
+        self.countries.iter().filter(move |visited| visited.last() >= horizon)
+    }
+
+    fn horizon(&self) -> Timestamp {
+        self.now().saturating_sub(HORIZON).unwrap_or(Timestamp::MIN)
+    }
+
+    /// The device that the SIM was seen in first.
+    #[must_use]
+    pub fn first_device(&self) -> Option<&Device> {
+        self.devices.iter().min_by_key(|device| (device.first_ms, device.imei))
+    }
+
+    /// The device that the SIM is known to belong in, learnt over its first active hours and days.
+    #[must_use]
+    pub fn enrolled(&self) -> Option<&Device> {
+        let learnt = self.devices.iter().filter(|device| device.is_learnt());
+        learnt.min_by_key(|device| (device.first_ms, device.imei))
+    }
+
+    /// The countries that the SIM was seen in.
+    #[must_use]
+    pub fn countries(&self) -> &[Visited] {
+        &self.countries
+    }
+
+    /// The data sessions within the horizon.
+    #[must_use]
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// Whether a session is taken as open at the SIM's latest event: no end was reported, no later
+    /// session was started, and it did not miss too many updates.
+    #[must_use]
+    pub fn is_open(&self, session: &Session) -> bool {
+        session.ended().is_none()
+            && session.expires() >= self.now()
+            && !self.sessions.iter().any(|other| other.start() > session.start())
+    }
+
+    /// The latest attachment that was rejected because the SIM is inactive.
+    #[must_use]
+    pub fn rejected_as_inactive(&self) -> Option<Timestamp> {
+        self.rejected_ms.map(at)
+    }
+
+    /// The least number of bytes that the SIM used within the hours.
+    #[must_use]
+    pub fn bytes_in(&self, hours: &Range<Hour>) -> Bytes {
+        self.sessions.iter().map(|session| session.bytes_in(hours)).sum()
+    }
+
+    /// The least number of bytes that the SIM used after the time within the hours.
+    #[must_use]
+    pub fn bytes_after(&self, time: Timestamp, hours: &Range<Hour>) -> Bytes {
+        self.sessions.iter().map(|session| session.bytes_after(time, hours)).sum()
+    }
+
+    /// The hours within the horizon in which the SIM used bytes.
+    #[must_use]
+    pub fn hours(&self) -> BTreeSet<Hour> {
+        self.sessions.iter().flat_map(Session::hours).collect()
+    }
+
+    /// The compact form that is stored.
+    ///
+    /// # Errors
+    /// Never for a state that was folded from events; the encoder's signature allows for one.
+    pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(self)
+    }
+
+    /// Reads the compact form.
+    ///
+    /// # Errors
+    /// When the bytes are not a state of [`SCHEMA`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
+
+impl Device {
+    /// The first event that named the device.
+    #[must_use]
+    pub fn first(&self) -> Timestamp {
+        at(self.first_ms)
+    }
+
+    /// The latest event that named the device.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        at(self.last_ms)
+    }
+
+    /// Whether the SIM was in the device for long enough to learn that it belongs there.
+    fn is_learnt(&self) -> bool {
+        let before = usize::try_from(self.hours_before).unwrap_or(usize::MAX);
+        before.saturating_add(self.hours.len()) >= ENROL_HOURS
+            && self.last().duration_since(self.first()) >= ENROL_SPAN
+    }
+}
+
+impl Visited {
+    /// The first event that named the country.
+    #[must_use]
+    pub fn first(&self) -> Timestamp {
+        at(self.first_ms)
+    }
+
+    /// The latest event that named the country.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        at(self.last_ms)
+    }
+}
+
+/// Keeps the value of the latest event; of two at the same time, the greater, so that order does
+/// not matter. An event without the value changes nothing.
+fn keep_latest<T: Ord + Copy>(known: &mut Option<Stamped<T>>, at: Timestamp, value: Option<T>) {
+    if let Some(value) = value {
+        let stamped = Stamped { at_ms: at.as_millisecond(), value };
+        if known.as_ref().is_none_or(|known| *known < stamped) {
+            *known = Some(stamped);
+        }
+    }
+}
+
+/// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
+fn at(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,172 @@
+//! Hours, days and months of UTC: the windows that usage is counted in.
+
+use std::fmt;
+use std::ops::Range;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How long events stay in a SIM's state: the order-proof horizon (`docs/architecture.md`).
+///
+/// A day, so that a day's limit can be judged from events alone, and two hours for what is late.
+pub const HORIZON: SignedDuration = SignedDuration::from_hours(26);
+
+/// How far an event may be stamped after its receipt before it is set aside: more than the clocks
+/// of two healthy systems differ, and too little to push a SIM's own events out of the horizon.
+pub const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(15);
+
+/// Seconds in an hour.
+pub(crate) const HOUR_SECS: i64 = 3_600;
+
+/// An hour of UTC, as the number of hours since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hour(i32);
+
+impl Hour {
+    /// The hour that begins at or before the time.
+    #[must_use]
+    pub fn of(time: Timestamp) -> Self {
+        // A `Timestamp` ends in the year 9999, some 70 million hours from 1970.
+        Self(i32::try_from(time.as_second().div_euclid(HOUR_SECS)).unwrap_or(i32::MAX))
+    }
+
+    /// The hour that a usage window's end belongs to: at 14:00:00 sharp, that from 13 to 14.
+    #[must_use]
+    pub fn ending_at(time: Timestamp) -> Self {
+        let hour = Self::of(time);
+        if hour.start() == time { hour.before() } else { hour }
+    }
+
+    /// The hour before.
+    #[must_use]
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// The hour after.
+    #[must_use]
+    pub const fn after(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// When the hour begins.
+    #[must_use]
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_second(i64::from(self.0).saturating_mul(HOUR_SECS))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// When the hour is over.
+    #[must_use]
+    pub fn end(self) -> Timestamp {
+        self.after().start()
+    }
+
+    /// Seconds from 1970 to the begin of the hour.
+    pub(crate) fn start_secs(self) -> i64 {
+        i64::from(self.0).saturating_mul(HOUR_SECS)
+    }
+}
+
+impl fmt::Display for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.start().strftime("%Y-%m-%dT%HZ"))
+    }
+}
+
+impl fmt::Debug for Hour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A run of whole hours in which usage is counted: an hour, a day, a month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// What the window is called: `2026-03-01T14Z`, `2026-03-01`, `2026-03`.
+    pub name: String,
+    /// Its hours.
+    pub hours: Range<Hour>,
+}
+
+impl Window {
+    /// The hour as a window.
+    #[must_use]
+    pub fn of_hour(hour: Hour) -> Self {
+        Self { name: hour.to_string(), hours: hour..hour.after() }
+    }
+
+    /// The UTC day that the hour is part of.
+    #[must_use]
+    pub fn of_day(hour: Hour) -> Self {
+        let date = date_of(hour);
+        let next = date.tomorrow().unwrap_or(Date::MAX);
+        Self { name: date.to_string(), hours: hour_at(date)..hour_at(next) }
+    }
+
+    /// The UTC calendar month that the hour is part of.
+    #[must_use]
+    pub fn of_month(hour: Hour) -> Self {
+        let date = date_of(hour);
+        let first = date.first_of_month();
+        let next = date.last_of_month().tomorrow().unwrap_or(Date::MAX);
+        let name = date.strftime("%Y-%m").to_string();
+        Self { name, hours: hour_at(first)..hour_at(next) }
+    }
+
+    /// When the window begins.
+    #[must_use]
+    pub fn start(&self) -> Timestamp {
+        self.hours.start.start()
+    }
+
+    /// When the window is over.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.hours.end.start()
+    }
+}
+
+fn date_of(hour: Hour) -> Date {
+    hour.start().to_zoned(TimeZone::UTC).date()
+}
+
+fn hour_at(date: Date) -> Hour {
+    date.to_zoned(TimeZone::UTC).map_or(Hour(i32::MAX), |midnight| Hour::of(midnight.timestamp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_hour_sharp_ends_one_hour_and_begins_the_next() {
+        let sharp = time("2026-03-01T14:00:00Z");
+        assert_eq!(Hour::of(sharp).to_string(), "2026-03-01T14Z");
+        assert_eq!(Hour::ending_at(sharp).to_string(), "2026-03-01T13Z");
+        let later = time("2026-03-01T14:00:00.001Z");
+        assert_eq!(Hour::ending_at(later), Hour::of(later));
+    }
+
+    #[test]
+    fn days_and_months_are_of_utc() {
+        let hour = Hour::of(time("2024-02-29T23:59:59Z"));
+        let day = Window::of_day(hour);
+        assert_eq!((day.name.as_str(), day.end()), ("2024-02-29", time("2024-03-01T00:00:00Z")));
+        let month = Window::of_month(hour);
+        assert_eq!(month.name, "2024-02");
+        assert_eq!(month.start(), time("2024-02-01T00:00:00Z"));
+        assert_eq!(month.end(), time("2024-03-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn hours_before_1970_are_hours_too() {
+        assert_eq!(Hour::of(time("1969-12-31T23:30:00Z")).to_string(), "1969-12-31T23Z");
+    }
+}
