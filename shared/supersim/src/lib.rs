@@ -3,6 +3,7 @@
 //! The only crate that knows that there are two providers. Facts about them come from their public
 //! documentation and OpenAPI descriptions; where these are silent, the code assumes nothing.
 
+pub mod envelope;
 pub mod provider;
 pub mod signature;
 
