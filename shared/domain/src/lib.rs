@@ -4,12 +4,16 @@
 //! Pure: no I/O, no clock, no async code, no randomness. The ports in [`port`] say what the
 //! functions need from the world.
 
+pub mod alert;
+pub mod audit;
 pub mod bytes;
 pub mod detector;
 pub mod device;
 pub mod event;
 pub mod finding;
+pub mod guard;
 pub mod id;
+pub mod incident;
 pub mod network;
 pub mod policy;
 pub mod port;

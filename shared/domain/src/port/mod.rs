@@ -3,8 +3,53 @@
 //! Each has one adapter (`simfuse-aws`, `simfuse-supersim`) and one fake (`simfuse-testkit`), and
 //! both are held to the same contract.
 
+mod alerts;
+mod cases;
 mod clock;
+mod dead_letters;
+mod policies;
+mod states;
 mod super_sim;
 
+use std::error::Error;
+
+pub use alerts::{AlertError, Alerts};
+pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::Clock;
+pub use dead_letters::{DeadLetter, DeadLetters};
+pub use policies::Policies;
+pub use states::{Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
+
+/// Why the table did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Throttled, timed out, unreachable, or failing on its own: the same call may succeed later.
+    #[error("the table did not answer while {doing}")]
+    Unavailable {
+        /// What was being done, to what.
+        doing: String,
+        /// The underlying error.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// An item was written by a newer version of SimFuse: it must not be read wrongly or overwritten.
+    #[error("{what} has schema {found}, this version knows {known}")]
+    NewerSchema {
+        /// Which item.
+        what: String,
+        /// The item's schema.
+        found: u32,
+        /// The newest schema that this version knows.
+        known: u32,
+    },
+    /// The request is wrong or an item cannot be read: the same call will fail again.
+    #[error("a fault of SimFuse or of the table's content while {doing}: {reason}")]
+    Fault {
+        /// What was being done, to what.
+        doing: String,
+        /// What is wrong.
+        reason: String,
+        /// The underlying error, where there is one.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+}

@@ -1,0 +1,278 @@
+//! What a human is told: subject, e-mail and SMS.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::finding::DetectorId;
+use crate::id::FleetSid;
+use crate::incident::{Incident, Stage};
+use crate::state::SimState;
+
+/// A subject that SNS accepts: ASCII, shorter than this.
+const SUBJECT_BYTES_MAX: usize = 99;
+
+/// One SMS of the GSM-7 alphabet.
+const SMS_CHARS_MAX: usize = 160;
+
+/// What an alert is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertKind {
+    /// A verdict that asks for a human, not for an act.
+    Opened,
+    /// An act waits for a human.
+    Held,
+    /// The provider took the request to deactivate a SIM.
+    Killed,
+    /// A SIM is proven dead.
+    Proven,
+    /// A SIM is inactive and yet carries traffic.
+    Leaking,
+    /// A SIM should go off or on and does not: the provider cannot be reached, or refuses.
+    Unreachable,
+    /// A SIM is active again, as a human asked.
+    Restored,
+    /// Someone else made a SIM active again.
+    RestoredElsewhere,
+}
+
+/// How soon a human should look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// In working hours.
+    Warning,
+    /// Now.
+    Critical,
+}
+
+impl Severity {
+    /// As a message attribute.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// An alert that is not yet known to be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingAlert {
+    /// Which of the incident's alerts it is, from 1.
+    pub number: u32,
+    /// What it is about.
+    pub kind: AlertKind,
+    /// When it came up.
+    pub at: Timestamp,
+}
+
+/// An alert as it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The same for every attempt to publish it.
+    pub id: String,
+    /// How soon a human should look.
+    pub severity: Severity,
+    /// Subject of the e-mail.
+    pub subject: String,
+    /// Body of the e-mail.
+    pub email: String,
+    /// Text of the SMS; `None` for what can wait.
+    pub sms: Option<String>,
+    /// The SIM's fleet.
+    pub fleet: Option<FleetSid>,
+    /// The detector that decided.
+    pub detector: Option<DetectorId>,
+    /// What was done: `alerted`, `held`, `deactivated` …
+    pub action: String,
+}
+
+impl Alert {
+    /// Writes out one of an incident's alerts.
+    #[must_use]
+    pub fn of_incident(
+        incident: &Incident,
+        pending: &PendingAlert,
+        state: Option<&SimState>,
+    ) -> Self {
+        let words = words_of(pending.kind, incident);
+        let why = incident.findings.first().map_or_else(
+            || incident.human.as_ref().map_or(String::new(), |human| human.reason.clone()),
+            ToString::to_string,
+        );
+        let subject = format!("SimFuse: {} {}", incident.name, words.happened);
+        let sms = format!("SimFuse: {} {}. {why}. {}", incident.name, words.happened, words.to_do);
+        Self {
+            id: format!("{}-{}", incident.id, pending.number),
+            severity: words.severity,
+            subject: ascii(&subject, SUBJECT_BYTES_MAX),
+            email: email(incident, pending, state, &words),
+            sms: (words.severity >= Severity::Critical).then(|| ascii(&sms, SMS_CHARS_MAX)),
+            fleet: incident.fleet,
+            detector: incident.findings.first().map(|finding| finding.detector),
+            action: words.action.to_owned(),
+        }
+    }
+
+    /// The page that lists kills that a cap holds back.
+    #[must_use]
+    pub fn of_held(held: &[&Incident], now: Timestamp) -> Self {
+        use std::fmt::Write as _;
+        /// SIMs named in one page; the count is of all.
+        const NAMED_MAX: usize = 100;
+        let count = held.len();
+        let mut email = format!(
+            "{count} SIMs should be deactivated and wait, because the cap on automatic kills is \
+             reached.\nEither this is a mass theft, or a rule is wrong.\n\n"
+        );
+        for incident in held.iter().take(NAMED_MAX) {
+            let why = incident.findings.first().map(ToString::to_string).unwrap_or_default();
+            // Writing to a string cannot fail.
+            _ = writeln!(email, "- {} ({}): {why}", incident.name, incident.sim);
+        }
+        if count > NAMED_MAX {
+            _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
+        }
+        _ = write!(
+            email,
+            "\nTo deactivate all of them:   simfuse approve --all --reason \"...\"\n\
+             To deactivate one of them:   simfuse approve SIM --reason \"...\"\n\
+             To see why one waits:        simfuse status SIM\n\
+             This page is repeated every 15 minutes until none waits.\n"
+        );
+        let happened = format!("{count} kills held by the cap, approve or look");
+        Self {
+            id: format!("held-{}", now.as_second()),
+            severity: Severity::Critical,
+            subject: ascii(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
+            email,
+            sms: Some(ascii(
+                &format!("SimFuse: {happened}. Mass theft or wrong rule? simfuse approve --all"),
+                SMS_CHARS_MAX,
+            )),
+            fleet: None,
+            detector: None,
+            action: "held".to_owned(),
+        }
+    }
+}
+
+struct Words {
+    severity: Severity,
+    action: &'static str,
+    happened: String,
+    to_do: &'static str,
+}
+
+fn words_of(kind: AlertKind, incident: &Incident) -> Words {
+    let words = |severity, action, happened: &str, to_do| Words {
+        severity,
+        action,
+        happened: happened.to_owned(),
+        to_do,
+    };
+    match kind {
+        AlertKind::Opened => words(
+            Severity::Warning,
+            "alerted",
+            "needs a look",
+            "Nothing was done. To switch it off: simfuse kill SIM",
+        ),
+        AlertKind::Held => {
+            let hold = if let Stage::Held(hold) = incident.stage {
+                hold.to_string()
+            } else {
+                incident.stage.to_string()
+            };
+            words(
+                Severity::Critical,
+                "held",
+                &format!("NOT deactivated: {hold}"),
+                "To switch it off: simfuse approve SIM",
+            )
+        }
+        AlertKind::Killed => {
+            words(Severity::Critical, "deactivated", "deactivated", "To undo: simfuse restore SIM")
+        }
+        AlertKind::Proven => {
+            words(Severity::Info, "proven", "proven dead", "To undo: simfuse restore SIM")
+        }
+        AlertKind::Leaking => words(
+            Severity::Critical,
+            "leaking",
+            "STILL CARRIES TRAFFIC although inactive",
+            "Call the provider: its network has not cut it",
+        ),
+        AlertKind::Unreachable => words(
+            Severity::Critical,
+            "unreachable",
+            "is NOT in the status it should have",
+            "Retrying. Check the provider and its credentials, or use its console",
+        ),
+        AlertKind::Restored => words(Severity::Info, "restored", "restored", "Nothing to do"),
+        AlertKind::RestoredElsewhere => words(
+            Severity::Warning,
+            "restored_elsewhere",
+            "was made active outside SimFuse",
+            "If that was not you, kill it again: simfuse kill SIM",
+        ),
+    }
+}
+
+fn email(
+    incident: &Incident,
+    pending: &PendingAlert,
+    state: Option<&SimState>,
+    words: &Words,
+) -> String {
+    let mut lines = vec![
+        format!("{} {}", incident.name, words.happened),
+        String::new(),
+        format!("SIM        {}", incident.sim),
+    ];
+    if let Some(fleet) = incident.fleet {
+        lines.push(format!("Fleet      {fleet}"));
+    }
+    lines.push(format!("Time       {}", pending.at));
+    for finding in &incident.findings {
+        lines.push(format!("Why        {}: {finding} (at {})", finding.detector, finding.at));
+    }
+    if let Some(human) = &incident.human {
+        lines.push(format!("By         {}: {}", human.by, human.reason));
+    }
+    if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
+        let bytes = incident.bytes_since(state);
+        lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
+    }
+    lines.push(format!("Stage      {}", incident.stage));
+    if let Some(proof) = &incident.proof {
+        lines.push(format!("Proof      the provider says inactive, and {proof}"));
+    }
+    if let Some(trouble) = &incident.trouble {
+        lines.push(format!("Trouble    {trouble}"));
+    }
+    lines.push(String::new());
+    lines.push(format!("What to do: {}", words.to_do.replace("SIM", &incident.sim.to_string())));
+    if pending.kind == AlertKind::Killed {
+        lines.push(
+            "Making it active again bills a month; a `ready` SIM comes back as `active`.".into(),
+        );
+    }
+    lines.push(format!("Details:    simfuse status {}", incident.sim));
+    lines.join("\n")
+}
+
+/// Printable ASCII that GSM-7 carries in one character each; anything else becomes a question mark.
+fn ascii(text: &str, chars_max: usize) -> String {
+    let plain = |char: char| match char {
+        ' '..='Z' | 'a'..='z' | '_' => char,
+        '\n' => ' ',
+        _ => '?',
+    };
+    text.chars().map(plain).take(chars_max).collect()
+}

@@ -1,0 +1,275 @@
+//! An incident: what is done about one SIM, from the request to the proof.
+//!
+//! ```text
+//! requested ─▶ held (observe · protected · stopped · cooldown · cap) ── a human approves ─┐
+//!     └──────▶ admitted ◀────────────────────────────────────────────────────────────────┘
+//!                └▶ sent ─▶ scheduled ─▶ inactive ─▶ quiet ─▶ proven     restoring ─▶ restored
+//!                     └▶ unreachable, refused         └▶ leaking ─▶ proven
+//! ```
+//!
+//! [`decide`] is pure: it looks at the case and says what comes next; the kill-switch function does
+//! it and records it.
+
+mod decide;
+mod proof;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::alert::{AlertKind, PendingAlert};
+use crate::finding::{Evidence, Finding};
+use crate::id::{FleetSid, SimSid};
+use crate::port::TargetStatus;
+use crate::state::SimState;
+use crate::time::Hour;
+use crate::verdict::Verdict;
+
+pub use decide::{
+    Authority, Decision, Look, QUIET_MAX, RESTORE_WATCH, assess, decide, held, outcome_of,
+};
+pub use proof::{Proof, positive_sign};
+
+/// A human is paged when a SIM is not switched off this long after it should have been.
+pub const PAGE_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// An alert that was not published is tried again after this long.
+const ALERT_RETRY: SignedDuration = SignedDuration::from_secs(30);
+
+/// Findings kept with an incident: the first ones, which explain it, and room for what follows.
+const FINDINGS_MAX: usize = 24;
+
+/// What should be, whatever the provider says at the moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Desired {
+    /// The status that the SIM should have; `None` while we never touched it.
+    pub status: Option<TargetStatus>,
+    /// When a human last restored it: limits count only bytes after it.
+    pub restored_at: Option<Timestamp>,
+    /// Keys of findings that a human judged by restoring: they never fire again.
+    pub judged: BTreeSet<String>,
+    /// Who protected the SIM at run time.
+    pub protected_by: Option<String>,
+}
+
+/// What is done about one SIM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// The same for the life of the incident; part of its alerts' ids.
+    pub id: String,
+    /// The SIM.
+    pub sim: SimSid,
+    /// What its operator calls it.
+    pub name: String,
+    /// The fleet that it belongs to.
+    pub fleet: Option<FleetSid>,
+    /// When the incident was opened.
+    pub opened_at: Timestamp,
+    /// What policy ruled.
+    pub verdict: Verdict,
+    /// Why, the earliest first.
+    pub findings: Vec<Finding>,
+    /// How far it is.
+    pub stage: Stage,
+    /// The human who asked for it or approved it, with their reason.
+    pub human: Option<Human>,
+    /// Requests sent to the provider.
+    pub attempts: u32,
+    /// When the first request was sent.
+    pub sent_at: Option<Timestamp>,
+    /// When the provider was first seen to say inactive.
+    pub inactive_at: Option<Timestamp>,
+    /// When the SIM was proven dead, and by what.
+    pub proof: Option<Proof>,
+    /// The last thing that went wrong with the provider.
+    pub trouble: Option<String>,
+    /// Whether a human was told that the SIM was deactivated.
+    pub told: bool,
+    /// Whether a human was paged about a SIM that does not go off.
+    pub paged: bool,
+    /// When to look again.
+    pub next_check: Timestamp,
+    /// Alerts that are not yet known to be published.
+    pub alerts: Vec<PendingAlert>,
+    /// Alerts made so far: the next one's number.
+    pub alerts_made: u32,
+}
+
+/// A human's part in an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Human {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How far an incident is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// A human was told; policy asks for no more.
+    Alerted,
+    /// Policy asks for an act, the provider could not yet be asked about the SIM.
+    Requested,
+    /// Policy asks for an act, and a guard waits for a human.
+    Held(Hold),
+    /// The intent is recorded; the request may or may not have been sent.
+    Admitted,
+    /// The provider took the request.
+    Sent,
+    /// The provider will do it by itself, later.
+    Scheduled,
+    /// The provider could not be reached, or its answer was lost: the outcome is unknown.
+    Unreachable,
+    /// The provider refused.
+    Refused,
+    /// The provider says inactive.
+    Inactive,
+    /// Inactive, and silent for the proof window; no positive sign.
+    Quiet,
+    /// Inactive, and yet there is traffic that began later.
+    Leaking,
+    /// Inactive, and a positive sign that the network carries it no more.
+    Proven,
+    /// A human's restore is under way.
+    Restoring,
+    /// The provider says active again, as a human asked.
+    Restored,
+    /// Someone else made the SIM active again.
+    RestoredElsewhere,
+    /// Nothing more happened for [`QUIET_MAX`].
+    Expired,
+}
+
+/// What an act waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Policy or the function observes only.
+    Observe,
+    /// The SIM is protected.
+    Protected,
+    /// The stop switch is set.
+    Stopped,
+    /// A human restored the SIM lately, and the evidence is not new.
+    Cooldown,
+    /// The cap on kills is reached.
+    Cap,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Observe => "observe mode",
+            Self::Protected => "the SIM is protected",
+            Self::Stopped => "stopped by an operator",
+            Self::Cooldown => "restored lately and no new evidence",
+            Self::Cap => "cap on kills reached",
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alerted => "alerted",
+            Self::Requested => "requested",
+            Self::Held(hold) => return write!(f, "held ({hold})"),
+            Self::Admitted => "admitted",
+            Self::Sent => "sent",
+            Self::Scheduled => "scheduled",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Inactive => "inactive",
+            Self::Quiet => "quiet",
+            Self::Leaking => "leaking",
+            Self::Proven => "proven",
+            Self::Restoring => "restoring",
+            Self::Restored => "restored",
+            Self::RestoredElsewhere => "restored elsewhere",
+            Self::Expired => "expired",
+        })
+    }
+}
+
+impl Incident {
+    /// An incident that begins now, at stage `Requested`.
+    #[must_use]
+    pub fn open(sim: SimSid, name: String, fleet: Option<FleetSid>, now: Timestamp) -> Self {
+        Self {
+            id: format!("{sim}-{}", now.as_millisecond()),
+            sim,
+            name,
+            fleet,
+            opened_at: now,
+            verdict: Verdict::Clear,
+            findings: Vec::new(),
+            stage: Stage::Requested,
+            human: None,
+            attempts: 0,
+            sent_at: None,
+            inactive_at: None,
+            proof: None,
+            trouble: None,
+            told: false,
+            paged: false,
+            next_check: now,
+            alerts: Vec::new(),
+            alerts_made: 0,
+        }
+    }
+
+    /// Adds findings that the incident does not yet hold.
+    pub fn add_findings<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
+        for finding in findings {
+            let known = self.findings.iter().any(|other| other.key() == finding.key());
+            if !known && self.findings.len() < FINDINGS_MAX {
+                self.findings.push(finding.clone());
+            }
+        }
+        self.findings.sort_by_key(|finding| finding.at);
+    }
+
+    /// Puts an alert into the incident's outbox.
+    pub fn alert(&mut self, kind: AlertKind, at: Timestamp) {
+        self.alerts_made = self.alerts_made.saturating_add(1);
+        self.alerts.push(PendingAlert { number: self.alerts_made, kind, at });
+    }
+
+    /// When the sweep has to look at the incident: at its next check, or sooner while an alert is not
+    /// known to be published.
+    #[must_use]
+    pub fn due_at(&self) -> Timestamp {
+        let retries = self.alerts.iter().filter_map(|alert| alert.at.checked_add(ALERT_RETRY).ok());
+        retries.fold(self.next_check, Timestamp::min)
+    }
+
+    /// When the behaviour that the findings show began, by event time.
+    #[must_use]
+    pub fn rogue_since(&self) -> Timestamp {
+        let begins = self.findings.iter().map(|finding| match &finding.evidence {
+            Evidence::Bytes { from, .. } => *from,
+            Evidence::Alive { began, .. } => *began,
+            Evidence::Device { .. } | Evidence::Country { .. } | Evidence::Fault { .. } => {
+                finding.at
+            }
+        });
+        begins.min().unwrap_or(self.opened_at)
+    }
+
+    /// The least number of bytes that the SIM used since then, as far as the state still shows it.
+    #[must_use]
+    pub fn bytes_since(&self, state: &SimState) -> crate::bytes::Bytes {
+        let since = self.rogue_since();
+        state.bytes_after(since, &(Hour::of(since)..Hour::of(state.now()).after()))
+    }
+
+    /// Whether the incident is over: it is filed and no longer looked at.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Proven | Stage::RestoredElsewhere | Stage::Expired)
+    }
+}
