@@ -15,7 +15,7 @@ fn decoded(body: &[u8]) -> Vec<Decoded<'_>> {
     all
 }
 
-/// The same by the slow way: a fault behind the elements keeps the fast one from being taken.
+/// The same by the slow way, which `decode` takes only where there is a fault.
 fn decoded_one_by_one(body: &str) -> Vec<Decoded<'_>> {
     let elements = elements(body).unwrap();
     let decoded = elements.into_iter().map(|element| {
