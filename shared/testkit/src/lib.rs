@@ -1,1 +1,12 @@
-//! placeholder
+//! What SimFuse is drilled and tested with: a simulated Super SIM service over real HTTP, a fleet of
+//! sensors and thieves that lives in virtual time, and the API that runs a Lambda's own binary.
+//!
+//! Nothing here reaches the network beyond the sockets it is given, and all of it is repeatable from
+//! a seed.
+
+pub mod clock;
+pub mod fleet;
+pub mod runtime_api;
+pub mod service;
+
+mod time;

@@ -1,0 +1,177 @@
+//! The service's answers: Sims, pages, tokens and errors.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use simfuse_domain::port::SimStatus;
+
+use super::sim::SimRecord;
+
+/// HTTP status and JSON body.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    body: Value,
+}
+
+impl Answer {
+    pub(super) fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body }
+    }
+
+    pub(super) fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+impl From<ApiError> for Answer {
+    fn from(error: ApiError) -> Self {
+        let body = json!({
+            "code": error.code,
+            "message": error.message,
+            "more_info": format!("https://www.twilio.com/docs/errors/{}", error.code),
+            "status": error.status.as_u16(),
+        });
+        Self::new(error.status, body)
+    }
+}
+
+/// A refusal in the provider's form: `{code, message, more_info, status}`.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: u32,
+    message: String,
+}
+
+impl ApiError {
+    fn bad_request(code: u32, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+    }
+
+    pub(super) fn not_found(path: &str) -> Self {
+        let message = format!("The requested resource {path} was not found");
+        Self { status: StatusCode::NOT_FOUND, code: 20404, message }
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "Method not allowed".to_owned();
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: 20004, message }
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        let message = "Authenticate".to_owned();
+        Self { status: StatusCode::UNAUTHORIZED, code: 20003, message }
+    }
+
+    pub(super) fn bad_parameter(name: &str) -> Self {
+        Self::bad_request(20001, format!("Invalid value for parameter {name}"))
+    }
+
+    pub(super) fn fleet_unknown() -> Self {
+        Self::bad_request(83006, "The Fleet does not exist")
+    }
+
+    pub(super) fn fleet_needed() -> Self {
+        Self::bad_request(83007, "The Sim must be assigned to a Fleet")
+    }
+
+    pub(super) fn fleet_kept() -> Self {
+        Self::bad_request(83008, "The Sim must keep its Fleet while it is ready or active")
+    }
+
+    pub(super) fn fleet_fixed_while_scheduled() -> Self {
+        Self::bad_request(83009, "The Fleet cannot be changed while an update is scheduled")
+    }
+
+    pub(super) fn transition_not_allowed(from: SimStatus, to: SimStatus) -> Self {
+        Self::bad_request(83010, format!("Status transition from {from} to {to} is not allowed"))
+    }
+
+    pub(super) fn unique_name_taken() -> Self {
+        Self::bad_request(83011, "The unique name is taken")
+    }
+
+    /// An injected status, with the provider's code for it.
+    pub(super) fn injected(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let code = match status.as_u16() {
+            401 => 20003,
+            other => 20_000_u32.saturating_add(other.into()),
+        };
+        Self { status, code, message: "Injected by the simulated service".to_owned() }
+    }
+}
+
+/// A Sim as the OpenAPI description shapes it.
+pub(super) fn sim_json(record: &SimRecord, account_sid: &str, origin: &str) -> Value {
+    let sid = record.sim.sid.to_string();
+    let url = format!("{origin}/v1/Sims/{sid}");
+    json!({
+        "sid": sid,
+        "unique_name": record.sim.unique_name,
+        "account_sid": account_sid,
+        "iccid": record.sim.iccid,
+        "status": record.sim.status,
+        "fleet_sid": record.sim.fleet,
+        "date_created": format!("{:.0}", record.created),
+        "date_updated": format!("{:.0}", record.updated),
+        "url": url,
+        "links": {
+            "billing_periods": format!("{url}/BillingPeriods"),
+            "sim_ip_addresses": format!("{url}/IpAddresses"),
+        },
+    })
+}
+
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    pub(super) number: usize,
+    pub(super) size: usize,
+}
+
+impl Page {
+    /// Index of the page's first item in the whole list.
+    pub(super) fn first(self) -> usize {
+        self.number.saturating_mul(self.size)
+    }
+}
+
+/// One page of a list of `total` items, in the documented envelope. `query` is the request's own, so
+/// that the links keep its filters as they were written.
+pub(super) fn page_json(
+    sims: &[Value],
+    total: usize,
+    page: Page,
+    base: &str,
+    query: &str,
+) -> Value {
+    let filters: String = query
+        .split('&')
+        .filter(|part| !part.is_empty() && !part.starts_with("Page"))
+        .flat_map(|part| [part, "&"])
+        .collect();
+    let url = |number| format!("{base}?{filters}PageSize={}&Page={number}", page.size);
+    let next = page.number.saturating_add(1);
+    let more = total > next.saturating_mul(page.size);
+    json!({
+        "sims": sims,
+        "meta": {
+            "key": "sims",
+            "page": page.number,
+            "page_size": page.size,
+            "first_page_url": url(0),
+            "previous_page_url": page.number.checked_sub(1).map(url),
+            "url": url(page.number),
+            "next_page_url": more.then(|| url(next)),
+        },
+    })
+}

@@ -1,0 +1,243 @@
+//! A simulated Super SIM service: the Sims resource over real HTTP, with a will of its own.
+//!
+//! It speaks as the OpenAPI description shapes it, for both providers: HTTP Basic as on Twilio, OAuth2
+//! client credentials as on KORE. Each SIM has a [`Behaviour`], because the provider does not say
+//! what a deactivation does to an open session; each request is kept in a journal; and every fault
+//! that a client has to bear can be injected. Time is the given clock's, so days pass in no time.
+
+mod answer;
+mod fault;
+mod http;
+mod journal;
+mod sim;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use jiff::Timestamp;
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::port::{Clock, Sim, SimStatus};
+use tokio::net::TcpListener;
+
+pub use fault::{Fault, FaultRule, LateAnswer, Requests};
+pub use journal::{REQUESTS_MAX, Request};
+pub use sim::{Attach, Behaviour, Line};
+
+use fault::Faults;
+use journal::Journal;
+use sim::SimRecord;
+
+/// Life of a bearer token, in seconds of virtual time: the shortest that KORE lets one choose.
+pub const TOKEN_SECS: i64 = 3600;
+
+/// Whose account it is, and who may ask.
+#[derive(Clone)]
+pub struct ServiceConfig {
+    /// The account, `AC` and 32 hexadecimal digits: the user of HTTP Basic, and in every answer.
+    pub account_sid: String,
+    /// Password of HTTP Basic.
+    pub auth_token: String,
+    /// OAuth2 client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+}
+
+/// Secrets stay out of logs, simulated ones too.
+impl fmt::Debug for ServiceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceConfig")
+            .field("account_sid", &self.account_sid)
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The service; clones are handles to the same one.
+#[derive(Clone)]
+pub struct SuperSimService {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ServiceConfig,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    sims: BTreeMap<SimSid, SimRecord>,
+    /// Unique names of the fleets.
+    fleets: BTreeMap<FleetSid, String>,
+    /// Bearer tokens and when they expire.
+    tokens: BTreeMap<String, Timestamp>,
+    tokens_issued: u64,
+    faults: Faults,
+    journal: Journal,
+}
+
+impl SuperSimService {
+    /// A service without SIMs, whose time is the clock's.
+    #[must_use]
+    pub fn new(config: ServiceConfig, clock: Arc<dyn Clock>) -> Self {
+        Self { shared: Arc::new(Shared { config, clock, state: Mutex::default() }) }
+    }
+
+    /// The routes, for serving next to others.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// Serves on a listener until the future is dropped.
+    ///
+    /// # Errors
+    /// When the listener fails; errors of single connections are not reported.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        axum::serve(listener, self.router()).await
+    }
+
+    /// The account of all its SIMs.
+    #[must_use]
+    pub fn account_sid(&self) -> &str {
+        &self.shared.config.account_sid
+    }
+
+    /// Adds a fleet, or names it anew.
+    pub fn add_fleet(&self, fleet: FleetSid, unique_name: &str) {
+        self.lock().fleets.insert(fleet, unique_name.to_owned());
+    }
+
+    /// Adds a SIM whose open session is cut at once by a deactivation, or replaces the one with its
+    /// SID together with all that is under way for it.
+    pub fn add_sim(&self, sim: Sim) {
+        let now = self.shared.clock.now();
+        let record = SimRecord::new(sim, Behaviour::CutAtOnce, now);
+        self.lock().sims.insert(record.sim.sid, record);
+    }
+
+    /// A SIM as a fetch would show it now.
+    #[must_use]
+    pub fn sim(&self, sim: SimSid) -> Option<Sim> {
+        self.settle();
+        self.lock().sims.get(&sim).map(|record| record.sim.clone())
+    }
+
+    /// All SIMs as a list would show them now, in the order of their SIDs.
+    #[must_use]
+    pub fn sims(&self) -> Vec<Sim> {
+        self.settle();
+        self.lock().sims.values().map(|record| record.sim.clone()).collect()
+    }
+
+    /// Sets what a change of status does to this SIM from now on.
+    pub fn set_behaviour(&self, sim: SimSid, behaviour: Behaviour) {
+        if let Some(record) = self.lock().sims.get_mut(&sim) {
+            record.behaviour = behaviour;
+        }
+    }
+
+    /// Changes a SIM's status behind the client's back, as someone in the provider's console does: at
+    /// once, every transition allowed, not in the journal. What was scheduled is dropped; a request
+    /// that is still to land is not.
+    pub fn set_status(&self, sim: SimSid, status: SimStatus) {
+        self.settle();
+        let now = self.shared.clock.now();
+        if let Some(record) = self.lock().sims.get_mut(&sim) {
+            record.set_status(status, now);
+        }
+    }
+
+    /// Carries out every change that is due by now; reads do so by themselves.
+    pub fn settle(&self) {
+        let now = self.shared.clock.now();
+        self.lock().settle(now);
+    }
+
+    /// Lets requests go wrong. Of several rules that apply to a request the oldest is used.
+    pub fn inject(&self, rule: FaultRule) {
+        self.lock().faults.inject(rule);
+    }
+
+    /// Lets no further request go wrong; what was to take effect late still does.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The last [`REQUESTS_MAX`] requests, in the order of their arrival.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().journal.requests().cloned().collect()
+    }
+
+    /// The requests for another status of this SIM, whatever became of them.
+    #[must_use]
+    pub fn status_requests(&self, sim: SimSid) -> Vec<Request> {
+        let is_one =
+            |request: &&Request| request.sim == Some(sim) && request.status_wanted().is_some();
+        self.lock().journal.requests().filter(is_one).cloned().collect()
+    }
+
+    /// The network's answer to a SIM that attaches at this time; an unknown SIM is refused as
+    /// inactive.
+    #[must_use]
+    pub fn attach(&self, sim: SimSid, at: Timestamp) -> Attach {
+        let rejected = Attach::Rejected { code: 83705 };
+        self.lock().sims.get(&sim).map_or(rejected, |record| record.attach(at))
+    }
+
+    /// What the network did up to `until` to a session that this SIM opened at `since`; a session of
+    /// an unknown SIM is left alone. Changes that will be due by `until` count.
+    #[must_use]
+    pub fn line(&self, sim: SimSid, since: Timestamp, until: Timestamp) -> Line {
+        let untouched = Line { cut_at: None, refused_since: None };
+        self.lock().sims.get(&sim).map_or(untouched, |record| record.line(since, until))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for SuperSimService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SuperSimService")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn settle(&mut self, now: Timestamp) {
+        for record in self.sims.values_mut() {
+            record.settle(now);
+        }
+    }
+
+    /// A SIM by its SID or unique name, which is what a path may hold.
+    fn by_name(&self, name: &str) -> Option<SimSid> {
+        match name.parse() {
+            Ok(sid) => self.sims.contains_key(&sid).then_some(sid),
+            Err(_not_a_sid) => {
+                let has_name =
+                    |record: &&SimRecord| record.sim.unique_name.as_deref() == Some(name);
+                self.sims.values().find(has_name).map(|record| record.sim.sid)
+            }
+        }
+    }
+
+    fn fleet_named(&self, name: &str) -> Option<FleetSid> {
+        match name.parse() {
+            Ok(sid) => self.fleets.contains_key(&sid).then_some(sid),
+            Err(_not_a_sid) => {
+                let mut fleets = self.fleets.iter();
+                fleets.find(|(_, unique_name)| *unique_name == name).map(|(sid, _)| *sid)
+            }
+        }
+    }
+}
