@@ -1,1 +1,16 @@
-//! placeholder
+//! The AWS adapters of the domain's ports: the table in DynamoDB, alerts over SNS, secrets from
+//! Secrets Manager, and the clock.
+//!
+//! [`client`] makes the SDK's configuration, for AWS and for services on loopback.
+
+pub mod client;
+
+mod alerts;
+mod clock;
+mod secrets;
+mod table;
+
+pub use alerts::SnsAlerts;
+pub use clock::SystemClock;
+pub use secrets::{SecretsError, fetch_secret};
+pub use table::{SHARDS, Table, create_table};
