@@ -1,1 +1,14 @@
-//! placeholder
+//! The kill-switch: the only function that acts. It rules again before each act, keeps within the
+//! guards, records intent and outcome, proves that the SIM is dead, tells humans, and undoes.
+//!
+//! Three things invoke it: new findings from the table's stream, a sweep every minute, and humans.
+
+mod act;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod handler;
+mod manual;
+pub mod request;
+mod status;
+mod sweep;

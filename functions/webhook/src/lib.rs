@@ -1,1 +1,10 @@
-//! placeholder
+//! The webhook: takes connection events, and stores what they say and show.
+//!
+//! It decides and never acts: it reads and writes its own items of one table, and reads the secret
+//! with which requests are signed.
+
+pub mod config;
+pub mod error;
+pub mod handler;
+pub mod intake;
+pub mod sim;

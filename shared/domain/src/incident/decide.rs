@@ -205,14 +205,7 @@ fn request(
 /// The guard that an automatic act waits for, other than the caps.
 fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Option<Hold> {
     let (desired, _) = &look.case.desired;
-    let names = [
-        Some(sim.sid.to_string()),
-        sim.iccid.map(|iccid| iccid.to_string()),
-        sim.unique_name.clone(),
-    ];
-    let mut names = names.iter().flatten();
-    let protected = desired.protected_by.is_some()
-        || names.any(|name| rules.guards.protected.iter().any(|entry| entry == name));
+    let protected = desired.protected_by.is_some() || rules.guards.protects(sim);
     let cooling = desired.restored_at.is_some_and(|restored_at| {
         later(restored_at, rules.guards.cooldown) > look.now
             && !news.iter().any(|finding| is_new_kind(finding, &desired.judged))

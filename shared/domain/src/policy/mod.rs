@@ -17,6 +17,7 @@ use crate::device::{Imei14, Tac};
 use crate::finding::{DetectorId, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
+use crate::port::Sim;
 use crate::verdict::Verdict;
 
 pub use file::PolicyError;
@@ -164,6 +165,19 @@ pub struct Guards {
     pub account_max_kills: Cap,
     /// No automatic kill this long after a human restored the SIM, unless its evidence is new.
     pub cooldown: SignedDuration,
+}
+
+impl Guards {
+    /// Whether policy protects the SIM, by any of its names.
+    #[must_use]
+    pub fn protects(&self, sim: &Sim) -> bool {
+        let names = [
+            Some(sim.sid.to_string()),
+            sim.iccid.map(|iccid| iccid.to_string()),
+            sim.unique_name.clone(),
+        ];
+        names.iter().flatten().any(|name| self.protected.contains(name))
+    }
 }
 
 /// At most so many kills in a sliding window.

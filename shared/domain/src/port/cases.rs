@@ -108,6 +108,8 @@ pub trait Cases: Send + Sync {
 /// What is known of one SIM.
 #[derive(Debug, Clone)]
 pub struct Case {
+    /// The SIM.
+    pub sim: SimSid,
     /// What events say, if there were any.
     pub state: Option<SimState>,
     /// The deciders' findings, by key, at most [`Case::FINDINGS_MAX`], the latest.
@@ -156,6 +158,23 @@ pub struct Commit {
     pub unless_stopped: bool,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
+}
+
+impl Commit {
+    /// A transaction about this SIM that does nothing yet.
+    #[must_use]
+    pub const fn of(sim: SimSid) -> Self {
+        Self {
+            sim,
+            incident: None,
+            closes: false,
+            desired: None,
+            desired_unchanged: None,
+            kill_windows: Vec::new(),
+            unless_stopped: false,
+            audit: Vec::new(),
+        }
+    }
 }
 
 /// What became of a commit.

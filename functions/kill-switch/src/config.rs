@@ -1,0 +1,1 @@
+//! The kill-switch's environment: read here and nowhere else.

@@ -1,0 +1,259 @@
+//! One SIM at a time: reads its case, decides, does it, records it, and tells.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use simfuse_domain::alert::Alert;
+use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
+use simfuse_domain::finding::Finding;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
+use simfuse_domain::policy::{Mode, Policy};
+use simfuse_domain::port::{
+    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, SimName, SuperSim,
+};
+use simfuse_domain::state::SimState;
+
+use crate::act::Acted;
+use crate::error::{Chain, KillSwitchError};
+
+/// How often a decision is taken anew because something changed meanwhile. A burst of kills that
+/// share one cap changes it for one another, each pass lets at least one through.
+const PASSES_MAX: u32 = 24;
+
+/// The longest pause before a pass is repeated.
+const PAUSE_MAX_MS: u64 = 40;
+
+/// The kill-switch: made once, lent to each call.
+pub struct KillSwitch<T, P, A, C> {
+    pub(crate) table: T,
+    pub(crate) provider: P,
+    pub(crate) alerts: A,
+    pub(crate) clock: C,
+    /// What the environment allows: automatic acts need this *and* policy to enforce.
+    pub(crate) armed: Mode,
+}
+
+impl<T, P, A, C> KillSwitch<T, P, A, C>
+where
+    T: Cases + Policies + Heartbeat,
+    P: SuperSim,
+    A: Alerts,
+    C: Clock,
+{
+    /// A kill-switch on these ports.
+    pub const fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
+        Self { table, provider, alerts, clock, armed }
+    }
+
+    /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
+    pub(crate) async fn converge(&self, sim: SimSid) -> Result<Vec<String>, KillSwitchError> {
+        let policy = self.policy().await?;
+        for _pass in 0..PASSES_MAX {
+            let case = self.read_case(sim).await?;
+            let seen = case.findings.keys().cloned().collect();
+            if self.step(case, &policy).await? == Step::Done {
+                return Ok(seen);
+            }
+            pause().await;
+        }
+        Err(KillSwitchError::Contention { sim: sim.to_string(), passes: PASSES_MAX })
+    }
+
+    /// Tells what is still to be told, then decides once and does it.
+    async fn step(&self, mut case: Case, policy: &Policy) -> Result<Step, KillSwitchError> {
+        if let Some((incident, version)) = case.incident.take() {
+            case.incident = Some(self.tell(incident, version, case.state.as_ref()).await?);
+        }
+        let case = &case;
+        let look = |sim| {
+            let (now, armed) = (self.clock.now(), self.armed);
+            incident::decide(&Look { now, case, policy, armed, sim })
+        };
+        let mut decision = look(None);
+        if decision == Decision::AskProvider {
+            let answer = self.provider.fetch(&SimName::Sid(case.sim)).await;
+            decision = look(Some(&answer));
+        }
+        match decision {
+            Decision::Rest | Decision::AskProvider => Ok(Step::Done),
+            Decision::Record(incident) => self.record(case, *incident).await,
+            Decision::Close(incident) => self.close(case, *incident).await,
+            Decision::Deactivate(incident, authority) => {
+                match self.deactivate(case, policy, (*incident).clone(), authority).await? {
+                    Acted::Recorded(_) => Ok(Step::Done),
+                    Acted::Conflict => Ok(Step::Again),
+                    Acted::CapReached => {
+                        let held = incident::held(self.clock.now(), *incident, Hold::Cap);
+                        self.record(case, held).await
+                    }
+                }
+            }
+            Decision::Restore(incident) => {
+                let desired = case.desired.0.clone();
+                match self.restore(case, *incident, desired).await? {
+                    Acted::Recorded(_) => Ok(Step::Done),
+                    Acted::Conflict | Acted::CapReached => Ok(Step::Again),
+                }
+            }
+        }
+    }
+
+    /// Records the incident as it is now, then tells what it has to tell.
+    pub(crate) async fn record(
+        &self,
+        case: &Case,
+        incident: Incident,
+    ) -> Result<Step, KillSwitchError> {
+        let version = incident_version(case);
+        let commit = Commit {
+            incident: Some((incident.clone(), version)),
+            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            ..Commit::of(case.sim)
+        };
+        if self.commit(&commit, "recording an incident").await? == Committed::Conflict {
+            return Ok(Step::Again);
+        }
+        self.tell(incident, version.saturating_add(1), case.state.as_ref()).await?;
+        Ok(Step::Done)
+    }
+
+    /// Files the incident, once everything is told: until then the sweep must find it.
+    async fn close(&self, case: &Case, incident: Incident) -> Result<Step, KillSwitchError> {
+        let stored = case.incident.as_ref().map(|(stored, _)| stored);
+        if !incident.alerts.is_empty() && stored == Some(&incident) {
+            return Ok(Step::Done);
+        }
+        if !incident.alerts.is_empty() {
+            self.record(case, incident).await?;
+            return Ok(Step::Again);
+        }
+        // Whoever made the SIM active again has judged what was found so far.
+        let (desired, desired_version) = &case.desired;
+        let desired = (incident.stage == Stage::RestoredElsewhere).then(|| {
+            let judged = judged_keys(case, &incident);
+            let restored_at = Some(self.clock.now());
+            let desired = Desired { status: None, restored_at, judged, ..desired.clone() };
+            (desired, *desired_version)
+        });
+        let commit = Commit {
+            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            incident: Some((incident, incident_version(case))),
+            closes: true,
+            desired,
+            ..Commit::of(case.sim)
+        };
+        Ok(match self.commit(&commit, "closing an incident").await? {
+            Committed::Done => Step::Done,
+            Committed::Conflict => Step::Again,
+        })
+    }
+
+    /// Publishes the incident's pending alerts, and records which are out. One that does not go out
+    /// stays pending, and keeps nothing else from being done.
+    pub(crate) async fn tell(
+        &self,
+        mut incident: Incident,
+        version: u64,
+        state: Option<&SimState>,
+    ) -> Result<(Incident, u64), KillSwitchError> {
+        let mut told = Vec::new();
+        for pending in &incident.alerts {
+            match self.publish(&Alert::of_incident(&incident, pending, state)).await {
+                Ok(()) => told.push(pending.number),
+                Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),
+            }
+        }
+        if told.is_empty() {
+            return Ok((incident, version));
+        }
+        incident.alerts.retain(|alert| !told.contains(&alert.number));
+        let commit =
+            Commit { incident: Some((incident.clone(), version)), ..Commit::of(incident.sim) };
+        match self.commit(&commit, "recording that alerts are out").await? {
+            Committed::Done => Ok((incident, version.saturating_add(1))),
+            // Someone else changed the incident and will find the alert still pending: it may go
+            // out twice, with the same id, which is the lesser evil.
+            Committed::Conflict => Ok((incident, version)),
+        }
+    }
+
+    /// Publishes one alert, and remembers that alerts do go out.
+    pub(crate) async fn publish(
+        &self,
+        alert: &Alert,
+    ) -> Result<(), simfuse_domain::port::AlertError> {
+        self.alerts.publish(alert).await?;
+        tracing::info!(alert.id, alert.action, "alert published");
+        if let Err(error) = self.table.record_paged(LAST_ALERT, self.clock.now()).await {
+            tracing::warn!(error = %Chain(&error), "the time of the last alert was not recorded");
+        }
+        Ok(())
+    }
+
+    /// An audit entry for a change of stage.
+    fn stage_entry(&self, case: &Case, incident: &Incident) -> Option<AuditEntry> {
+        let was = case.incident.as_ref().map(|(stored, _)| stored.stage);
+        if was == Some(incident.stage) {
+            return None;
+        }
+        let at = self.clock.now();
+        let why = incident.trouble.clone();
+        let why = why.or_else(|| incident.findings.first().map(ToString::to_string));
+        Some(AuditEntry {
+            sim: Some(incident.sim),
+            at,
+            id: format!("{}-{}", incident.id, incident.stage),
+            actor: SIMFUSE.to_owned(),
+            action: incident.stage.to_string(),
+            phase: Phase::Outcome,
+            reason: why.unwrap_or_default(),
+            incident: Some(incident.id.clone()),
+        })
+    }
+
+    pub(crate) async fn policy(&self) -> Result<Policy, KillSwitchError> {
+        self.table.current_policy().await.map_err(KillSwitchError::table("reading the policy"))
+    }
+
+    pub(crate) async fn read_case(&self, sim: SimSid) -> Result<Case, KillSwitchError> {
+        self.table.read_case(sim).await.map_err(KillSwitchError::table("reading a SIM's case"))
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        commit: &Commit,
+        doing: &'static str,
+    ) -> Result<Committed, KillSwitchError> {
+        self.table.commit(commit).await.map_err(KillSwitchError::table(doing))
+    }
+}
+
+/// Under this name the time of the latest alert is kept.
+pub(crate) const LAST_ALERT: &str = "any";
+
+/// Whether a case is where it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is.
+    Done,
+    /// Something changed meanwhile: read it again.
+    Again,
+}
+
+pub(crate) fn incident_version(case: &Case) -> u64 {
+    case.incident.as_ref().map_or(0, |(_, version)| *version)
+}
+
+/// Keys of all that was found of the SIM so far.
+pub(crate) fn judged_keys(case: &Case, incident: &Incident) -> BTreeSet<String> {
+    let stored = case.findings.keys().cloned();
+    stored.chain(incident.findings.iter().map(Finding::key)).collect()
+}
+
+/// Waits a moment of random length, so that those who disturbed one another do not meet again.
+pub(crate) async fn pause() {
+    let milliseconds = rand::rng().random_range(1..=PAUSE_MAX_MS);
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+}

@@ -1,0 +1,64 @@
+//! What can go wrong in the kill-switch.
+
+use std::error::Error;
+use std::fmt;
+
+use simfuse_domain::port::TableError;
+
+/// A fault that ends an invocation; what was under way is taken up by the sweep.
+#[derive(Debug, thiserror::Error)]
+pub enum KillSwitchError {
+    /// The table did not do what was asked.
+    #[error("{doing}")]
+    Table {
+        /// What was being done.
+        doing: &'static str,
+        /// The table's word.
+        source: TableError,
+    },
+    /// Others kept changing the SIM's case.
+    #[error("the case of {sim} was changed by others {passes} times in a row")]
+    Contention {
+        /// The SIM.
+        sim: String,
+        /// How often it was tried.
+        passes: u32,
+    },
+    /// Neither a stream's records, nor a sweep, nor a request.
+    #[error("{reason}; expected are a stream's \"Records\", {{\"sweep\": true}}, or an \"action\"")]
+    Payload {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Some SIMs could not be looked at.
+    #[error("{failed} of {all} SIMs could not be looked at, the first: {first}")]
+    Sweep {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// Why the first could not.
+        first: String,
+    },
+}
+
+impl KillSwitchError {
+    pub(crate) fn table(doing: &'static str) -> impl FnOnce(TableError) -> Self {
+        move |source| Self::Table { doing, source }
+    }
+}
+
+/// Prints an error and all its causes on one line: loggers print the outermost message only.
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

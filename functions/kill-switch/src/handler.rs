@@ -1,0 +1,109 @@
+//! The three ways to invoke the kill-switch, told apart by the payload.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_lambda_events::dynamodb;
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures::{StreamExt as _, stream};
+use serde_json::Value;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+
+use crate::engine::KillSwitch;
+use crate::error::{Chain, KillSwitchError};
+use crate::request::Request;
+use crate::sweep::SIMS_AT_ONCE;
+
+/// The stream's shard waits for one record at most this long; the sweep takes up what was not done.
+const RECORD_WITHIN: Duration = Duration::from_secs(5);
+
+/// Partition keys of findings begin so.
+const FINDING: &str = "FIND#";
+
+impl<T, P, A, C> KillSwitch<T, P, A, C>
+where
+    T: Cases + Policies + Heartbeat,
+    P: SuperSim,
+    A: Alerts,
+    C: Clock,
+{
+    /// Handles one invocation.
+    ///
+    /// # Errors
+    /// [`KillSwitchError`] for a payload of no known kind, and when the table fails.
+    pub async fn handle(&self, payload: Value) -> Result<Value, KillSwitchError> {
+        let wrong =
+            |error: serde_json::Error| KillSwitchError::Payload { reason: error.to_string() };
+        if payload.get("Records").is_some() {
+            let event = serde_json::from_value(payload).map_err(wrong)?;
+            serde_json::to_value(self.take_findings(event).await).map_err(wrong)
+        } else if payload.get("sweep") == Some(&Value::Bool(true)) {
+            self.sweep().await?;
+            Ok(serde_json::json!({ "swept": true }))
+        } else if payload.get("action").is_some() {
+            let request: Request = serde_json::from_value(payload).map_err(wrong)?;
+            serde_json::to_value(self.answer(&request).await?).map_err(wrong)
+        } else {
+            Err(KillSwitchError::Payload { reason: "not a payload of the kill-switch".to_owned() })
+        }
+    }
+
+    /// Looks at the SIMs of new findings. A SIM that is not done in time is not reported as failed:
+    /// its finding is not acknowledged, so the sweep will find it, and the shard goes on.
+    async fn take_findings(&self, event: dynamodb::Event) -> DynamoDbEventResponse {
+        let mut sims: BTreeMap<SimSid, String> = BTreeMap::new();
+        for record in event.records.iter().filter(|record| record.event_name == "INSERT") {
+            if let Some(sim) = sim_of(record) {
+                let sequence = record.change.sequence_number.clone().unwrap_or_default();
+                sims.entry(sim).or_insert(sequence);
+            }
+        }
+        let looks = sims.into_iter().map(|(sim, sequence)| async move {
+            let look = self.converge_all(std::slice::from_ref(&sim));
+            match tokio::time::timeout(RECORD_WITHIN, look).await {
+                Ok(looked) if looked.iter().all(|(_, result)| result.is_ok()) => None,
+                Ok(_) => Some(sequence),
+                Err(_elapsed) => {
+                    tracing::warn!(sim.sid = %sim, "not done in time, left to the sweep");
+                    None
+                }
+            }
+        });
+        let looks: Vec<_> = looks.collect();
+        let failed: Vec<Option<String>> =
+            stream::iter(looks).buffer_unordered(SIMS_AT_ONCE).collect().await;
+        let mut response = DynamoDbEventResponse::default();
+        response.batch_item_failures = failed
+            .into_iter()
+            .flatten()
+            .map(|sequence| {
+                let mut failure = DynamoDbBatchItemFailure::default();
+                failure.item_identifier = Some(sequence);
+                failure
+            })
+            .collect();
+        response
+    }
+}
+
+fn sim_of(record: &dynamodb::EventRecord) -> Option<SimSid> {
+    let keys: Value = serde_json::to_value(&record.change.keys).ok()?;
+    let key = keys.get("pk")?.get("S")?.as_str()?;
+    key.strip_prefix(FINDING)?.parse().ok()
+}
+
+/// An error in the form that the Lambda runtime reports, with all its causes.
+#[must_use]
+pub fn diagnostic(error: &KillSwitchError) -> lambda_runtime::Diagnostic {
+    let error_type = match error {
+        KillSwitchError::Payload { .. } => "Payload",
+        KillSwitchError::Table { .. } => "Table",
+        KillSwitchError::Contention { .. } => "Contention",
+        KillSwitchError::Sweep { .. } => "Sweep",
+    };
+    lambda_runtime::Diagnostic {
+        error_type: error_type.to_owned(),
+        error_message: Chain(error).to_string(),
+    }
+}

@@ -1,0 +1,351 @@
+//! A human's request, SIM by SIM.
+
+use futures::{StreamExt as _, stream};
+use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::incident::{Authority, Desired, Hold, Human, Incident, Stage};
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, ProviderError, Sim,
+    SimName, SimStatus, Stop, SuperSim,
+};
+use simfuse_domain::verdict::Verdict;
+
+use crate::act::Acted;
+use crate::engine::{KillSwitch, Step, judged_keys, pause};
+use crate::error::{Chain, KillSwitchError};
+use crate::request::{Action, Answer, Found, Outcome, Request, SIMS_MAX, SimAnswer};
+use crate::sweep::SIMS_AT_ONCE;
+
+/// How often a request about one SIM is tried anew because its case changed meanwhile.
+const TRIES_MAX: u32 = 10;
+
+/// Held kills that one `approve` without names takes up.
+const APPROVE_ALL_MAX: usize = 500;
+
+impl<T, P, A, C> KillSwitch<T, P, A, C>
+where
+    T: Cases + Policies + Heartbeat,
+    P: SuperSim,
+    A: Alerts,
+    C: Clock,
+{
+    /// Answers a manual request.
+    ///
+    /// # Errors
+    /// [`KillSwitchError`] when the table fails before anything was done about a SIM.
+    pub async fn answer(&self, request: &Request) -> Result<Answer, KillSwitchError> {
+        let mut answer = Answer {
+            action: request.action,
+            dry_run: request.dry_run,
+            digest: None,
+            sims: Vec::new(),
+            status: None,
+            error: None,
+        };
+        if request.sims.len() > SIMS_MAX {
+            let named = request.sims.len();
+            answer.error =
+                Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken at once"));
+            return Ok(answer);
+        }
+        let mut names = request.sims.clone();
+        match request.action {
+            Action::Stop | Action::Resume => {
+                self.switch(request).await?;
+                answer.status = Some(self.status().await?);
+            }
+            Action::Status if names.is_empty() => answer.status = Some(self.status().await?),
+            Action::Approve if names.is_empty() => names = self.held_by_cap().await?,
+            Action::Deactivate | Action::Restore | Action::Protect | Action::Unprotect
+                if names.is_empty() =>
+            {
+                answer.error = Some("no SIM named in \"sims\"".to_owned());
+            }
+            _ => {}
+        }
+        let policy = self.policy().await?;
+        let answers = names.iter().map(|name| self.answer_one(request, name, &policy));
+        let answers: Vec<_> = answers.collect();
+        answer.sims = stream::iter(answers).buffered(SIMS_AT_ONCE).collect().await;
+        Ok(answer)
+    }
+
+    async fn answer_one(&self, request: &Request, name: &str, policy: &Policy) -> SimAnswer {
+        let mut answer = SimAnswer {
+            requested: name.to_owned(),
+            sim: None,
+            found: None,
+            outcome: Outcome::Unreachable,
+            reason: String::new(),
+            incident: None,
+            details: None,
+        };
+        let sim = match self.find(name).await {
+            Ok(sim) => sim,
+            Err(error) => {
+                (answer.outcome, answer.reason) = (outcome_of(&error), Chain(&error).to_string());
+                return answer;
+            }
+        };
+        answer.sim = Some(sim.sid);
+        answer.found = Some(Found { status: sim.status, fleet: sim.fleet });
+        for _try in 0..TRIES_MAX {
+            match self.try_one(request, &sim, policy, &mut answer).await {
+                Ok(Step::Done) => return answer,
+                Ok(Step::Again) => pause().await,
+                Err(error) => {
+                    tracing::error!(error = %Chain(&error), "a request about a SIM failed");
+                    (answer.outcome, answer.reason) =
+                        (Outcome::Unreachable, Chain(&error).to_string());
+                    return answer;
+                }
+            }
+        }
+        answer.reason = "its case kept changing: ask for its status, then again".to_owned();
+        answer
+    }
+
+    /// Finds a SIM by what a human calls it: what looks like an ICCID may still be a unique name.
+    async fn find(&self, name: &str) -> Result<Sim, ProviderError> {
+        let parsed = SimName::parse(name);
+        let is_iccid = matches!(parsed, SimName::Iccid(_));
+        match self.provider.fetch(&parsed).await {
+            Err(ProviderError::NotFound) if is_iccid => {
+                self.provider.fetch(&SimName::UniqueName(name.to_owned())).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn try_one(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let case = self.read_case(sim.sid).await?;
+        answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
+        match request.action {
+            Action::Deactivate => self.kill(request, sim, policy, &case, answer).await,
+            Action::Approve => self.approve(request, sim, policy, &case, answer).await,
+            Action::Restore => self.undo(request, sim, &case, answer).await,
+            Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
+            Action::Status | Action::Stop | Action::Resume => {
+                answer.details = Some(self.details(&case, sim, policy));
+                answer.outcome = Outcome::Done;
+                answer.reason = format!("the provider says {}", sim.status);
+                Ok(Step::Done)
+            }
+        }
+    }
+
+    /// Deactivates a SIM because a human wants it: neither mode, caps nor the stop switch bind it.
+    async fn kill(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        if let Some(by) = protection(sim, policy, case).filter(|_| !request.override_protection) {
+            answer.outcome = Outcome::Refused;
+            answer.reason = format!("protected by {by}: override_protection is needed");
+            return Ok(Step::Done);
+        }
+        if sim.status == SimStatus::Inactive {
+            (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
+            return Ok(Step::Done);
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason = format!("would be deactivated, it is {}", sim.status);
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        incident.verdict = Verdict::Deactivate;
+        let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
+        Ok(self.report(acted, answer))
+    }
+
+    /// Carries out what a guard holds.
+    async fn approve(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        if !matches!(stage, Some(Stage::Held(_))) {
+            answer.outcome = Outcome::Refused;
+            let stage = stage.map_or("no open incident".to_owned(), |stage| stage.to_string());
+            answer.reason = format!("nothing is held for it ({stage})");
+            return Ok(Step::Done);
+        }
+        self.kill(request, sim, policy, case, answer).await
+    }
+
+    /// Makes a SIM active because a human wants it. What was found so far is judged by that.
+    async fn undo(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let open = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let watched = matches!(open, Some(Stage::Restoring | Stage::Restored));
+        let running = matches!(sim.status, SimStatus::Active | SimStatus::Ready);
+        if running && (open.is_none() || watched) {
+            answer.outcome = Outcome::Already;
+            answer.reason = format!("it is {}", sim.status);
+            return Ok(Step::Done);
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason = format!(
+                "would be made active, it is {}; an active SIM is billed by the month",
+                sim.status
+            );
+            return Ok(Step::Done);
+        }
+        let incident = self.incident_for(request, sim, case);
+        let desired = Desired {
+            restored_at: Some(self.clock.now()),
+            judged: judged_keys(case, &incident),
+            ..case.desired.0.clone()
+        };
+        let acted = self.restore(case, incident, desired).await?;
+        Ok(self.report(acted, answer))
+    }
+
+    async fn protect(
+        &self,
+        request: &Request,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let (desired, version) = &case.desired;
+        let wanted = (request.action == Action::Protect).then(|| by(request));
+        if desired.protected_by.is_some() == wanted.is_some() {
+            answer.outcome = Outcome::Already;
+            answer.reason = desired.protected_by.as_ref().map_or_else(
+                || "it is not protected at run time; policy may still protect it".to_owned(),
+                |by| format!("protected by {by}"),
+            );
+            return Ok(Step::Done);
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason = format!("would be changed: {}", request.action);
+            return Ok(Step::Done);
+        }
+        let commit = Commit {
+            desired: Some((Desired { protected_by: wanted, ..desired.clone() }, *version)),
+            audit: vec![self.entry(request, Some(case.sim))],
+            ..Commit::of(case.sim)
+        };
+        if self.commit(&commit, "protecting a SIM").await? == Committed::Conflict {
+            return Ok(Step::Again);
+        }
+        (answer.outcome, answer.reason) = (Outcome::Done, "recorded".to_owned());
+        Ok(Step::Done)
+    }
+
+    /// Sets or lifts the stop switch.
+    async fn switch(&self, request: &Request) -> Result<(), KillSwitchError> {
+        if request.dry_run {
+            return Ok(());
+        }
+        let stop = (request.action == Action::Stop).then(|| Stop {
+            by: by(request),
+            reason: request.reason.clone(),
+            at: self.clock.now(),
+        });
+        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None)).await;
+        written.map_err(KillSwitchError::table("writing the stop switch"))
+    }
+
+    async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
+        let open = self.table.open_incidents(jiff::Timestamp::MAX, APPROVE_ALL_MAX).await;
+        let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
+        let held = open.into_iter().map(|open| open.incident);
+        let held = held.filter(|incident| incident.stage == Stage::Held(Hold::Cap));
+        Ok(held.map(|incident| incident.sim.to_string()).collect())
+    }
+
+    /// The open incident, or a new one, with the human who asks.
+    fn incident_for(&self, request: &Request, sim: &Sim, case: &Case) -> Incident {
+        let open = case.incident.as_ref().map(|(incident, _)| incident.clone());
+        let mut incident = open.unwrap_or_else(|| {
+            let name = sim.unique_name.clone().unwrap_or_else(|| sim.sid.to_string());
+            Incident::open(sim.sid, name, sim.fleet, self.clock.now())
+        });
+        incident.human = Some(Human { by: by(request), reason: reason(request) });
+        incident
+    }
+
+    fn report(&self, acted: Acted, answer: &mut SimAnswer) -> Step {
+        let Acted::Recorded(incident) = acted else {
+            return Step::Again;
+        };
+        answer.incident = Some(incident.id.clone());
+        answer.outcome = match incident.stage {
+            Stage::Inactive | Stage::Restored => Outcome::Done,
+            Stage::Refused => Outcome::Refused,
+            Stage::Unreachable => Outcome::Unreachable,
+            _ => Outcome::Pending,
+        };
+        answer.reason = match &incident.trouble {
+            Some(trouble) => format!("{trouble}; it is tried again by itself"),
+            None => incident.stage.to_string(),
+        };
+        Step::Done
+    }
+
+    fn entry(&self, request: &Request, sim: Option<simfuse_domain::id::SimSid>) -> AuditEntry {
+        let at = self.clock.now();
+        AuditEntry {
+            sim,
+            at,
+            id: format!("{}-{}", request.action, at.as_millisecond()),
+            actor: by(request),
+            action: request.action.to_string(),
+            phase: Phase::Outcome,
+            reason: reason(request),
+            incident: None,
+        }
+    }
+}
+
+/// Who protects the SIM, if anyone does.
+fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
+    let rules = policy.rules_for(sim.fleet, sim.sid);
+    if rules.guards.protects(sim) {
+        return Some("policy".to_owned());
+    }
+    case.desired.0.protected_by.clone()
+}
+
+fn by(request: &Request) -> String {
+    let by = request.requested_by.trim();
+    if by.is_empty() { "someone who gave no name" } else { by }.to_owned()
+}
+
+fn reason(request: &Request) -> String {
+    let reason = request.reason.trim();
+    if reason.is_empty() { "no reason given" } else { reason }.to_owned()
+}
+
+const fn outcome_of(error: &ProviderError) -> Outcome {
+    match error {
+        ProviderError::NotFound => Outcome::NotFound,
+        ProviderError::TransitionNotAllowed
+        | ProviderError::Unauthorized { .. }
+        | ProviderError::Refused { .. } => Outcome::Refused,
+        ProviderError::Throttled | ProviderError::Unavailable { .. } => Outcome::Unreachable,
+    }
+}

@@ -1,0 +1,180 @@
+//! What humans ask of the kill-switch, and what they are answered.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use simfuse_domain::finding::Finding;
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::policy::Mode;
+use simfuse_domain::port::{SimStatus, Stop};
+use simfuse_domain::verdict::Verdict;
+
+/// SIMs that one request may name.
+pub const SIMS_MAX: usize = 10;
+
+/// A manual request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// To which SIMs: SIDs, ICCIDs or unique names.
+    #[serde(default)]
+    pub sims: Vec<String>,
+    /// Why: it is recorded, and told to everyone.
+    #[serde(default)]
+    pub reason: String,
+    /// Who asks.
+    #[serde(default)]
+    pub requested_by: String,
+    /// Deactivate a SIM although it is protected.
+    #[serde(default)]
+    pub override_protection: bool,
+    /// Only say what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a human may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Switch SIMs off.
+    Deactivate,
+    /// Switch SIMs on again.
+    Restore,
+    /// Say how things are: of the SIMs named, or of the whole.
+    Status,
+    /// Carry out what is held: for the SIMs named, or for all that a cap holds.
+    Approve,
+    /// Never deactivate SIMs automatically.
+    Protect,
+    /// Let policy decide about SIMs again.
+    Unprotect,
+    /// Deactivate nothing automatically, anywhere.
+    Stop,
+    /// Let policy act again.
+    Resume,
+}
+
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Deactivate => "deactivate",
+            Self::Restore => "restore",
+            Self::Status => "status",
+            Self::Approve => "approve",
+            Self::Protect => "protect",
+            Self::Unprotect => "unprotect",
+            Self::Stop => "stop",
+            Self::Resume => "resume",
+        })
+    }
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// What was asked.
+    pub action: Action,
+    /// Whether nothing was to be done.
+    pub dry_run: bool,
+    /// For requests about many SIMs, which are not taken yet.
+    pub digest: Option<String>,
+    /// What became of each SIM, in the order of the request.
+    pub sims: Vec<SimAnswer>,
+    /// How the whole is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Why the whole request was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What became of one SIM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimAnswer {
+    /// What it was called in the request.
+    pub requested: String,
+    /// The SIM.
+    pub sim: Option<SimSid>,
+    /// How it was found.
+    pub found: Option<Found>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The incident that it belongs to.
+    pub incident: Option<String>,
+    /// For `status`: what is known of the SIM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
+}
+
+/// How the provider knew a SIM before anything was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Whether it may connect.
+    pub status: SimStatus,
+    /// Its fleet.
+    pub fleet: Option<FleetSid>,
+}
+
+/// What became of a request about one SIM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It is under way: the provider will do it, or the sweep tries again.
+    Pending,
+    /// It was so before.
+    Already,
+    /// A guard holds it.
+    Held,
+    /// It is not done, and will not be.
+    Refused,
+    /// There is no such SIM.
+    NotFound,
+    /// The provider or the table did not answer.
+    Unreachable,
+}
+
+/// What is known of one SIM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// What policy rules now.
+    pub verdict: Verdict,
+    /// What was found, and what it is about.
+    pub findings: Vec<Finding>,
+    /// How far the incident is.
+    pub stage: Option<String>,
+    /// Why it was not deactivated, if policy asks for it.
+    pub held_by: Option<String>,
+    /// Who protected it at run time.
+    pub protected_by: Option<String>,
+    /// When its latest event happened.
+    pub last_event: Option<Timestamp>,
+    /// What happens next, or what to do.
+    pub next_step: String,
+}
+
+/// How the whole is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// What policy says.
+    pub policy_mode: Mode,
+    /// What the function's environment allows.
+    pub armed: Mode,
+    /// Whether and why everything is stopped.
+    pub stopped: Option<Stop>,
+    /// Incidents that are not over.
+    pub open: usize,
+    /// Of these, held for a human.
+    pub held: usize,
+    /// Of these, deactivated and not yet proven dead.
+    pub unproven: usize,
+    /// Seconds since events were last received.
+    pub last_event_age_secs: Option<i64>,
+    /// When an alert was last published.
+    pub last_alert: Option<Timestamp>,
+}

@@ -1,0 +1,118 @@
+//! The sweep: every minute, whatever needs a look. It is the only one who retries.
+
+use futures::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::alert::Alert;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::incident::{Hold, Incident, Stage};
+use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+
+use crate::engine::KillSwitch;
+use crate::error::{Chain, KillSwitchError};
+
+/// SIMs looked at in one sweep; the others come with the next.
+const SIMS_MAX: usize = 200;
+
+/// SIMs looked at at the same time: the provider throttles by concurrency.
+pub(crate) const SIMS_AT_ONCE: usize = 8;
+
+/// A finding that nothing acknowledged for this long was not delivered by the stream.
+const UNDELIVERED_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// A human who does not answer is paged again after this long.
+const PAGE_EVERY: SignedDuration = SignedDuration::from_mins(15);
+
+/// Open incidents read to find those that a cap holds.
+const OPEN_MAX: usize = 5_000;
+
+/// Under this name the time of the latest page about held kills is kept.
+const HELD: &str = "held";
+
+impl<T, P, A, C> KillSwitch<T, P, A, C>
+where
+    T: Cases + Policies + Heartbeat,
+    P: SuperSim,
+    A: Alerts,
+    C: Clock,
+{
+    /// Looks at every incident that is due, at findings that were not delivered, and pages about
+    /// what a cap holds.
+    ///
+    /// # Errors
+    /// [`KillSwitchError`]; everything that could be looked at was.
+    pub async fn sweep(&self) -> Result<(), KillSwitchError> {
+        let now = self.clock.now();
+        let due = self.table.open_incidents(now, SIMS_MAX).await;
+        let due = due.map_err(KillSwitchError::table("listing due incidents"))?;
+        let before = now.saturating_sub(UNDELIVERED_AFTER).unwrap_or(Timestamp::MIN);
+        let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
+        let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
+        let mut sims: Vec<SimSid> = due.iter().map(|open| open.incident.sim).collect();
+        sims.extend(undelivered);
+        sims.sort_unstable();
+        sims.dedup();
+        let looked = self.converge_all(&sims).await;
+        self.page_held(now).await?;
+        let all = looked.len();
+        let mut errors = looked.into_iter().filter_map(|(_, result)| result.err());
+        match errors.next() {
+            None => Ok(()),
+            Some(error) => {
+                let first = Chain(&error).to_string();
+                Err(KillSwitchError::Sweep { failed: errors.count().saturating_add(1), all, first })
+            }
+        }
+    }
+
+    /// Brings each of these SIMs to where it should be, and acknowledges what was seen.
+    pub(crate) async fn converge_all(
+        &self,
+        sims: &[SimSid],
+    ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
+        let looks = sims.iter().map(|sim| async move {
+            let result = self.converge_one(*sim).await;
+            if let Err(error) = &result {
+                tracing::error!(sim.sid = %sim, error = %Chain(error), "SIM not looked at");
+            }
+            (*sim, result)
+        });
+        let looks: Vec<_> = looks.collect();
+        stream::iter(looks).buffer_unordered(SIMS_AT_ONCE).collect().await
+    }
+
+    async fn converge_one(&self, sim: SimSid) -> Result<(), KillSwitchError> {
+        let seen = self.converge(sim).await?;
+        let acknowledged = self.table.acknowledge(sim, &seen).await;
+        acknowledged.map_err(KillSwitchError::table("acknowledging findings"))
+    }
+
+    /// One page for all kills that a cap holds, again every 15 minutes until none is.
+    async fn page_held(&self, now: Timestamp) -> Result<(), KillSwitchError> {
+        let open = self.table.open_incidents(Timestamp::MAX, OPEN_MAX).await;
+        let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
+        let held: Vec<&Incident> = open
+            .iter()
+            .map(|open| &open.incident)
+            .filter(|incident| incident.stage == Stage::Held(Hold::Cap))
+            .collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let paged = self.table.last_paged(HELD).await;
+        let paged = paged.map_err(KillSwitchError::table("reading when was last paged"))?;
+        if paged.is_some_and(|paged| now.duration_since(paged) < PAGE_EVERY) {
+            return Ok(());
+        }
+        match self.publish(&Alert::of_held(&held, now)).await {
+            Ok(()) => {
+                let recorded = self.table.record_paged(HELD, now).await;
+                recorded.map_err(KillSwitchError::table("recording a page"))
+            }
+            Err(error) => {
+                // The next sweep pages again.
+                tracing::error!(error = %Chain(&error), "held kills not paged");
+                Ok(())
+            }
+        }
+    }
+}

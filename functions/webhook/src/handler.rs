@@ -1,0 +1,191 @@
+//! From the function URL's request to its reply: signature, intake, status code.
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use aws_lambda_events::lambda_function_urls::{
+    LambdaFunctionUrlRequest, LambdaFunctionUrlResponse,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::port::{Clock, DeadLetters, Heartbeat, Policies, States};
+use simfuse_supersim::Provider;
+use simfuse_supersim::secret::WebhookSecrets;
+use simfuse_supersim::signature::{SignatureError, SignedRequest, Verifier};
+use tokio::sync::Mutex;
+
+use crate::error::{Chain, WebhookError};
+use crate::intake::{Intake, Tally};
+
+/// Twilio gives up after 5 s (KORE after 15 s): what is not stored by then must not be acknowledged.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(4_500);
+
+/// The secret is fetched again at most this often, or forged requests could make us do so.
+const SECRET_MIN_AGE: SignedDuration = SignedDuration::from_mins(1);
+
+/// Where the secret is read that requests are signed with.
+pub trait Secrets: Send + Sync {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it is not to be had now.
+    fn fetch(
+        &self,
+    ) -> impl Future<Output = Result<WebhookSecrets, Box<dyn Error + Send + Sync>>> + Send;
+}
+
+/// The handler: made once, lent to each call.
+pub struct Handler<T, S, C> {
+    intake: Intake<T>,
+    secrets: S,
+    clock: C,
+    provider: Provider,
+    public_url: Option<String>,
+    answer_within: Duration,
+    verifier: Mutex<Option<(Verifier, Timestamp)>>,
+}
+
+impl<T, S, C> Handler<T, S, C>
+where
+    T: States + DeadLetters + Heartbeat + Policies,
+    S: Secrets,
+    C: Clock,
+{
+    /// A handler for this provider's requests. `public_url` is the URL that the provider calls,
+    /// where it is not the function's own.
+    pub fn new(
+        intake: Intake<T>,
+        secrets: S,
+        clock: C,
+        provider: Provider,
+        public_url: Option<String>,
+    ) -> Self {
+        let verifier = Mutex::new(None);
+        let answer_within = ANSWER_WITHIN;
+        Self { intake, secrets, clock, provider, public_url, answer_within, verifier }
+    }
+
+    /// The same handler with another time limit, for a sender that waits longer or shorter.
+    #[must_use]
+    pub const fn answering_within(mut self, limit: Duration) -> Self {
+        self.answer_within = limit;
+        self
+    }
+
+    /// Opens what the first request needs.
+    ///
+    /// # Errors
+    /// [`WebhookError`] when the secret or the policy cannot be read.
+    pub async fn warm(&self) -> Result<(), WebhookError> {
+        let now = self.clock.now();
+        let secret = async {
+            *self.verifier.lock().await = Some((self.fetch_verifier().await?, now));
+            Ok(())
+        };
+        tokio::try_join!(secret, self.intake.warm(now))?;
+        Ok(())
+    }
+
+    /// Answers one request. It never fails: a fault of our own is a 503.
+    pub async fn handle(&self, request: LambdaFunctionUrlRequest) -> LambdaFunctionUrlResponse {
+        let answer = tokio::time::timeout(self.answer_within, self.take(&request)).await;
+        let seconds = self.answer_within.as_secs();
+        match answer.unwrap_or(Err(WebhookError::TooSlow { seconds })) {
+            Ok(Ok(tally)) => reply(200, &tally),
+            Ok(Err(refusal)) => {
+                tracing::warn!(refusal = %refusal, "request refused");
+                reply(403, &serde_json::json!({ "error": refusal.to_string() }))
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "request not acknowledged");
+                reply(503, &serde_json::json!({ "error": "not stored, send it again" }))
+            }
+        }
+    }
+
+    async fn take(
+        &self,
+        request: &LambdaFunctionUrlRequest,
+    ) -> Result<Result<Tally, SignatureError>, WebhookError> {
+        let received_at = self.clock.now();
+        let body = body_of(request);
+        let http = &request.request_context.http;
+        let signature = request.headers.get(self.provider.signature_header());
+        let signed = SignedRequest {
+            method: http.method.as_deref().unwrap_or("POST"),
+            url: &signed_url(self.public_url.as_deref(), request),
+            signature: signature.and_then(|value| value.to_str().ok()),
+            body: &body,
+        };
+        if let Err(refusal) = self.verify(&signed, received_at).await? {
+            return Ok(Err(refusal));
+        }
+        self.intake.take(&body, received_at).await.map(Ok)
+    }
+
+    /// Verifies by the secret at hand; on a mismatch the secret may have been rotated.
+    async fn verify(
+        &self,
+        request: &SignedRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Result<(), SignatureError>, WebhookError> {
+        let mut held = self.verifier.lock().await;
+        if let Some((verifier, fetched_at)) = held.as_ref() {
+            let verified = verifier.verify(request);
+            let fresh = now.duration_since(*fetched_at).abs() < SECRET_MIN_AGE;
+            if !matches!(verified, Err(SignatureError::Mismatch | SignatureError::NoSecret))
+                || fresh
+            {
+                return Ok(verified);
+            }
+        }
+        let verifier = self.fetch_verifier().await?;
+        let verified = verifier.verify(request);
+        *held = Some((verifier, now));
+        Ok(verified)
+    }
+
+    async fn fetch_verifier(&self) -> Result<Verifier, WebhookError> {
+        let secrets = self.secrets.fetch().await.map_err(WebhookError::Secret)?;
+        Ok(Verifier::new(self.provider, secrets.into_vec()))
+    }
+}
+
+/// The body's bytes; what claims to be base64 and is not is taken as it is, and will be set aside.
+fn body_of(request: &LambdaFunctionUrlRequest) -> Vec<u8> {
+    let body = request.body.as_deref().unwrap_or_default();
+    let decoded = request.is_base64_encoded.then(|| STANDARD.decode(body).ok()).flatten();
+    decoded.unwrap_or_else(|| body.as_bytes().to_vec())
+}
+
+/// The URL that the provider signed: the configured one or the function's own, never the Host
+/// header's; with the query as it came.
+fn signed_url(public_url: Option<&str>, request: &LambdaFunctionUrlRequest) -> String {
+    let query = request.raw_query_string.as_deref().unwrap_or_default();
+    let mut url = match public_url {
+        // What the configured URL has for a query came along with the request.
+        Some(url) => url.split(['?', '#']).next().unwrap_or(url).to_owned(),
+        None => {
+            let domain = request.request_context.domain_name.as_deref().unwrap_or_default();
+            format!("https://{domain}{}", request.raw_path.as_deref().unwrap_or("/"))
+        }
+    };
+    if !query.is_empty() {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
+}
+
+fn reply(status: i64, body: &impl serde::Serialize) -> LambdaFunctionUrlResponse {
+    let mut response = LambdaFunctionUrlResponse::default();
+    response.status_code = status;
+    response.body = serde_json::to_string(body).ok();
+    response.headers.insert("content-type", JSON);
+    response
+}
+
+const JSON: aws_lambda_events::http::HeaderValue =
+    aws_lambda_events::http::HeaderValue::from_static("application/json");

@@ -1,0 +1,307 @@
+//! A rightly signed body: decoded, grouped by SIM, folded, judged and stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use simfuse_domain::detector::{self, Detector};
+use simfuse_domain::event::Event;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    DeadLetter, DeadLetters, Heartbeat, Policies, States, StoredState, Written,
+};
+use simfuse_domain::time::AHEAD_MAX;
+use simfuse_supersim::envelope::{self, Decoded, Ignored};
+use tokio::sync::Mutex;
+
+use crate::error::WebhookError;
+use crate::sim::{self, Assessed, Look};
+
+/// Events handled at a time, so that memory does not grow with the body.
+const EVENTS_PER_CHUNK_MAX: usize = 1_000;
+
+/// SIMs written at the same time: enough to hide the table's latency, few enough for one connection
+/// pool.
+const WRITES_AT_ONCE: usize = 16;
+
+/// A state that others keep changing is tried this often, then the sender sends it again.
+const WRITE_ATTEMPTS_MAX: u32 = 5;
+
+/// A policy is read again after this long.
+const POLICY_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The heartbeat is sampled: one write for all events of this long.
+const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// Which time counts as the receipt of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// The time at which it is received.
+    Live,
+    /// The event's own time: history that is read again is not late, and not from the future.
+    EventTime,
+}
+
+/// What became of a body's elements; each is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// Events that are part of a SIM's state, duplicates included.
+    pub applied: usize,
+    /// Events from before the horizon.
+    pub late: usize,
+    /// Set aside for a human.
+    pub dead_lettered: usize,
+    /// Of an unknown type, or a test of the sink.
+    pub ignored: usize,
+}
+
+/// The intake: made once, lent to each call.
+pub struct Intake<T> {
+    table: T,
+    receipt: Receipt,
+    detectors: &'static [Detector],
+    policy: Mutex<Option<(Arc<Policy>, Timestamp)>>,
+    last_beat: Mutex<Option<Timestamp>>,
+}
+
+/// A body's elements, sorted out.
+#[derive(Default)]
+struct Sorted {
+    events: Vec<(usize, Event)>,
+    dead: Vec<DeadLetter>,
+    ignored: usize,
+    tested: bool,
+}
+
+/// What all SIMs of a body share.
+struct Batch<'a> {
+    body: &'a [u8],
+    policy: &'a Policy,
+    received_at: Timestamp,
+}
+
+impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
+    /// An intake into this table, with every detector.
+    pub fn new(table: T, receipt: Receipt) -> Self {
+        Self {
+            table,
+            receipt,
+            detectors: detector::ALL,
+            policy: Mutex::new(None),
+            last_beat: Mutex::new(None),
+        }
+    }
+
+    /// The same intake with other detectors.
+    #[must_use]
+    pub const fn with_detectors(mut self, detectors: &'static [Detector]) -> Self {
+        self.detectors = detectors;
+        self
+    }
+
+    /// Reads the policy beforehand.
+    ///
+    /// # Errors
+    /// [`WebhookError::Table`].
+    pub async fn warm(&self, now: Timestamp) -> Result<(), WebhookError> {
+        self.policy(now).await.map(drop)
+    }
+
+    /// Takes a body in: when this returns, every element is stored, set aside, or of no use.
+    ///
+    /// # Errors
+    /// [`WebhookError`] when one is not: the sender has to send the body again, and what was stored
+    /// already is then a duplicate.
+    pub async fn take(&self, body: &[u8], received_at: Timestamp) -> Result<Tally, WebhookError> {
+        let sorted = self.sort(body, received_at);
+        let mut tally =
+            Tally { dead_lettered: sorted.dead.len(), ignored: sorted.ignored, ..Tally::default() };
+        self.set_aside(&sorted.dead).await?;
+        if !sorted.events.is_empty() {
+            let policy = &*self.policy(received_at).await?;
+            let batch = Batch { body, policy, received_at };
+            for chunk in sorted.events.chunks(EVENTS_PER_CHUNK_MAX) {
+                let stored = self.store(chunk, &batch).await?;
+                tally.applied += stored.applied;
+                tally.late += stored.late;
+                tally.dead_lettered += stored.dead_lettered;
+            }
+        }
+        self.beat(received_at, sorted.tested).await?;
+        tracing::info!(
+            events.applied = tally.applied,
+            events.late = tally.late,
+            events.dead_lettered = tally.dead_lettered,
+            events.ignored = tally.ignored,
+            "taken in"
+        );
+        Ok(tally)
+    }
+
+    fn sort(&self, body: &[u8], received_at: Timestamp) -> Sorted {
+        let mut sorted = Sorted::default();
+        let mut place = 0;
+        envelope::decode(body, |decoded| {
+            match decoded {
+                Decoded::Event(event) => {
+                    if self.receipt == Receipt::Live && is_ahead(&event, received_at) {
+                        let raw = element(body, place);
+                        let reason = "stamped more than 15 minutes after its receipt";
+                        sorted.dead.push(dead_letter(raw, reason, received_at));
+                    } else {
+                        sorted.events.push((place, event));
+                    }
+                }
+                Decoded::Ignored(ignored) => {
+                    sorted.ignored += 1;
+                    sorted.tested |= ignored == Ignored::Test;
+                }
+                Decoded::DeadLetter { raw, reason } => {
+                    sorted.dead.push(dead_letter(raw, &reason.to_string(), received_at));
+                }
+            }
+            place += 1;
+        });
+        sorted
+    }
+
+    async fn store(
+        &self,
+        chunk: &[(usize, Event)],
+        batch: &Batch<'_>,
+    ) -> Result<Tally, WebhookError> {
+        let mut by_sim: BTreeMap<SimSid, Vec<&(usize, Event)>> = BTreeMap::new();
+        for element in chunk {
+            by_sim.entry(element.1.sim).or_default().push(element);
+        }
+        let sims: Vec<SimSid> = by_sim.keys().copied().collect();
+        let mut stored = self.table.read_states(&sims).await.map_err(WebhookError::Table)?;
+        let settled = by_sim.iter();
+        let settled = settled.map(|(sim, of)| self.settle(*sim, stored.remove(sim), of, batch));
+        let settled: Vec<_> = settled.collect();
+        let tallies = stream::iter(settled).buffer_unordered(WRITES_AT_ONCE);
+        tallies
+            .try_fold(Tally::default(), |sum, tally| async move {
+                Ok(Tally {
+                    applied: sum.applied + tally.applied,
+                    late: sum.late + tally.late,
+                    dead_lettered: sum.dead_lettered + tally.dead_lettered,
+                    ignored: sum.ignored,
+                })
+            })
+            .await
+    }
+
+    /// Folds, judges and writes one SIM, again when another writer came first.
+    async fn settle(
+        &self,
+        sim: SimSid,
+        mut stored: Option<StoredState>,
+        elements: &[&(usize, Event)],
+        batch: &Batch<'_>,
+    ) -> Result<Tally, WebhookError> {
+        let events: Vec<&Event> = elements.iter().map(|(_, event)| event).collect();
+        let mut known = BTreeSet::new();
+        for _attempt in 0..WRITE_ATTEMPTS_MAX {
+            let look = Look { policy: batch.policy, detectors: self.detectors, known: &known };
+            let assessed = sim::assess(sim, stored.as_ref(), &events, look, batch.received_at);
+            let Ok(Assessed { applied, late, write }) = assessed else {
+                return self.give_up_on(sim, elements, batch).await;
+            };
+            let tally = Tally { applied, late, ..Tally::default() };
+            let Some(write) = write else { return Ok(tally) };
+            match self.table.write_state(&write).await.map_err(WebhookError::Table)? {
+                Written::Done => return Ok(tally),
+                Written::AlreadyFound(keys) => known.extend(keys),
+                Written::Conflict => {
+                    let read = self.table.read_states(&[sim]).await;
+                    stored = read.map_err(WebhookError::Table)?.remove(&sim);
+                }
+            }
+        }
+        Err(WebhookError::Contention { sim: sim.to_string(), attempts: WRITE_ATTEMPTS_MAX })
+    }
+
+    /// The SIM's fold panicked: its events are set aside, and a human is told.
+    async fn give_up_on(
+        &self,
+        sim: SimSid,
+        elements: &[&(usize, Event)],
+        batch: &Batch<'_>,
+    ) -> Result<Tally, WebhookError> {
+        tracing::error!(sim.sid = %sim, "folding the events of a SIM panicked");
+        let received_at = batch.received_at;
+        let letters: Vec<DeadLetter> = elements
+            .iter()
+            .map(|(place, _)| element(batch.body, *place))
+            .map(|raw| dead_letter(raw, "folding the SIM's events panicked", received_at))
+            .collect();
+        self.set_aside(&letters).await?;
+        let what = "its events could not be folded and were set aside".to_owned();
+        let finding = sim::degraded("fold", what, received_at);
+        let inserted = self.table.insert_finding(sim, &finding, received_at).await;
+        inserted.map_err(WebhookError::Table)?;
+        Ok(Tally { dead_lettered: letters.len(), ..Tally::default() })
+    }
+
+    async fn set_aside(&self, letters: &[DeadLetter]) -> Result<(), WebhookError> {
+        let puts = letters.iter().map(|letter| self.table.put_dead_letter(letter));
+        let puts: Vec<_> = puts.collect();
+        let puts = stream::iter(puts).buffer_unordered(WRITES_AT_ONCE);
+        puts.try_collect::<()>().await.map_err(WebhookError::Table)
+    }
+
+    async fn policy(&self, now: Timestamp) -> Result<Arc<Policy>, WebhookError> {
+        let mut held = self.policy.lock().await;
+        if let Some((policy, read_at)) = held.as_ref()
+            && now.duration_since(*read_at).abs() < POLICY_MAX_AGE
+        {
+            return Ok(Arc::clone(policy));
+        }
+        let policy = self.table.current_policy().await.map_err(WebhookError::Table)?;
+        let policy = Arc::new(policy);
+        *held = Some((Arc::clone(&policy), now));
+        Ok(policy)
+    }
+
+    /// Records that events arrive: at most once a minute, and each test of the sink.
+    async fn beat(&self, received_at: Timestamp, tested: bool) -> Result<(), WebhookError> {
+        let mut last = self.last_beat.lock().await;
+        let fresh =
+            last.is_some_and(|last| received_at.duration_since(last).abs() < HEARTBEAT_EVERY);
+        if fresh && !tested {
+            return Ok(());
+        }
+        let tested_at = tested.then_some(received_at);
+        self.table.beat(received_at, tested_at).await.map_err(WebhookError::Table)?;
+        *last = Some(received_at);
+        Ok(())
+    }
+}
+
+fn is_ahead(event: &Event, received_at: Timestamp) -> bool {
+    let latest = received_at.saturating_add(AHEAD_MAX).unwrap_or(Timestamp::MAX);
+    event.at > latest || event.ended_at() > latest
+}
+
+/// The text of one element of a body, which is an array of them or a single one.
+fn element(body: &[u8], place: usize) -> &[u8] {
+    let elements = serde_json::from_slice::<Vec<&RawValue>>(body).ok();
+    let element = elements.and_then(|elements| elements.get(place).copied());
+    element.map_or(body, |element| element.get().as_bytes())
+}
+
+fn dead_letter(raw: &[u8], reason: &str, received_at: Timestamp) -> DeadLetter {
+    DeadLetter {
+        bytes: raw.get(..DeadLetter::BYTES_MAX).unwrap_or(raw).to_vec(),
+        length: raw.len(),
+        sha256: hex::encode(Sha256::digest(raw)),
+        reason: reason.to_owned(),
+        received_at,
+    }
+}

@@ -1,0 +1,2 @@
+//! The webhook's Lambda function.
+fn main() {}

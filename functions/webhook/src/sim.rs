@@ -1,0 +1,107 @@
+//! What a batch's events mean for one SIM: fold, detect, and what is to be written.
+//!
+//! Pure, and guarded against itself: a panic in the fold or in one detector costs that SIM's events
+//! or that detector's findings, and nothing else.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::Timestamp;
+use simfuse_domain::detector::{Control, Detector, Snapshot};
+use simfuse_domain::event::Event;
+use simfuse_domain::finding::{DetectorId, Evidence, Finding};
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{StateWrite, StoredState};
+use simfuse_domain::state::{Folded, SimState};
+
+/// Findings of one SIM that are looked at: a transaction holds 100 items. The detectors come in the
+/// order of what their findings may lead to, and a SIM with this many has long been judged.
+const FINDINGS_MAX: usize = 90;
+
+/// What came of a SIM's events.
+#[derive(Debug)]
+pub struct Assessed {
+    /// Events that are part of the state.
+    pub applied: usize,
+    /// Events from before the horizon.
+    pub late: usize,
+    /// What to write; `None` when the events brought nothing new.
+    pub write: Option<StateWrite>,
+}
+
+/// With what a SIM is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The detectors.
+    pub detectors: &'a [Detector],
+    /// Keys of findings that the table turned out to have already.
+    pub known: &'a BTreeSet<String>,
+}
+
+/// Folding a SIM's events panicked: they have to be set aside.
+#[derive(Debug)]
+pub struct FoldPanicked;
+
+/// Folds a SIM's events into its state and looks at the result.
+///
+/// # Errors
+/// [`FoldPanicked`]; nothing is changed then.
+pub fn assess(
+    sim: SimSid,
+    stored: Option<&StoredState>,
+    events: &[&Event],
+    look: Look<'_>,
+    received_at: Timestamp,
+) -> Result<Assessed, FoldPanicked> {
+    let before = stored.map(|stored| &stored.state);
+    let folded = catch_unwind(AssertUnwindSafe(|| {
+        let mut state = before.cloned().unwrap_or_else(|| SimState::new(sim));
+        let late = events.iter().filter(|event| state.fold(event) == Folded::Late).count();
+        (state, late)
+    }));
+    let (state, late) = folded.map_err(|_panic| FoldPanicked)?;
+    let applied = events.len().saturating_sub(late);
+    let mut known = look.known.clone();
+    known.extend(stored.iter().flat_map(|stored| stored.found.iter().cloned()));
+    let found = detect(&state, look.policy, look.detectors);
+    // What is no longer found needs no remembering: should it come back, the table knows it.
+    let keys = found.iter().map(Finding::key).take(FINDINGS_MAX).collect();
+    let is_new = |finding: &Finding| !known.contains(&finding.key());
+    let findings: Vec<Finding> = found.into_iter().take(FINDINGS_MAX).filter(is_new).collect();
+    if findings.is_empty() && (before == Some(&state) || applied == 0) {
+        return Ok(Assessed { applied, late, write: None });
+    }
+    let read_version = stored.map(|stored| stored.version);
+    let write = StateWrite { state, read_version, found: keys, findings, received_at };
+    Ok(Assessed { applied, late, write: Some(write) })
+}
+
+fn detect(state: &SimState, policy: &Policy, detectors: &[Detector]) -> Vec<Finding> {
+    let rules = policy.rules_for(state.fleet(), state.sim);
+    let snapshot = Snapshot { state, rules: &rules, control: Control::default() };
+    let mut findings = Vec::new();
+    for detector in detectors {
+        match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {
+            Ok(found) => findings.extend(found),
+            Err(_panic) => {
+                let what = format!("the detector {} failed on this SIM", detector.id);
+                findings.push(degraded(&detector.id.to_string(), what, state.now()));
+            }
+        }
+    }
+    findings
+}
+
+/// The finding that SimFuse itself failed on a SIM.
+#[must_use]
+pub fn degraded(about: &str, what: String, at: Timestamp) -> Finding {
+    Finding {
+        detector: DetectorId::Degraded,
+        about: about.to_owned(),
+        at,
+        evidence: Evidence::Fault { what },
+    }
+}
