@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod fleet;
+pub mod memory;
 pub mod runtime_api;
 pub mod service;
 
