@@ -1,0 +1,365 @@
+//! A port that fails on demand: throttled, unreachable, in conflict, stale, or after it took effect.
+//!
+//! ```
+//! use simfuse_testkit::faulty::{Fault, Faulty, Method};
+//! use simfuse_testkit::memory::MemoryTable;
+//!
+//! let table = Faulty::new(MemoryTable::new());
+//! table.fail(Method::WriteState, Fault::LostAnswer, 2);
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use simfuse_domain::alert::Alert;
+use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::finding::Finding;
+use simfuse_domain::guard::{CapScope, KillWindow};
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    AlertError, Alerts, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
+    OpenIncident, Policies, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState,
+    SuperSim, TableError, TargetStatus, Written,
+};
+
+/// A port's method.
+#[expect(missing_docs, reason = "each is named after its method")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Method {
+    ReadStates,
+    WriteState,
+    InsertFinding,
+    Beat,
+    LastBeat,
+    PutDeadLetter,
+    CurrentPolicy,
+    ApplyPolicy,
+    ReadCase,
+    ReadKillWindow,
+    Commit,
+    Acknowledge,
+    Unacknowledged,
+    OpenIncidents,
+    ReadStop,
+    WriteStop,
+    LastPaged,
+    RecordPaged,
+    Fetch,
+    SetStatus,
+    Publish,
+}
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Throttled: nothing happened, and the caller knows it.
+    Throttled,
+    /// Unavailable: nothing happened, but the caller cannot know it.
+    Unreachable,
+    /// It took effect, and the answer was lost.
+    LostAnswer,
+    /// Another came first: a `Conflict` from `write_state` and `commit`, *transition not allowed* from
+    /// the provider. Nothing happened. The other methods know no conflicts; they are throttled.
+    Conflict,
+    /// A read gives what the same read gave the last time, or nothing for states never read before.
+    /// `read_states`, `read_case`, `read_kill_window` and `fetch` only; the others are left alone.
+    Stale,
+}
+
+/// A port with a script of faults. Clones share the script.
+#[derive(Debug, Clone)]
+pub struct Faulty<P> {
+    inner: P,
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    faults: BTreeMap<Method, VecDeque<Option<Fault>>>,
+    calls: BTreeMap<Method, usize>,
+    states: BTreeMap<SimSid, StoredState>,
+    cases: BTreeMap<SimSid, Case>,
+    kill_windows: BTreeMap<CapScope, (KillWindow, u64)>,
+    sims: BTreeMap<String, Sim>,
+}
+
+impl<P> Faulty<P> {
+    /// The port as it is, until it is told to fail.
+    #[must_use]
+    pub fn new(inner: P) -> Self {
+        Self { inner, script: Arc::default() }
+    }
+
+    /// Lets the next so many calls of a method fail, after those that were scripted before.
+    pub fn fail(&self, method: Method, fault: Fault, times: usize) {
+        self.push(method, Some(fault), times);
+    }
+
+    /// Lets the next so many calls of a method pass, after those that were scripted before.
+    pub fn pass(&self, method: Method, times: usize) {
+        self.push(method, None, times);
+    }
+
+    /// How often a method was called, failed calls included.
+    #[must_use]
+    pub fn calls(&self, method: Method) -> usize {
+        self.script().calls.get(&method).copied().unwrap_or_default()
+    }
+
+    /// The port behind.
+    #[must_use]
+    pub const fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    fn push(&self, method: Method, fault: Option<Fault>, times: usize) {
+        let mut script = self.script();
+        let faults = script.faults.entry(method).or_default();
+        faults.extend(std::iter::repeat_n(fault, times));
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, method: Method) -> Option<Fault> {
+        let mut script = self.script();
+        let calls = script.calls.entry(method).or_default();
+        *calls = calls.saturating_add(1);
+        script.faults.get_mut(&method).and_then(VecDeque::pop_front).flatten()
+    }
+}
+
+/// Makes the errors of one port.
+trait Broken: Sized {
+    fn throttled(doing: Method) -> Self;
+    fn unavailable(doing: Method) -> Self;
+}
+
+/// The source of an error that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault injected by a test")]
+struct Injected;
+
+impl Broken for TableError {
+    fn throttled(doing: Method) -> Self {
+        Self::unavailable(doing)
+    }
+
+    fn unavailable(doing: Method) -> Self {
+        Self::Unavailable { doing: doing.to_string(), source: Some(Box::new(Injected)) }
+    }
+}
+
+impl Broken for ProviderError {
+    fn throttled(_: Method) -> Self {
+        Self::Throttled
+    }
+
+    fn unavailable(doing: Method) -> Self {
+        Self::Unavailable { reason: doing.to_string(), source: Some(Box::new(Injected)) }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A call that knows neither conflict nor staleness. It is lazy: what is never polled has no effect.
+async fn plain<T, E: Broken>(
+    method: Method,
+    fault: Option<Fault>,
+    call: impl Future<Output = Result<T, E>> + Send,
+) -> Result<T, E> {
+    match fault {
+        None | Some(Fault::Stale) => call.await,
+        Some(Fault::Throttled | Fault::Conflict) => Err(E::throttled(method)),
+        Some(Fault::Unreachable) => Err(E::unavailable(method)),
+        Some(Fault::LostAnswer) => {
+            call.await?;
+            Err(E::unavailable(method))
+        }
+    }
+}
+
+impl<P: States> States for Faulty<P> {
+    async fn read_states(
+        &self,
+        sims: &[SimSid],
+    ) -> Result<BTreeMap<SimSid, StoredState>, TableError> {
+        let fault = self.next(Method::ReadStates);
+        let read = plain(Method::ReadStates, fault, self.inner.read_states(sims)).await?;
+        let mut script = self.script();
+        if fault == Some(Fault::Stale) {
+            let known = |sim: &SimSid| Some((*sim, script.states.get(sim)?.clone()));
+            return Ok(sims.iter().filter_map(known).collect());
+        }
+        script.states.extend(read.clone());
+        Ok(read)
+    }
+
+    async fn write_state(&self, write: &StateWrite) -> Result<Written, TableError> {
+        match self.next(Method::WriteState) {
+            Some(Fault::Conflict) => Ok(Written::Conflict),
+            fault => plain(Method::WriteState, fault, self.inner.write_state(write)).await,
+        }
+    }
+
+    async fn insert_finding(
+        &self,
+        sim: SimSid,
+        finding: &Finding,
+        received_at: Timestamp,
+    ) -> Result<(), TableError> {
+        let method = Method::InsertFinding;
+        let call = self.inner.insert_finding(sim, finding, received_at);
+        plain(method, self.next(method), call).await
+    }
+}
+
+impl<P: Heartbeat> Heartbeat for Faulty<P> {
+    async fn beat(
+        &self,
+        received_at: Timestamp,
+        tested_at: Option<Timestamp>,
+    ) -> Result<(), TableError> {
+        let fault = self.next(Method::Beat);
+        plain(Method::Beat, fault, self.inner.beat(received_at, tested_at)).await
+    }
+
+    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+        plain(Method::LastBeat, self.next(Method::LastBeat), self.inner.last_beat()).await
+    }
+}
+
+impl<P: DeadLetters> DeadLetters for Faulty<P> {
+    async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), TableError> {
+        let fault = self.next(Method::PutDeadLetter);
+        plain(Method::PutDeadLetter, fault, self.inner.put_dead_letter(letter)).await
+    }
+}
+
+impl<P: Policies> Policies for Faulty<P> {
+    async fn current_policy(&self) -> Result<Policy, TableError> {
+        let fault = self.next(Method::CurrentPolicy);
+        plain(Method::CurrentPolicy, fault, self.inner.current_policy()).await
+    }
+
+    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+        let fault = self.next(Method::ApplyPolicy);
+        plain(Method::ApplyPolicy, fault, self.inner.apply_policy(policy)).await
+    }
+}
+
+impl<P: Cases> Cases for Faulty<P> {
+    async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
+        let fault = self.next(Method::ReadCase);
+        let case = plain(Method::ReadCase, fault, self.inner.read_case(sim)).await?;
+        let mut script = self.script();
+        if fault == Some(Fault::Stale) {
+            return Ok(script.cases.get(&sim).cloned().unwrap_or(case));
+        }
+        script.cases.insert(sim, case.clone());
+        Ok(case)
+    }
+
+    async fn read_kill_window(&self, scope: CapScope) -> Result<(KillWindow, u64), TableError> {
+        let fault = self.next(Method::ReadKillWindow);
+        let call = self.inner.read_kill_window(scope);
+        let window = plain(Method::ReadKillWindow, fault, call).await?;
+        let mut script = self.script();
+        if fault == Some(Fault::Stale) {
+            return Ok(script.kill_windows.get(&scope).cloned().unwrap_or_default());
+        }
+        script.kill_windows.insert(scope, window.clone());
+        Ok(window)
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, TableError> {
+        match self.next(Method::Commit) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => plain(Method::Commit, fault, self.inner.commit(commit)).await,
+        }
+    }
+
+    async fn acknowledge(&self, sim: SimSid, keys: &[String]) -> Result<(), TableError> {
+        let fault = self.next(Method::Acknowledge);
+        plain(Method::Acknowledge, fault, self.inner.acknowledge(sim, keys)).await
+    }
+
+    async fn unacknowledged(
+        &self,
+        before: Timestamp,
+        sims_max: usize,
+    ) -> Result<Vec<SimSid>, TableError> {
+        let fault = self.next(Method::Unacknowledged);
+        plain(Method::Unacknowledged, fault, self.inner.unacknowledged(before, sims_max)).await
+    }
+
+    async fn open_incidents(
+        &self,
+        due_before: Timestamp,
+        incidents_max: usize,
+    ) -> Result<Vec<OpenIncident>, TableError> {
+        let fault = self.next(Method::OpenIncidents);
+        let call = self.inner.open_incidents(due_before, incidents_max);
+        plain(Method::OpenIncidents, fault, call).await
+    }
+
+    async fn read_stop(&self) -> Result<Option<Stop>, TableError> {
+        plain(Method::ReadStop, self.next(Method::ReadStop), self.inner.read_stop()).await
+    }
+
+    async fn write_stop(&self, stop: Option<&Stop>, audit: &AuditEntry) -> Result<(), TableError> {
+        let fault = self.next(Method::WriteStop);
+        plain(Method::WriteStop, fault, self.inner.write_stop(stop, audit)).await
+    }
+
+    async fn last_paged(&self, name: &str) -> Result<Option<Timestamp>, TableError> {
+        plain(Method::LastPaged, self.next(Method::LastPaged), self.inner.last_paged(name)).await
+    }
+
+    async fn record_paged(&self, name: &str, at: Timestamp) -> Result<(), TableError> {
+        let fault = self.next(Method::RecordPaged);
+        plain(Method::RecordPaged, fault, self.inner.record_paged(name, at)).await
+    }
+}
+
+impl<P: SuperSim> SuperSim for Faulty<P> {
+    async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
+        let fault = self.next(Method::Fetch);
+        let sim = plain(Method::Fetch, fault, self.inner.fetch(name)).await?;
+        let mut script = self.script();
+        if fault == Some(Fault::Stale) {
+            return Ok(script.sims.get(&name.to_string()).cloned().unwrap_or(sim));
+        }
+        script.sims.insert(name.to_string(), sim.clone());
+        Ok(sim)
+    }
+
+    async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
+        match self.next(Method::SetStatus) {
+            Some(Fault::Conflict) => Err(ProviderError::TransitionNotAllowed),
+            fault => plain(Method::SetStatus, fault, self.inner.set_status(sim, status)).await,
+        }
+    }
+}
+
+impl<P: Alerts> Alerts for Faulty<P> {
+    async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
+        let fault = self.next(Method::Publish);
+        if matches!(fault, None | Some(Fault::Stale | Fault::LostAnswer)) {
+            self.inner.publish(alert).await?;
+        }
+        if matches!(fault, None | Some(Fault::Stale)) {
+            return Ok(());
+        }
+        Err(AlertError { alert_id: alert.id.clone(), source: Box::new(Injected) })
+    }
+}
