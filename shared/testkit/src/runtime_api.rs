@@ -329,6 +329,13 @@ mod tests {
         let timeout = Duration::from_millis(20);
         let error = api.invoke("stale", timeout).await.unwrap_err();
         assert_eq!(error, InvokeError::TimedOut { timeout });
+        let given_up = tokio::spawn({
+            let api = Arc::clone(&api);
+            async move { api.invoke("given up", LONG).await }
+        });
+        tokio::task::yield_now().await;
+        given_up.abort();
+        assert!(given_up.await.unwrap_err().is_cancelled());
         let fresh = tokio::spawn(async move { api.invoke("fresh", LONG).await });
         let (id, payload) = fetch(&client, &base).await;
         assert_eq!(payload, "fresh");

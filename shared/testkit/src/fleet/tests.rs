@@ -436,6 +436,52 @@ fn a_thief_goes_on_after_a_restore_and_the_sensor_after_its_return() {
 }
 
 #[test]
+fn a_restore_in_time_saves_the_session_that_outlived_its_deactivation() {
+    let (mut bench, sim, _) = Bench::after_theft(Theft::Tablet);
+    bench.service.set_behaviour(sim, Behaviour::AtNextAttach);
+    bench.service.set_status(sim, SimStatus::Inactive);
+    let mut events = bench.pass(10);
+    bench.service.set_status(sim, SimStatus::Active);
+    events.extend(bench.pass(30));
+    events.retain(|event| event.sim == sim);
+    assert!(
+        kinds(&events).iter().all(|kind| *kind == "data-session.updated"),
+        "{:?}",
+        kinds(&events)
+    );
+    let dead = bench.clock.now();
+    bench.service.set_status(sim, SimStatus::Inactive);
+    let mut events = bench.pass(40);
+    events.retain(|event| event.sim == sim && event.kind != "data-session.updated");
+    assert_eq!(events[0].kind, "attachment.rejected");
+    let after = events[0].at.duration_since(dead);
+    assert!((1200..=1800).contains(&after.as_secs()), "counted from the second time: {after}");
+}
+
+#[test]
+fn a_sim_deactivated_between_attach_and_session_opens_none() {
+    let mut bench = Bench::new(1, 2, Envelope::Twilio);
+    let sim = bench.sim(0);
+    bench.fleet.steal(sim, start(), Theft::Tablet).unwrap();
+    let attached: Vec<Event> = bench.fleet.advance(start()).iter().map(Event::read).collect();
+    assert_eq!(kinds(&attached), ["attachment.accepted"]);
+    bench.service.set_status(sim, SimStatus::Inactive);
+    let events = bench.pass(30);
+    assert!(kinds(&events).iter().all(|kind| *kind == "attachment.rejected"));
+    assert!(events.len() > 5);
+    assert_eq!(bench.fleet.bytes_used_by_thief(sim), 0);
+}
+
+#[test]
+fn a_theft_in_the_past_begins_now() {
+    let mut bench = Bench::new(1, 2, Envelope::Twilio);
+    let sim = bench.sim(0);
+    bench.pass(120);
+    bench.fleet.steal(sim, start(), Theft::Tablet).unwrap();
+    assert_eq!(bench.pass(1)[0].at, start() + SignedDuration::from_mins(120));
+}
+
+#[test]
 fn a_sensor_is_refused_at_its_hourly_wake_while_its_sim_is_inactive() {
     let mut bench = Bench::new(1, 2, Envelope::Twilio);
     let sim = bench.sim(0);

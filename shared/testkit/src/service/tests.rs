@@ -158,6 +158,10 @@ async fn lists_page_by_page_and_keep_the_filters() {
     assert_eq!(second["meta"]["previous_page_url"], first["meta"]["url"]);
     assert_eq!(second["meta"]["first_page_url"], first["meta"]["url"]);
 
+    let (_, full) = bench.get("/v1/Sims?Status=active&PageSize=2").await;
+    assert_eq!(full["sims"].as_array().unwrap().len(), 2);
+    assert_eq!(full["meta"]["next_page_url"], Value::Null, "no page comes after a full last one");
+
     let sids = |body: &Value| -> Vec<String> {
         let sims = body["sims"].as_array().unwrap().iter();
         sims.map(|sim| sim["sid"].as_str().unwrap().to_owned()).collect()
@@ -266,6 +270,8 @@ async fn cut_at_once_ends_the_session_and_refuses_the_next() {
     let dead = Line { cut_at: Some(now), refused_since: Some(now) };
     assert_eq!(bench.network(sim(1)), (REJECTED, dead));
     assert_eq!(bench.network(sim(2)).0, Attach::Accepted, "the others live on");
+    let opened_then = bench.service.line(sim(1), now, now);
+    assert_eq!(opened_then.cut_at, None, "the cut is of sessions that were open before");
     let restored_at = bench.pass(60);
     assert_eq!(bench.set(sim(1), "active").await, answer(200, "active"));
     let was_cut = Line { cut_at: Some(now), refused_since: None };
@@ -377,6 +383,19 @@ async fn a_late_request_lands_after_a_restore() {
 
     bench.service.inject(late(LateAnswer::Silence));
     assert_eq!(bench.set(sim(2), "inactive").await, answer(400, "83010"), "refusals come at once");
+}
+
+#[tokio::test]
+async fn a_late_request_does_nothing_where_it_is_not_allowed_any_more() {
+    let bench = Bench::start().await;
+    let after = SignedDuration::from_mins(5);
+    bench.service.inject(FaultRule::once(Fault::LateEffect { after, answer: LateAnswer::Error }));
+    assert_eq!(bench.set(sim(1), "inactive").await.0, 500);
+    let done_at = bench.pass(60);
+    assert_eq!(bench.set(sim(1), "inactive").await.0, 200);
+    bench.pass(600);
+    let (_, body) = bench.get("/v1/Sims/river%20001").await;
+    assert_eq!(body["date_updated"], done_at.to_string());
 }
 
 #[tokio::test]
