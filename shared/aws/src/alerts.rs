@@ -78,3 +78,107 @@ fn attributes(
     };
     present.map(attribute).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::{Form, FromRequest, Request};
+    use simfuse_domain::alert::Severity;
+    use simfuse_domain::finding::DetectorId;
+
+    use super::*;
+    use crate::loopback::Loopback;
+
+    const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:alerts";
+
+    const PUBLISHED: &str = "<PublishResponse><PublishResult><MessageId>1</MessageId>\
+                             </PublishResult></PublishResponse>";
+
+    const REFUSED: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidParameter</Code>\
+                           <Message>no</Message></Error></ErrorResponse>";
+
+    fn alert() -> Alert {
+        Alert {
+            id: "incident-1".to_owned(),
+            severity: Severity::Critical,
+            subject: "SimFuse: pump-17 deactivated".to_owned(),
+            email: "pump-17 deactivated\n\nWhy …".to_owned(),
+            sms: Some("SimFuse: pump-17 deactivated. used 21 MB".to_owned()),
+            fleet: Some("HF0123456789abcdef0123456789abcdef".parse().unwrap()),
+            detector: Some(DetectorId::HourLimit),
+            action: "deactivated".to_owned(),
+        }
+    }
+
+    /// Publishes it and returns the form that SNS was sent.
+    async fn published(alert: &Alert) -> BTreeMap<String, String> {
+        let service = Loopback::answering([(200, PUBLISHED)]).await;
+        let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+        alerts.publish(alert).await.unwrap();
+        let [body] = service.bodies().try_into().unwrap();
+        let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+        let form = form.body(body.into()).unwrap();
+        Form::<BTreeMap<String, String>>::from_request(form, &()).await.unwrap().0
+    }
+
+    /// The message attributes of a form, all of which are texts.
+    fn attributes_in(form: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+        let attribute = |place: usize| {
+            let part = |part: &str| form.get(&format!("MessageAttributes.entry.{place}.{part}"));
+            assert!(part("Name").is_none() || part("Value.DataType").unwrap() == "String");
+            Some((part("Name")?.as_str(), part("Value.StringValue")?.as_str()))
+        };
+        (1..=10).filter_map(attribute).collect()
+    }
+
+    #[tokio::test]
+    async fn an_alert_has_a_text_for_each_protocol() {
+        let form = published(&alert()).await;
+        let field = |name: &str| form[name].as_str();
+        assert_eq!((field("Action"), field("TopicArn")), ("Publish", TOPIC));
+        assert_eq!(field("Subject"), "SimFuse: pump-17 deactivated");
+        assert_eq!(field("MessageStructure"), "json");
+        let texts: BTreeMap<String, String> = serde_json::from_str(field("Message")).unwrap();
+        let sms = alert().sms.unwrap();
+        assert_eq!(texts["email"], alert().email);
+        assert_eq!((&texts["sms"], &texts["default"]), (&sms, &sms));
+        let attributes = attributes_in(&form);
+        let expected = [
+            ("action", "deactivated"),
+            ("alert_id", "incident-1"),
+            ("detector", "hour_limit"),
+            ("fleet", "HF0123456789abcdef0123456789abcdef"),
+            ("severity", "critical"),
+            ("sms", "yes"),
+        ];
+        assert_eq!(attributes, BTreeMap::from(expected));
+    }
+
+    #[tokio::test]
+    async fn what_an_alert_lacks_is_left_out() {
+        let alert = Alert { sms: None, fleet: None, detector: None, ..alert() };
+        let form = published(&alert).await;
+        let texts: BTreeMap<String, String> = serde_json::from_str(&form["Message"]).unwrap();
+        assert_eq!(texts.keys().collect::<Vec<_>>(), ["default", "email"]);
+        assert_eq!(texts["default"], alert.subject);
+        let attributes = attributes_in(&form);
+        assert_eq!(attributes["sms"], "no");
+        assert!(!attributes.contains_key("fleet") && !attributes.contains_key("detector"));
+    }
+
+    #[tokio::test]
+    async fn an_alert_that_is_refused_is_not_published() {
+        let service = Loopback::answering([(400, REFUSED)]).await;
+        let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+        let error = alerts.publish(&alert()).await.unwrap_err();
+        assert_eq!(error.alert_id, "incident-1");
+        assert_eq!(service.bodies().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_alert_that_fails_for_the_moment_is_tried_again() {
+        let service = Loopback::answering([(503, ""), (200, PUBLISHED)]).await;
+        let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+        alerts.publish(&alert()).await.unwrap();
+        assert_eq!(service.bodies().len(), 2);
+    }
+}

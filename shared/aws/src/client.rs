@@ -22,6 +22,9 @@ pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
 /// Attempts of one call, the first included.
 pub const ATTEMPTS_MAX: u32 = 3;
 
+/// The longest pause before the second attempt. The SDK's own second would use up the whole call.
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
+
 /// The configuration for AWS, or whatever the environment says instead (`AWS_REGION`,
 /// `AWS_ENDPOINT_URL`, …).
 pub async fn load_config() -> SdkConfig {
@@ -74,7 +77,7 @@ fn timeouts() -> TimeoutConfig {
 }
 
 fn retries() -> RetryConfig {
-    RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX)
+    RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX).with_initial_backoff(FIRST_PAUSE_MAX)
 }
 
 #[cfg(test)]

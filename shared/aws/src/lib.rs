@@ -7,6 +7,8 @@ pub mod client;
 
 mod alerts;
 mod clock;
+#[cfg(test)]
+mod loopback;
 mod secrets;
 mod table;
 

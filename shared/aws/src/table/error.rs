@@ -37,7 +37,11 @@ where
 fn is_unavailable<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     if let SdkError::ServiceError(answer) = error {
         let code = answer.err().code().unwrap_or_default();
-        return answer.raw().status().as_u16() >= 500 || UNAVAILABLE_CODES.contains(&code);
+        let status = answer.raw().status();
+        // A success that cannot be read, a proxy's page or half an answer, says nothing either.
+        return status.is_success()
+            || status.is_server_error()
+            || UNAVAILABLE_CODES.contains(&code);
     }
     !matches!(error, SdkError::ConstructionFailure(_))
 }

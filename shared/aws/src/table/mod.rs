@@ -13,6 +13,8 @@ mod lists;
 mod policies;
 mod schema;
 mod states;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::collections::{HashMap, HashSet};
