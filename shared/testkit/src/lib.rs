@@ -5,6 +5,7 @@
 //! a seed.
 
 pub mod clock;
+pub mod contract;
 pub mod faulty;
 pub mod fleet;
 pub mod memory;

@@ -1,0 +1,87 @@
+//! Policy, stop switch, pages and dead letters.
+
+use simfuse_domain::policy::{DEFAULT, Mode, Policy};
+use simfuse_domain::port::{Cases, DeadLetter, DeadLetters, Policies, Stop, TableError};
+
+use super::{at, audit};
+
+/// The default policy holds until one is applied; then the latest one does.
+pub async fn the_policy_applied_last_is_current(table: &impl Policies) {
+    let policy = table.current_policy().await.unwrap();
+    assert_eq!((policy.text(), policy.base().mode), (DEFAULT, Mode::Observe));
+    let enforce: Policy = DEFAULT.replace("\"observe\"", "\"enforce\"").parse().unwrap();
+    table.apply_policy(&enforce).await.unwrap();
+    table.apply_policy(&enforce).await.unwrap();
+    assert_eq!(table.current_policy().await.unwrap().base().mode, Mode::Enforce);
+    table.apply_policy(&policy).await.unwrap();
+    assert_eq!(table.current_policy().await.unwrap().text(), DEFAULT);
+}
+
+/// Several who apply a policy at the same time each succeed, and one of them is last.
+pub async fn policies_applied_at_the_same_time_do_not_mix(table: &impl Policies) {
+    let policies: Vec<Policy> =
+        (1..=4).map(|line| format!("{DEFAULT}# {line}\n").parse().unwrap()).collect();
+    let applied = policies.iter().map(|policy| table.apply_policy(policy));
+    for applied in futures::future::join_all(applied).await {
+        applied.unwrap();
+    }
+    let current = table.current_policy().await.unwrap();
+    assert!(policies.iter().any(|policy| policy.text() == current.text()));
+}
+
+/// The stop switch is set, read and lifted, each with its audit entry.
+pub async fn the_stop_switch_is_set_and_lifted(table: &impl Cases) {
+    let by = |by: &str| Stop { by: by.to_owned(), reason: "test".to_owned(), at: at(1) };
+    assert_eq!(table.read_stop().await.unwrap(), None);
+    table.write_stop(Some(&by("ops")), &audit(None, "1", "stop")).await.unwrap();
+    table.write_stop(Some(&by("ops")), &audit(None, "1", "stop")).await.unwrap();
+    table.write_stop(Some(&by("boss")), &audit(None, "2", "stop")).await.unwrap();
+    assert_eq!(table.read_stop().await.unwrap(), Some(by("boss")));
+    let stop = table.read_case(super::sim(1)).await.unwrap().stop;
+    assert_eq!(stop, Some(by("boss")));
+    table.write_stop(None, &audit(None, "3", "resume")).await.unwrap();
+    assert_eq!(table.read_stop().await.unwrap(), None);
+    table.write_stop(None, &audit(None, "4", "resume")).await.unwrap();
+}
+
+/// An audit entry is never changed, and what comes with one that would be is not done.
+pub async fn a_stop_with_another_entrys_id_is_not_set(table: &impl Cases) {
+    let stop = Stop { by: "ops".to_owned(), reason: "test".to_owned(), at: at(1) };
+    table.write_stop(None, &audit(None, "1", "resume")).await.unwrap();
+    let refused = table.write_stop(Some(&stop), &audit(None, "1", "stop")).await;
+    assert!(matches!(refused, Err(TableError::Fault { .. })), "{refused:?}");
+    assert_eq!(table.read_stop().await.unwrap(), None);
+}
+
+/// Pages are remembered by name, the latest of each.
+pub async fn the_latest_page_of_each_name_is_remembered(table: &impl Cases) {
+    assert_eq!(table.last_paged("held").await.unwrap(), None);
+    table.record_paged("held", at(10)).await.unwrap();
+    table.record_paged("held", at(5)).await.unwrap();
+    table.record_paged("any", at(20)).await.unwrap();
+    assert_eq!(table.last_paged("held").await.unwrap(), Some(at(10)));
+    table.record_paged("held", at(30)).await.unwrap();
+    assert_eq!(table.last_paged("held").await.unwrap(), Some(at(30)));
+    assert_eq!(table.last_paged("any").await.unwrap(), Some(at(20)));
+}
+
+/// The same bytes may be set aside again on the same day; more than the table holds may not.
+pub async fn dead_letters_may_come_again(table: &impl DeadLetters) {
+    let letter = DeadLetter {
+        bytes: b"not an event".to_vec(),
+        length: 12,
+        sha256: "ab".repeat(32),
+        reason: "not JSON".to_owned(),
+        received_at: at(0),
+    };
+    table.put_dead_letter(&letter).await.unwrap();
+    table.put_dead_letter(&DeadLetter { received_at: at(60), ..letter.clone() }).await.unwrap();
+    let tomorrow = DeadLetter { received_at: at(86_400), ..letter.clone() };
+    table.put_dead_letter(&tomorrow).await.unwrap();
+    let largest = vec![0; DeadLetter::BYTES_MAX];
+    let sha256 = "cd".repeat(32);
+    table.put_dead_letter(&DeadLetter { bytes: largest, sha256, ..letter.clone() }).await.unwrap();
+    let larger = DeadLetter { bytes: vec![0; DeadLetter::BYTES_MAX + 1], ..letter };
+    let refused = table.put_dead_letter(&larger).await;
+    assert!(matches!(refused, Err(TableError::Fault { .. })), "{refused:?}");
+}
