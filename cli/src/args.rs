@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use simfuse_domain::policy::Mode;
+use simfuse_supersim::Provider;
+
+/// A fuse for every IoT SIM: finds a stolen SIM by its connection events, switches it off, proves
+/// that it is dead, tells you, and undoes it when you say so.
+///
+/// Without a command it runs the drill. Nothing local reaches the world: `drill`, `up` and `replay`
+/// use an embedded table and a simulated Super SIM service on loopback, whatever the environment
+/// holds.
+///
+/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line; 3 a
+/// digest is needed.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Print exactly one JSON document on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Let thieves steal SIMs of a simulated fleet, and watch what SimFuse does (the default)
+    Drill,
+    /// Keep SimFuse running on this machine: webhook, table, kill-switch, simulated Super SIM
+    Up(UpArgs),
+    /// Run recorded events through the webhook's handler and say what it finds
+    Replay(ReplayArgs),
+    /// Switch SIMs off, whatever policy says
+    Kill(KillArgs),
+    /// Switch SIMs on again; what was found so far is judged by that
+    Restore(SimsArgs),
+    /// Say how things are: of the whole, or of the SIMs named
+    Status(StatusArgs),
+    /// Never deactivate SIMs automatically
+    Protect(ProtectArgs),
+    /// Carry out kills that a guard holds
+    Approve(ApproveArgs),
+    /// Deactivate nothing automatically, anywhere, until `resume`
+    Stop(WhyArgs),
+    /// Let policy act again
+    Resume(WhyArgs),
+    /// Check a policy file
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say whether a policy file would be taken, and if not, which line is wrong
+    Check {
+        /// The file; `-` is standard input
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Address of loopback to listen on
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    pub(crate) listen: String,
+    /// Policy to start with, instead of the default, which observes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Whose webhooks are taken
+    #[arg(long, env = "PROVIDER", value_enum, default_value_t = ProviderName::Twilio)]
+    pub(crate) provider: ProviderName,
+    /// The URL that the provider calls and signs, where a proxy stands in between
+    #[arg(long, env = "PUBLIC_WEBHOOK_URL", value_name = "URL")]
+    pub(crate) public_webhook_url: Option<String>,
+    /// Secrets as one JSON object: Twilio {"auth_token"}, KORE {"webhook_secret"}, and the API's
+    /// credentials where SUPERSIM_API_BASE is given
+    #[arg(long, env = "SIMFUSE_SECRET_JSON", value_name = "JSON", hide_env_values = true)]
+    pub(crate) secret_json: Option<String>,
+    /// A real Super SIM API instead of the simulated one: kills then are real
+    #[arg(long, env = "SUPERSIM_API_BASE", value_name = "ORIGIN")]
+    pub(crate) supersim_api_base: Option<String>,
+    /// KORE's token endpoint, where it is not KORE's own
+    #[arg(long, env = "SUPERSIM_TOKEN_URL", value_name = "URL")]
+    pub(crate) supersim_token_url: Option<String>,
+    /// Whether anything is deactivated automatically; policy has to say enforce as well
+    #[arg(long, env = "ENFORCEMENT_MODE", value_enum, default_value_t = ModeName::Observe)]
+    pub(crate) mode: ModeName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    Twilio,
+    Kore,
+}
+
+impl From<ProviderName> for Provider {
+    fn from(name: ProviderName) -> Self {
+        match name {
+            ProviderName::Twilio => Self::Twilio,
+            ProviderName::Kore => Self::Kore,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    Observe,
+    Enforce,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Observe => Self::Observe,
+            ModeName::Enforce => Self::Enforce,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Files of events: a JSON array, a single object, or one object a line; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Policy to judge by, instead of the default
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Keep the order of the files instead of sorting by event time
+    #[arg(long)]
+    pub(crate) as_is: bool,
+    /// Post the batches to a running webhook instead
+    #[arg(long, value_name = "URL", requires = "secret")]
+    pub(crate) to: Option<String>,
+    /// The secret to sign with
+    #[arg(long, requires = "to", hide_env_values = true)]
+    pub(crate) secret: Option<String>,
+    /// Whose signature to make
+    #[arg(long, value_enum, default_value_t = ProviderName::Twilio, requires = "to")]
+    pub(crate) provider: ProviderName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhereArgs {
+    /// Where `simfuse up` listens; by default the latest one of this user
+    #[arg(long, value_name = "URL")]
+    pub(crate) up: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// Why: it is recorded, and told to everyone
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    /// Who asks
+    #[arg(long, env = "USER", default_value = "")]
+    pub(crate) by: String,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimsArgs {
+    /// SIMs: SIDs, ICCIDs or unique names, at most 10
+    #[arg(required = true, value_name = "SIM")]
+    pub(crate) sims: Vec<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) why: WhyArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    #[command(flatten)]
+    pub(crate) sims: SimsArgs,
+    /// Deactivate a SIM although it is protected
+    #[arg(long)]
+    pub(crate) override_protection: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// SIMs: SIDs, ICCIDs or unique names, at most 10; none: the whole
+    #[arg(value_name = "SIM")]
+    pub(crate) sims: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProtectArgs {
+    #[command(flatten)]
+    pub(crate) sims: SimsArgs,
+    /// Let policy decide about them again
+    #[arg(long)]
+    pub(crate) undo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// SIMs: SIDs, ICCIDs or unique names, at most 10
+    #[arg(value_name = "SIM", required_unless_present = "all")]
+    pub(crate) sims: Vec<String>,
+    /// Approve every kill that the cap holds
+    #[arg(long, conflicts_with = "sims")]
+    pub(crate) all: bool,
+    /// Deactivate a SIM although it is protected
+    #[arg(long)]
+    pub(crate) override_protection: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) why: WhyArgs,
+}

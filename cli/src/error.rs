@@ -1,0 +1,74 @@
+//! What ends a command.
+
+use std::error::Error;
+use std::fmt;
+
+/// Why a command ended without doing what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be read or written.
+    #[error("{path}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A policy was refused.
+    #[error("{path}: {source}")]
+    Policy {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: simfuse_domain::policy::PolicyError,
+    },
+    /// Something on this machine failed.
+    #[error("{doing}")]
+    Local {
+        /// What was being done.
+        doing: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The other side refused or failed.
+    #[error("{0}")]
+    Remote(String),
+}
+
+impl CliError {
+    /// Says what was being done when something failed.
+    pub(crate) fn local(doing: &str) -> impl Fn(Box<dyn Error + Send + Sync>) -> Self + use<> {
+        let doing = doing.to_owned();
+        move |source| Self::Local { doing: doing.clone(), source }
+    }
+
+    /// The exit code: 2 for a mistake in the command line, 1 for everything else.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Prints an error and its causes on one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a CliError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        // The sentence of a refused policy holds its cause already.
+        let mut cause = match self.0 {
+            CliError::Policy { .. } => None,
+            error => error.source(),
+        };
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! `kill`, `restore`, `status` and the others: through the Invoke call of the kill-switch.
+
+use std::time::Duration;
+
+use simfuse_kill_switch::request::{Action, Answer, Details, Outcome, Request, SimAnswer, Status};
+
+use crate::args::{
+    ApproveArgs, KillArgs, ProtectArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs,
+};
+use crate::error::CliError;
+use crate::local::http::KILL_SWITCH;
+use crate::local::run_file;
+use crate::output::{self, Output};
+
+/// A function answers within its own time limit; this is a little more.
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
+
+fn request(action: Action, sims: Vec<String>, why: &WhyArgs) -> Request {
+    Request {
+        action,
+        sims,
+        reason: why.reason.clone(),
+        requested_by: why.by.clone(),
+        override_protection: false,
+        dry_run: false,
+    }
+}
+
+fn request_for(action: Action, args: &SimsArgs) -> Request {
+    Request { dry_run: args.dry_run, ..request(action, args.sims.clone(), &args.why) }
+}
+
+/// `simfuse kill`.
+pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
+    let override_protection = args.override_protection;
+    let request = Request { override_protection, ..request_for(Action::Deactivate, &args.sims) };
+    run(&request, &args.sims.why.place, output).await
+}
+
+/// `simfuse restore`.
+pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
+    run(&request_for(Action::Restore, args), &args.why.place, output).await
+}
+
+/// `simfuse protect`.
+pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
+    let action = if args.undo { Action::Unprotect } else { Action::Protect };
+    run(&request_for(action, &args.sims), &args.sims.why.place, output).await
+}
+
+/// `simfuse approve`.
+pub(crate) async fn approve(args: &ApproveArgs, output: Output) -> Result<u8, CliError> {
+    let request = Request {
+        override_protection: args.override_protection,
+        dry_run: args.dry_run,
+        ..request(Action::Approve, args.sims.clone(), &args.why)
+    };
+    run(&request, &args.why.place, output).await
+}
+
+/// `simfuse stop` and `simfuse resume`.
+pub(crate) async fn switch(action: Action, why: &WhyArgs, output: Output) -> Result<u8, CliError> {
+    run(&request(action, Vec::new(), why), &why.place, output).await
+}
+
+/// `simfuse status`.
+pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliError> {
+    let request = Request {
+        action: Action::Status,
+        sims: args.sims.clone(),
+        reason: String::new(),
+        requested_by: String::new(),
+        override_protection: false,
+        dry_run: false,
+    };
+    run(&request, &args.place, output).await
+}
+
+async fn run(request: &Request, place: &WhereArgs, output: Output) -> Result<u8, CliError> {
+    let answer = invoke(request, place).await?;
+    output.print(&answer, || text(&answer));
+    let not_done = |sim: &SimAnswer| {
+        !matches!(sim.outcome, Outcome::Done | Outcome::Pending | Outcome::Already)
+    };
+    Ok(u8::from(answer.error.is_some() || answer.sims.iter().any(not_done)))
+}
+
+/// Lambda's Invoke call.
+async fn invoke(request: &Request, place: &WhereArgs) -> Result<Answer, CliError> {
+    let origin = match &place.up {
+        Some(origin) => origin.trim_end_matches('/').to_owned(),
+        None => {
+            let running = run_file::read().map_err(|_none| {
+                CliError::Remote(
+                    "no `simfuse up` of this user is running: start one, or name it by --up URL"
+                        .to_owned(),
+                )
+            })?;
+            running.origin
+        }
+    };
+    let fault = CliError::local(&format!("asking `simfuse up` at {origin}"));
+    let client = reqwest::Client::builder().no_proxy().timeout(INVOKE_TIMEOUT).build();
+    let client = client.map_err(|error| fault(error.into()))?;
+    let url = format!("{origin}/2015-03-31/functions/{KILL_SWITCH}/invocations");
+    let answer = client.post(url).json(request).send().await.map_err(|error| fault(error.into()))?;
+    let status = answer.status();
+    let failed = answer.headers().contains_key("x-amz-function-error");
+    let body = answer.bytes().await.map_err(|error| fault(error.into()))?;
+    if failed || !status.is_success() {
+        let body = String::from_utf8_lossy(&body);
+        return Err(CliError::Remote(format!("the kill-switch failed ({status}): {body}")));
+    }
+    serde_json::from_slice(&body).map_err(|error| fault(error.into()))
+}
+
+fn text(answer: &Answer) -> String {
+    let mut text = String::new();
+    if let Some(error) = &answer.error {
+        text.push_str(&format!("{} refused: {error}\n", answer.action));
+    }
+    if answer.dry_run {
+        text.push_str("Dry run: nothing was done.\n");
+    }
+    if let Some(status) = &answer.status {
+        text.push_str(&status_text(status));
+    }
+    if !answer.sims.is_empty() {
+        let mut table = output::table(["SIM", "was", "outcome", "why"]);
+        for sim in &answer.sims {
+            let found = sim.found.as_ref().map(|found| found.status.to_string());
+            let outcome = serde_json::to_value(sim.outcome).unwrap_or_default();
+            let outcome = outcome.as_str().unwrap_or_default().replace('_', " ");
+            table.add_row([
+                sim.requested.clone(),
+                found.unwrap_or_else(|| "-".to_owned()),
+                outcome,
+                sim.reason.clone(),
+            ]);
+        }
+        text.push_str(&format!("{table}\n"));
+    } else if answer.action == Action::Approve && answer.error.is_none() {
+        text.push_str("No kill is held by the cap.\n");
+    }
+    for sim in &answer.sims {
+        if let Some(details) = &sim.details {
+            text.push_str(&details_text(&sim.requested, details));
+        }
+    }
+    text
+}
+
+fn status_text(status: &Status) -> String {
+    let acts = status.policy_mode == status.armed
+        && status.armed == simfuse_domain::policy::Mode::Enforce
+        && status.stopped.is_none();
+    let mut lines = vec![
+        format!(
+            "Automatic kills   {} (policy: {}, function: {})",
+            if acts { "ON" } else { "off" },
+            status.policy_mode,
+            status.armed
+        ),
+        match &status.stopped {
+            Some(stop) => format!("Stopped           by {} at {}: {}", stop.by, stop.at, stop.reason),
+            None => "Stopped           no".to_owned(),
+        },
+        format!(
+            "Incidents         {} open, {} held, {} not yet proven",
+            status.open, status.held, status.unproven
+        ),
+    ];
+    lines.push(match status.last_event_age_secs {
+        Some(secs) => format!("Last events       {secs} s ago"),
+        None => "Last events       none received yet".to_owned(),
+    });
+    lines.push(match status.last_alert {
+        Some(at) => format!("Last alert        {at}"),
+        None => "Last alert        none yet".to_owned(),
+    });
+    lines.join("\n") + "\n"
+}
+
+fn details_text(name: &str, details: &Details) -> String {
+    let mut lines = vec![format!("\n{name}: policy rules {}", details.verdict)];
+    if let Some(at) = details.last_event {
+        lines.push(format!("  last event    {at}"));
+    }
+    if let Some(stage) = &details.stage {
+        lines.push(format!("  incident      {stage}"));
+    }
+    if let Some(hold) = &details.held_by {
+        lines.push(format!("  not killed    {hold}"));
+    }
+    if let Some(by) = &details.protected_by {
+        lines.push(format!("  protected     by {by}"));
+    }
+    for finding in &details.findings {
+        lines.push(format!("  found         {}: {finding} (at {})", finding.detector, finding.at));
+    }
+    lines.push(format!("  next          {}", details.next_step));
+    lines.join("\n") + "\n"
+}

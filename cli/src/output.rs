@@ -1,0 +1,50 @@
+//! What goes to standard output, and what to standard error.
+//!
+//! With `--json`, standard output is exactly one JSON document; progress, notes and logs go to
+//! standard error in any case.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+impl Output {
+    /// Prints a result. A reader that went away is nobody's fault.
+    pub(crate) fn print(self, result: &impl Serialize, text: impl FnOnce() -> String) {
+        let mut printed = match self {
+            Self::Text => text().into_bytes(),
+            Self::Json => serde_json::to_vec_pretty(result).unwrap_or_default(),
+        };
+        if printed.last() != Some(&b'\n') {
+            printed.push(b'\n');
+        }
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(&printed).and_then(|()| out.flush());
+        if let Err(error) = written {
+            tracing::debug!(%error, "standard output is closed");
+        }
+    }
+}
+
+/// Tells a person something on standard error.
+pub(crate) fn note(text: &str) {
+    let mut err = std::io::stderr().lock();
+    if writeln!(err, "{text}").is_err() {
+        tracing::debug!("standard error is closed");
+    }
+}
+
+/// A table with thin borders and this header.
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header(header);
+    table
+}

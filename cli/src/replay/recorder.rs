@@ -1,0 +1,103 @@
+//! The embedded table, with an ear on what is found: a file may show more of a SIM than the
+//! kill-switch ever reads at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use simfuse_aws::Table;
+use simfuse_domain::finding::Finding;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
+    Written,
+};
+use simfuse_domain::verdict::Verdict;
+
+use super::Found;
+
+/// A table that remembers what was found; clones are handles to the same one.
+#[derive(Clone)]
+pub(super) struct Recorder {
+    table: Table,
+    policy: Arc<Policy>,
+    found: Arc<Mutex<Found>>,
+}
+
+impl Recorder {
+    pub(super) fn new(table: Table, policy: Policy) -> Self {
+        Self { table, policy: Arc::new(policy), found: Arc::default() }
+    }
+
+    pub(super) fn found(&self) -> Found {
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn record(&self, sim: SimSid, verdict: Verdict, findings: &[Finding]) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (most, all) = found.entry(sim).or_insert((Verdict::Clear, Vec::new()));
+        *most = (*most).max(verdict);
+        all.extend_from_slice(findings);
+    }
+}
+
+impl States for Recorder {
+    async fn read_states(
+        &self,
+        sims: &[SimSid],
+    ) -> Result<BTreeMap<SimSid, StoredState>, TableError> {
+        self.table.read_states(sims).await
+    }
+
+    async fn write_state(&self, write: &StateWrite) -> Result<Written, TableError> {
+        let written = self.table.write_state(write).await?;
+        if written == Written::Done && !write.findings.is_empty() {
+            let rules = self.policy.rules_for(write.state.fleet(), write.state.sim);
+            self.record(write.state.sim, rules.rule(&write.findings), &write.findings);
+        }
+        Ok(written)
+    }
+
+    async fn insert_finding(
+        &self,
+        sim: SimSid,
+        finding: &Finding,
+        received_at: Timestamp,
+    ) -> Result<(), TableError> {
+        self.table.insert_finding(sim, finding, received_at).await?;
+        let verdict = self.policy.base().verdict_of(finding);
+        self.record(sim, verdict, std::slice::from_ref(finding));
+        Ok(())
+    }
+}
+
+impl DeadLetters for Recorder {
+    async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), TableError> {
+        self.table.put_dead_letter(letter).await
+    }
+}
+
+impl Heartbeat for Recorder {
+    async fn beat(
+        &self,
+        received_at: Timestamp,
+        tested_at: Option<Timestamp>,
+    ) -> Result<(), TableError> {
+        self.table.beat(received_at, tested_at).await
+    }
+
+    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+        self.table.last_beat().await
+    }
+}
+
+impl Policies for Recorder {
+    async fn current_policy(&self) -> Result<Policy, TableError> {
+        self.table.current_policy().await
+    }
+
+    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+        self.table.apply_policy(policy).await
+    }
+}

@@ -1,0 +1,219 @@
+//! `simfuse up`: SimFuse kept running on this machine.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use simfuse_domain::event::Event;
+use simfuse_domain::port::{Sim, SimStatus};
+use simfuse_supersim::Provider;
+use simfuse_supersim::envelope::{self, Decoded};
+use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
+use simfuse_testkit::service::SuperSimService;
+use simfuse_webhook::intake::Receipt;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
+use crate::args::UpArgs;
+use crate::error::CliError;
+use crate::local::http::{Served, router};
+use crate::local::mailbox::Mailbox;
+use crate::local::run_file::{self, Running};
+use crate::local::stream::Stream;
+use crate::local::{self, LocalKillSwitch, LocalService, LocalTable, SharedClock, random_secret};
+use crate::output::{Output, note};
+use crate::replay::policy_of;
+
+/// As the deployed schedule.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The stream is read after each body, and this often in any case.
+const STREAM_EVERY: Duration = Duration::from_secs(1);
+
+/// What is running where.
+#[derive(Debug, Serialize)]
+struct Places {
+    webhook: String,
+    /// There is no console yet.
+    console: Option<String>,
+    supersim: String,
+    table: String,
+    invoke: String,
+    mailbox: String,
+    /// The secret that was made up because none was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// Runs the command until it is interrupted.
+pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
+    let address = loopback(&args.listen)?;
+    let policy = policy_of(args.policy.as_deref())?;
+    let provider: Provider = args.provider.into();
+    let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
+    let (secrets, made_up) = webhook_secrets(provider, args.secret_json.as_deref())?;
+    let service = LocalService::start(Arc::clone(&clock)).await?;
+    let (client, supersim) = match &args.supersim_api_base {
+        None => (service.client()?, service.origin.clone()),
+        Some(origin) => {
+            note(&format!("Kills go to {origin}, not to the simulated Super SIM service."));
+            let credentials = api_credentials(provider, args.secret_json.as_deref())?;
+            let token_url = args.supersim_token_url.as_deref();
+            (local::client(origin, token_url, credentials)?, origin.clone())
+        }
+    };
+    let local = LocalTable::start(&policy).await?;
+    let (listener, origin) = local::listen(&address.to_string()).await?;
+    let events = format!("{origin}/events");
+    let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
+    let mailbox = Mailbox::new().map_err(|error| CliError::local("making a mailbox")(error.into()))?;
+    let table = local.table.clone();
+    let live = Receipt::Live;
+    let webhook =
+        local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
+    let armed = args.mode.into();
+    let kill_switch = local::kill_switch(table, client, mailbox.clone(), clock, armed);
+    let simulated = args.supersim_api_base.is_none().then(|| service.service.clone());
+    let served = Served {
+        webhook: Arc::new(webhook),
+        kill_switch: Arc::new(kill_switch),
+        received: Arc::new(Notify::new()),
+        accepted: simulated.map(|service| -> Arc<dyn Fn(&[u8]) + Send + Sync> {
+            Arc::new(move |body| introduce(&service, body))
+        }),
+    };
+    let running = Running { origin: origin.clone(), pid: std::process::id() };
+    if let Err(error) = run_file::write(&running) {
+        tracing::debug!(%error, "other commands have to be told `--up {origin}`");
+    }
+    let places = Places {
+        webhook: events.clone(),
+        console: None,
+        supersim,
+        table: local.endpoint.clone(),
+        invoke: origin,
+        mailbox: mailbox.path().display().to_string(),
+        secret: made_up,
+    };
+    output.print(&places, || text(&places, &args));
+    let work = tokio::spawn(work(
+        local.stream(),
+        Arc::clone(&served.kill_switch),
+        Arc::clone(&served.received),
+    ));
+    let ended = tokio::select! {
+        ended = axum::serve(listener, router(served)) => {
+            ended.map_err(|error| CliError::local("serving")(error.into()))
+        }
+        () = interrupted() => Ok(()),
+    };
+    work.abort();
+    run_file::remove(&running);
+    ended.map(|()| 0)
+}
+
+fn text(places: &Places, args: &UpArgs) -> String {
+    // The first line is part of the contract.
+    let mut text = format!("webhook {}\n", places.webhook);
+    if let Some(secret) = &places.secret {
+        text.push_str(&format!("secret {secret}\n"));
+    }
+    text.push_str(&format!("supersim {}\n", places.supersim));
+    text.push_str(&format!("table {}\n", places.table));
+    text.push_str(&format!("mailbox {}\n", places.mailbox));
+    let provider: Provider = args.provider.into();
+    let secret = places.secret.as_deref().unwrap_or("SECRET");
+    text.push_str(&format!(
+        "\nTry it from another terminal:\n  \
+         simfuse replay tests/fixtures/theft.ndjson --to {} --provider {provider} --secret {secret}\n  \
+         simfuse status\n\
+         Ctrl-C ends it.\n",
+        places.webhook
+    ));
+    text
+}
+
+/// Reads the stream after each body and sweeps every minute.
+async fn work(mut stream: Stream, kill_switch: Arc<LocalKillSwitch>, received: Arc<Notify>) {
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = sweep.tick() => {
+                if let Err(error) = kill_switch.sweep().await {
+                    tracing::error!(%error, "the sweep failed");
+                }
+            }
+            () = received.notified() => {}
+            () = tokio::time::sleep(STREAM_EVERY) => {}
+        }
+        if let Err(error) = stream.drain(&kill_switch).await {
+            tracing::error!(%error, "reading the stream failed");
+        }
+    }
+}
+
+/// Introduces the SIMs of a body to the simulated service, as a provider knows the SIMs whose events
+/// it sends. One that it knows stays as it is.
+fn introduce(service: &SuperSimService, body: &[u8]) {
+    envelope::decode(body, |decoded| {
+        let Decoded::Event(Event { sim, iccid, unique_name, fleet, .. }) = decoded else { return };
+        if service.sim(sim).is_none() {
+            let status = SimStatus::Active;
+            service.add_sim(Sim { sid: sim, iccid, unique_name, status, fleet });
+        }
+    });
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, CliError> {
+    let wrong = || CliError::Usage(format!("--listen {text}: expected an address, 127.0.0.1:8787"));
+    let address = text.to_socket_addrs().map_err(|_not_one| wrong())?.next().ok_or_else(wrong)?;
+    if !address.ip().is_loopback() {
+        let why = "only loopback is served: put a proxy in front of it, or deploy SimFuse";
+        return Err(CliError::Usage(format!("--listen {text}: {why}")));
+    }
+    Ok(address)
+}
+
+/// The secret of webhooks, and the one that was made up if none was given.
+fn webhook_secrets(
+    provider: Provider,
+    json: Option<&str>,
+) -> Result<(WebhookSecrets, Option<String>), CliError> {
+    let made_up = json.is_none().then(random_secret);
+    let key = match provider {
+        Provider::Twilio => "auth_token",
+        Provider::Kore => "webhook_secret",
+    };
+    let own = made_up.as_ref().map(|secret| serde_json::json!({ key: secret }).to_string());
+    let json = own.as_deref().or(json).unwrap_or_default();
+    let secrets = WebhookSecrets::from_json(provider, json);
+    let secrets = secrets.map_err(|error| CliError::Usage(format!("SIMFUSE_SECRET_JSON: {error}")));
+    Ok((secrets?, made_up))
+}
+
+fn api_credentials(provider: Provider, json: Option<&str>) -> Result<ApiCredentials, CliError> {
+    let json = json.ok_or_else(|| {
+        let why = "SUPERSIM_API_BASE needs the API's credentials in SIMFUSE_SECRET_JSON";
+        CliError::Usage(why.to_owned())
+    })?;
+    ApiCredentials::from_json(provider, json)
+        .map_err(|error| CliError::Usage(format!("SIMFUSE_SECRET_JSON: {error}")))
+}
+
+async fn interrupted() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "only Ctrl-C ends this");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! { _ = interrupt => {}, () = terminate => {} }
+}
