@@ -10,10 +10,10 @@ use simfuse_domain::port::{AlertError, Alerts};
 /// Publishes alerts to one topic.
 ///
 /// A message has a text for each protocol. SNS gives `default` to every protocol that has none of
-/// its own, and it has no way to leave a protocol out; so an alert without an SMS carries its subject
-/// as `default` (a phone that receives it gets one short line, a webhook the same), and the attribute
-/// `sms` says `yes` or `no`. The template's SMS subscriptions filter on `{"sms": ["yes"]}`, so that
-/// what can wait wakes nobody.
+/// its own, and it has no way to leave a protocol out; so an alert without an SMS carries its
+/// subject as `default` (a phone that receives it gets one short line, a webhook the same), and the
+/// attribute `sms` says `yes` or `no`. The template's SMS subscriptions filter on
+/// `{"sms": ["yes"]}`, so that what can wait wakes nobody.
 #[derive(Debug, Clone)]
 pub struct SnsAlerts {
     client: Client,

@@ -13,6 +13,7 @@ mod secrets;
 mod table;
 
 pub use alerts::SnsAlerts;
+pub use aws_config::SdkConfig;
 pub use clock::SystemClock;
 pub use secrets::{SecretsError, fetch_secret};
 pub use table::{SHARDS, Table, create_table};

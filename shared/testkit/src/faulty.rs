@@ -1,4 +1,5 @@
-//! A port that fails on demand: throttled, unreachable, in conflict, stale, or after it took effect.
+//! A port that fails on demand: throttled, unreachable, in conflict, stale, or after it took
+//! effect.
 //!
 //! ```
 //! use simfuse_testkit::faulty::{Fault, Faulty, Method};
@@ -62,8 +63,9 @@ pub enum Fault {
     Unreachable,
     /// It took effect, and the answer was lost.
     LostAnswer,
-    /// Another came first: a `Conflict` from `write_state` and `commit`, *transition not allowed* from
-    /// the provider. Nothing happened. The other methods know no conflicts; they are throttled.
+    /// Another came first: a `Conflict` from `write_state` and `commit`, *transition not allowed*
+    /// from the provider. Nothing happened. The other methods know no conflicts; they are
+    /// throttled.
     Conflict,
     /// A read gives what the same read gave the last time, or nothing for states never read before.
     /// `read_states`, `read_case`, `read_kill_window` and `fetch` only; the others are left alone.
@@ -171,7 +173,8 @@ impl fmt::Display for Method {
     }
 }
 
-/// A call that knows neither conflict nor staleness. It is lazy: what is never polled has no effect.
+/// A call that knows neither conflict nor staleness. It is lazy: what is never polled has no
+/// effect.
 async fn plain<T, E: Broken>(
     method: Method,
     fault: Option<Fault>,

@@ -1,10 +1,19 @@
 //! The table in memory and the real one, on an embedded DynamoDB, keep the same contract.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its table fails")]
 
+use std::collections::{BTreeSet, HashMap};
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use simfuse_aws::{Table, create_table};
+use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::SimSid;
+use simfuse_domain::incident::Incident;
+use simfuse_domain::port::{
+    Cases, Commit, Committed, DeadLetter, DeadLetters, StateWrite, States, Written,
+};
+use simfuse_domain::state::SimState;
 use simfuse_testkit::contract;
 use simfuse_testkit::memory::MemoryTable;
 
@@ -95,4 +104,81 @@ async fn a_newer_schema_is_refused_in_dynamo() {
         request.send().await.unwrap();
     };
     contract::states::a_newer_schema_is_refused(&table, set_schema).await;
+}
+
+/// The raw item, as the stream, the console and an operator see it.
+async fn item(client: &Client, pk: String, sk: &str) -> HashMap<String, AttributeValue> {
+    let request = client
+        .get_item()
+        .table_name(NAME)
+        .key("pk", AttributeValue::S(pk))
+        .key("sk", AttributeValue::S(sk.to_owned()));
+    request.send().await.unwrap().item.unwrap()
+}
+
+fn names(item: &HashMap<String, AttributeValue>) -> BTreeSet<&str> {
+    item.keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    let sim: SimSid = "HS0123456789abcdef0123456789abcdef".parse().unwrap();
+    let received_at: Timestamp = "2026-03-01T14:00:00.5Z".parse().unwrap();
+    let finding = Finding {
+        detector: DetectorId::Degraded,
+        about: "test".to_owned(),
+        at: received_at,
+        evidence: Evidence::Fault { what: "test".to_owned() },
+    };
+    table.insert_finding(sim, &finding, received_at).await.unwrap();
+    let found = item(&client, format!("FIND#{sim}"), "degraded#test").await;
+    assert_eq!(found["ipk"].as_s().unwrap(), "OPEN#7");
+    assert_eq!(found["isk"].as_s().unwrap(), "2026-03-01T14:00:00.500Z");
+    let days = 90 * 86_400 + received_at.as_second();
+    assert_eq!(found["expires_at"].as_n().unwrap(), &days.to_string());
+    table.acknowledge(sim, &[finding.key()]).await.unwrap();
+    let found = item(&client, format!("FIND#{sim}"), "degraded#test").await;
+    let rest = ["expires_at", "finding", "pk", "received_at", "sk"];
+    assert_eq!(names(&found), BTreeSet::from(rest));
+    let write = StateWrite {
+        state: SimState::new(sim),
+        read_version: None,
+        found: BTreeSet::new(),
+        findings: Vec::new(),
+        received_at,
+    };
+    assert_eq!(table.write_state(&write).await.unwrap(), Written::Done);
+    let state = item(&client, format!("EV#{sim}"), "STATE").await;
+    let all = ["latest", "pk", "schema", "sk", "state", "version"];
+    assert_eq!(names(&state), BTreeSet::from(all));
+    let letter = DeadLetter {
+        bytes: b"?".to_vec(),
+        length: 1,
+        sha256: "0f".repeat(32),
+        reason: "not JSON".to_owned(),
+        received_at,
+    };
+    table.put_dead_letter(&letter).await.unwrap();
+    let kept = item(&client, "DEADLETTER#2026-03-01#7".to_owned(), &letter.sha256).await;
+    let days = 14 * 86_400 + received_at.as_second();
+    assert_eq!(kept["expires_at"].as_n().unwrap(), &days.to_string());
+}
+
+#[tokio::test]
+async fn a_closed_incident_is_filed_and_leaves_the_index() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    let sim: SimSid = "HS0123456789abcdef0123456789abcdef".parse().unwrap();
+    let opened_at: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+    let incident = Incident::open(sim, "pump-17".to_owned(), None, opened_at);
+    let open = Commit { incident: Some((incident.clone(), 0)), ..Commit::of(sim) };
+    assert_eq!(table.commit(&open).await.unwrap(), Committed::Done);
+    let found = item(&client, format!("KS#{sim}"), "INCIDENT#OPEN").await;
+    assert_eq!(found["ipk"].as_s().unwrap(), "DUE#7");
+    let close = Commit { incident: Some((incident, 1)), closes: true, ..Commit::of(sim) };
+    assert_eq!(table.commit(&close).await.unwrap(), Committed::Done);
+    let filed = item(&client, format!("KS#{sim}"), "INCIDENT#2026-03-01T14:00:00.000Z").await;
+    assert_eq!(names(&filed), BTreeSet::from(["expires_at", "incident", "pk", "sk", "version"]));
 }

@@ -100,8 +100,8 @@ impl Cases for Table {
 
     async fn write_stop(&self, stop: Option<&Stop>, audit: &AuditEntry) -> Result<(), TableError> {
         let doing = "writing the stop switch";
-        // Every automatic kill looks at the switch in its own transaction: in a mass theft a human's
-        // stop has to try more than once.
+        // Every automatic kill looks at the switch in its own transaction: in a mass theft a
+        // human's stop has to try more than once.
         let mut pauses = contention_pauses();
         loop {
             let mut transaction = Transaction::new(self, doing.to_owned());
@@ -204,8 +204,8 @@ impl Table {
         Ok((!transaction.is_empty()).then_some(transaction))
     }
 
-    /// The SIM's latest findings. One that cannot be read (of a detector that a newer version has) is
-    /// logged and left out: a human must be able to act on the SIM all the same.
+    /// The SIM's latest findings. One that cannot be read (of a detector that a newer version has)
+    /// is logged and left out: a human must be able to act on the SIM all the same.
     async fn latest_findings(&self, sim: SimSid) -> Result<BTreeMap<String, Finding>, TableError> {
         let mut findings = Vec::new();
         let mut start = None;
@@ -280,8 +280,8 @@ fn put_incident(
 }
 
 /// Entries are never changed. The same entry may come again with a decision that is repeated after
-/// its answer was lost, or together with another after a conflict: writing it again as it is changes
-/// nothing.
+/// its answer was lost, or together with another after a conflict: writing it again as it is
+/// changes nothing.
 fn put_audit(
     transaction: &mut Transaction<'_, Part>,
     entry: &AuditEntry,

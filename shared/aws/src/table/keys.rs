@@ -8,9 +8,9 @@ use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::port::DeadLetter;
 
-/// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass theft
-/// inserts findings as fast as the webhook runs: eight leave it room, and the sweep still reads
-/// them all in one round.
+/// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass
+/// theft inserts findings as fast as the webhook runs: eight leave it room, and the sweep still
+/// reads them all in one round.
 pub const SHARDS: u8 = 8;
 
 /// Primary key of an item.
@@ -115,7 +115,8 @@ pub(super) const fn shard_of(sim: SimSid) -> u8 {
     last % SHARDS
 }
 
-/// A time as text of fixed width, in UTC with milliseconds, which sorts by time. For years 0 to 9999.
+/// A time as text of fixed width, in UTC with milliseconds, which sorts by time. For years 0 to
+/// 9999.
 pub(super) fn sortable(time: Timestamp) -> String {
     format!("{time:.3}")
 }

@@ -72,6 +72,7 @@ pub async fn a_commit_is_read_back(table: &impl Cases) {
     assert_eq!(table.commit(&next).await.unwrap(), Committed::Done);
     let case = table.read_case(sim(1)).await.unwrap();
     assert_eq!((case.incident, case.desired), (Some((sent, 2)), (off(), 1)));
+    assert_eq!(table.commit(&next).await.unwrap(), Committed::Conflict, "an old version");
 }
 
 /// An incident that is no longer as it was read stops all of a decision.
@@ -138,8 +139,8 @@ pub async fn a_changed_kill_window_stops_a_commit(table: &impl Cases) {
     assert_eq!(table.read_kill_window(ACCOUNT).await.unwrap().1, 1);
 }
 
-/// An entry that is there already, word for word, is no obstacle; another in its place is, and it is
-/// a fault: reading again would not help.
+/// An entry that is there already, word for word, is no obstacle; another in its place is, and it
+/// is a fault: reading again would not help.
 pub async fn an_audit_entry_is_written_once_and_never_changed(table: &impl Cases) {
     let with = |entry: AuditEntry, read| Commit {
         desired: Some((off(), read)),
@@ -189,7 +190,8 @@ pub async fn a_closed_incident_makes_room_for_the_next(table: &impl Cases) {
     assert!(table.read_case(sim(2)).await.unwrap().incident.is_none());
 }
 
-/// The sweep gets what is due, the longest due first, over all shards, and no more than it asks for.
+/// The sweep gets what is due, the longest due first, over all shards, and no more than it asks
+/// for.
 pub async fn incidents_come_in_the_order_in_which_they_are_due(table: &impl Cases) {
     // 7 is coprime to 20: every second from 0 to 19 once, in no order.
     for number in 0..20 {

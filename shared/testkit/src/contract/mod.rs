@@ -1,5 +1,5 @@
-//! What every table has to do, the real one and the one in memory: each function is one clause, to be
-//! run on a table of its own.
+//! What every table has to do, the real one and the one in memory: each function is one clause, to
+//! be run on a table of its own.
 //!
 //! A broken clause panics, like the test that runs it.
 #![expect(

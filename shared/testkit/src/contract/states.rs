@@ -38,6 +38,12 @@ pub async fn a_write_on_an_old_version_is_a_conflict(table: &impl States) {
     assert_eq!(table.write_state(&write(sim(1), 60, Some(2))).await.unwrap(), conflict);
     let read = table.read_states(&[sim(1)]).await.unwrap();
     assert_eq!((read[&sim(1)].version, &read[&sim(1)].state), (1, &state(sim(1), 0)));
+    assert_eq!(table.write_state(&write(sim(1), 60, Some(1))).await.unwrap(), Written::Done);
+    assert_eq!(table.write_state(&write(sim(1), 120, Some(1))).await.unwrap(), conflict);
+    let findings = vec![finding("a", 120)];
+    let with_finding = StateWrite { findings, ..write(sim(1), 120, Some(1)) };
+    assert_eq!(table.write_state(&with_finding).await.unwrap(), conflict);
+    assert_eq!(table.read_states(&[sim(1)]).await.unwrap()[&sim(1)].state, state(sim(1), 60));
 }
 
 /// Of many writers on one version exactly one comes first.
