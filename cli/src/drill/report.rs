@@ -65,7 +65,9 @@ impl Report {
         let alerts = world.mailbox.alerts();
         let rogues: Vec<_> = world.rogues.iter().map(|rogue| rogue_report(rogue, &alerts)).collect();
         let benign_deactivated = world.benign_deactivated();
-        let caught = |rogue: &RogueReport| rogue.proven && rogue.restored;
+        let caught = |rogue: &RogueReport| {
+            rogue.proven && rogue.restored && rogue.receipt_to_request_ms.is_some()
+        };
         Self {
             ok: benign_deactivated == 0 && !rogues.is_empty() && rogues.iter().all(caught),
             fleet_sims: SIMS,
@@ -143,7 +145,7 @@ impl RogueReport {
             self.scenario.replace('_', " "),
             self.provider.to_owned(),
             self.detector.clone().unwrap_or_else(none),
-            request.unwrap_or_else(none),
+            request.unwrap_or_else(|| "only by the sweep".to_owned()),
             Bytes(self.bytes_leaked).to_string(),
             Bytes(self.bytes_leaked_with_fleet_limit).to_string(),
             dead_after.unwrap_or_else(|| "NOT PROVEN".to_owned()),

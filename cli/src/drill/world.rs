@@ -308,13 +308,14 @@ impl World {
             let received = Instant::now();
             self.post(&events).await?;
             self.drain().await?;
-            self.time_requests(received);
+            self.time_requests(Some(received));
         }
         if to >= *next_sweep {
             *next_sweep = later(*next_sweep, SWEEP_EVERY);
             if let Err(error) = self.kill_switch.sweep().await {
                 tracing::error!(%error, "the sweep failed");
             }
+            self.time_requests(None);
         }
         self.watch();
         Ok(())
@@ -344,11 +345,13 @@ impl World {
         self.stream.drain(&self.kill_switch).await
     }
 
-    /// Notes when the service received the first request about each stolen SIM.
-    fn time_requests(&mut self, received: Instant) {
-        for rogue in self.rogues.iter_mut().filter(|rogue| rogue.receipt_to_request.is_none()) {
+    /// Notes when the service received the first request about each stolen SIM. One that came with
+    /// the sweep was not caused by the receipt of an event, so it has no time.
+    fn time_requests(&mut self, received: Option<Instant>) {
+        for rogue in self.rogues.iter_mut().filter(|rogue| rogue.requested_at.is_none()) {
             if let Some(request) = self.service.status_requests(rogue.sim).first() {
-                rogue.receipt_to_request = Some(request.arrived.duration_since(received));
+                rogue.receipt_to_request =
+                    received.map(|received| request.arrived.duration_since(received));
                 rogue.requested_at = Some(request.at);
             }
         }

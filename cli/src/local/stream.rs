@@ -119,7 +119,9 @@ fn finding(record: &Record) -> Option<Value> {
         "awsRegion": "us-east-1",
         "dynamodb": {
             "Keys": { "pk": { "S": pk }, "sk": { "S": sk } },
+            "ApproximateCreationDateTime": change.approximate_creation_date_time.map(|at| at.secs()),
             "SequenceNumber": change.sequence_number,
+            "SizeBytes": change.size_bytes.unwrap_or(0),
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
     }))

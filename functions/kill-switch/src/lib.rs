@@ -4,6 +4,7 @@
 //! Three things invoke it: new findings from the table's stream, a sweep every minute, and humans.
 
 mod act;
+pub mod adapters;
 pub mod config;
 pub mod engine;
 pub mod error;

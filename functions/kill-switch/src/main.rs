@@ -1,1 +1,30 @@
-fn main() {}
+//! The kill-switch's Lambda function: invoked by the table's stream, every minute, and by humans.
+
+use std::error::Error;
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use simfuse_aws::{SystemClock, client::load_config};
+use simfuse_kill_switch::adapters;
+use simfuse_kill_switch::config::Config;
+use simfuse_kill_switch::engine::KillSwitch;
+use simfuse_kill_switch::error::Chain;
+use simfuse_kill_switch::handler::diagnostic;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    adapters::log();
+    adapters::install_tls()?;
+    let config = Config::from_env()?;
+    let aws = load_config().await;
+    let provider = adapters::provider(&aws, &config).await?;
+    let (table, alerts) = (adapters::table(&aws, &config), adapters::alerts(&aws, &config));
+    let kill_switch = &KillSwitch::new(table, provider, alerts, SystemClock, config.mode);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        kill_switch.handle(event.payload).await.map_err(|error| {
+            tracing::error!(error = %Chain(&error), "invocation failed");
+            diagnostic(&error)
+        })
+    }))
+    .await
+}

@@ -3,6 +3,7 @@
 //! It decides and never acts: it reads and writes its own items of one table, and reads the secret
 //! with which requests are signed.
 
+pub mod adapters;
 pub mod config;
 pub mod error;
 pub mod handler;

@@ -1,2 +1,32 @@
-//! The webhook's Lambda function.
-fn main() {}
+//! The webhook's Lambda function: behind a function URL, which the provider calls.
+
+use std::error::Error;
+
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
+use lambda_runtime::{LambdaEvent, service_fn};
+use simfuse_aws::{SystemClock, Table, client::load_config};
+use simfuse_webhook::adapters::{self, AwsSecrets};
+use simfuse_webhook::config::Config;
+use simfuse_webhook::handler::Handler;
+use simfuse_webhook::intake::{Intake, Receipt};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    adapters::log();
+    adapters::install_tls()?;
+    let config = Config::from_env()?;
+    let aws = load_config().await;
+    let table = Table::new(adapters::dynamodb(&aws), config.table_name);
+    let secrets = AwsSecrets::new(&aws, config.webhook_secret_arn, config.provider);
+    let intake = Intake::new(table, Receipt::Live);
+    let public_url = config.public_webhook_url;
+    let handler = &Handler::new(intake, secrets, SystemClock, config.provider, public_url);
+    // A fault here is not the end: the first request tries again, and is answered 503 if it must.
+    if let Err(error) = handler.warm().await {
+        tracing::warn!(error = %simfuse_webhook::error::Chain(&error), "not warm");
+    }
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+        Ok::<_, lambda_runtime::Error>(handler.handle(event.payload).await)
+    }))
+    .await
+}
