@@ -1,0 +1,23 @@
+//! `simfuse policy check`.
+
+use crate::tool::{file, json, run, said};
+
+#[test]
+fn a_good_policy_is_taken_and_a_bad_one_named_by_its_line() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/policy.toml");
+    assert!(run(&["policy", "check", shipped]).status.success());
+
+    let bad = file("version = 1\n[limits]\nhour_mb = -3\n");
+    let output = run(&["policy", "check", "--json", bad.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let checked = json(&output);
+    assert_eq!(checked["ok"], false);
+    assert!(checked["error"].as_str().unwrap().contains("line 3: `hour_mb = -3`"), "{checked}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = run(&["policy", "check", "/nonexistent/policy.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("/nonexistent/policy.toml"), "{}", said(&output));
+}

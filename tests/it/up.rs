@@ -1,0 +1,195 @@
+//! `simfuse up`, and the operator's commands against it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::tool::{file, fixture, json, said, simfuse};
+use crate::trap::Trap;
+
+/// A running `up`, ended when dropped.
+struct Up {
+    child: Child,
+    places: Value,
+    home: tempfile::TempDir,
+}
+
+impl Up {
+    fn start(change: impl FnOnce(&mut Command)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = simfuse();
+        command.args(["up", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped());
+        command.env("HOME", home.path());
+        change(&mut command);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut text = String::new();
+        let places = loop {
+            assert_ne!(lines.read_line(&mut text).unwrap(), 0, "it ended early: {text}");
+            if let Ok(places) = serde_json::from_str(&text) {
+                break places;
+            }
+        };
+        Self { child, places, home }
+    }
+
+    fn place(&self, name: &str) -> &str {
+        self.places[name].as_str().unwrap()
+    }
+
+    fn ask(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let mut command = simfuse();
+        command.env("HOME", self.home.path()).args(arguments).arg("--json");
+        let output = command.output().unwrap();
+        (output.status.code(), json(&output))
+    }
+
+    fn replay_theft(&self) -> Value {
+        let path = fixture("theft.ndjson");
+        let path = path.to_str().unwrap();
+        let (url, secret) = (self.place("webhook"), self.place("secret"));
+        let (code, report) = self.ask(&["replay", path, "--to", url, "--secret", secret]);
+        assert_eq!(code, Some(0));
+        report
+    }
+
+    /// Asks for a SIM's status until it is as wanted.
+    fn wait_for(&self, sim: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let (_, answer) = self.ask(&["status", sim]);
+            let answer = answer["sims"][0].clone();
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < until, "{answer}");
+        }
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended already.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+const SIM: &str = "HS00000000000000000000000000000007";
+
+const ENFORCE: &str = "version = 1\nmode = \"enforce\"\n[binding]\nmode = \"strict\"\n\
+                       allowed_tacs = [\"35378572\"]\n";
+
+#[test]
+fn a_stolen_sim_is_switched_off_and_a_human_switches_it_on_again() {
+    let policy = file(ENFORCE);
+    let up = Up::start(|command| {
+        command.args(["--mode", "enforce", "--policy"]).arg(policy.path());
+    });
+    assert_eq!(up.replay_theft()["events"]["applied"], 79);
+    let inactive = |answer: &Value| answer["found"]["status"] == "inactive";
+    let answer = up.wait_for(SIM, inactive);
+    assert_eq!(answer["details"]["findings"][0]["detector"], "device_not_allowed");
+
+    let (code, status) = up.ask(&["status"]);
+    assert_eq!((code, &status["status"]["armed"]), (Some(0), &Value::from("enforce")));
+
+    let (code, answer) = up.ask(&["restore", SIM, "--reason", "the thief is caught"]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("done")));
+    up.replay_theft();
+    let answer = up.wait_for(SIM, |answer| answer["found"]["status"] == "active");
+    assert_eq!(answer["details"]["verdict"], "clear", "what a human judged is judged");
+}
+
+#[test]
+fn a_human_kills_in_observe_mode_by_any_name() {
+    let up = Up::start(|_| {});
+    up.replay_theft();
+    let (code, answer) = up.ask(&["kill", SIM, "--dry-run"]);
+    assert_eq!((code, &answer["sims"][0]["found"]["status"]), (Some(0), &Value::from("active")));
+    let name = answer["sims"][0]["sim"].as_str().unwrap().to_owned();
+    assert_eq!(name, SIM);
+
+    let (code, _) = up.ask(&["protect", SIM]);
+    assert_eq!(code, Some(0));
+    let (code, answer) = up.ask(&["kill", SIM]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(1), &Value::from("refused")));
+    let (code, answer) = up.ask(&["kill", SIM, "--override-protection"]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("done")));
+    let (code, answer) = up.ask(&["kill", "no-such-sim"]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(1), &Value::from("not_found")));
+
+    let (_, answer) = up.ask(&["stop", "--reason", "testing"]);
+    assert_eq!(answer["status"]["stopped"]["reason"], "testing");
+    let (_, answer) = up.ask(&["resume"]);
+    assert_eq!(answer["status"]["stopped"], Value::Null);
+}
+
+#[test]
+fn the_first_line_says_where_the_webhook_is_and_an_interrupt_ends_it() {
+    let trap = Trap::set();
+    let mut command = simfuse();
+    trap.surround(&mut command);
+    command.args(["up", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
+    command.env("PUBLIC_WEBHOOK_URL", "https://example.com/elsewhere");
+    let mut child = command.spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    let url = first.strip_prefix("webhook http://127.0.0.1:").unwrap_or_else(|| panic!("{first}"));
+    assert!(url.trim_end().ends_with("/events"), "{first}");
+
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let interrupted = Instant::now();
+    assert!(child.wait().unwrap().success());
+    assert!(interrupted.elapsed() < Duration::from_secs(10));
+    out.read_to_string(&mut first).unwrap();
+    assert!(first.contains("\nsecret "), "a secret was made up and printed: {first}");
+    assert_eq!(trap.calls(), 0);
+}
+
+#[test]
+fn a_forged_request_is_refused() {
+    let up = Up::start(|_| {});
+    let path = fixture("theft.ndjson");
+    let url = up.place("webhook");
+    let arguments = ["replay", path.to_str().unwrap(), "--to", url, "--secret", "wrong"];
+    let output = simfuse().args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("403"), "{}", said(&output));
+}
+
+#[test]
+fn the_secret_of_the_environment_is_used_for_either_provider() {
+    for (provider, secrets) in
+        [("twilio", r#"{"auth_token":["new","old"]}"#), ("kore", r#"{"webhook_secret":"old"}"#)]
+    {
+        let up = Up::start(|command| {
+            command.env("PROVIDER", provider).env("SIMFUSE_SECRET_JSON", secrets);
+        });
+        assert_eq!(up.places["secret"], Value::Null, "no secret was made up");
+        let path = fixture("theft.ndjson");
+        let (path, url) = (path.to_str().unwrap(), up.place("webhook"));
+        let to = ["replay", path, "--to", url, "--secret", "old", "--provider", provider];
+        let (code, report) = up.ask(&to);
+        assert_eq!((code, &report["events"]["applied"]), (Some(0), &Value::from(79)));
+    }
+}
+
+#[test]
+fn only_loopback_is_served() {
+    let output = simfuse().args(["up", "--listen", "0.0.0.0:0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("only loopback"), "{}", said(&output));
+}
+
+#[test]
+fn without_a_running_up_the_commands_say_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let output = simfuse().env("HOME", home.path()).args(["status"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("simfuse up"), "{}", said(&output));
+}
