@@ -5,10 +5,11 @@
 //! of the counter was passed in a window of time; per hour the union of these ranges is kept. A
 //! union does not care about order or repetition, which is what makes a SIM's state order-proof.
 //!
-//! What two ranges have between them (a lost update) was used between their times. It counts in
-//! every window that holds both, and in no other: an open session first seen after three days is
-//! not a burst. A counter that falls starts again from 0; ranges passed twice in an hour then count
-//! once, so that what is proven is never more than what was used.
+//! What two ranges have between them (a lost update) was used between their times. Within one hour
+//! they are one range; of different hours it counts in every window that holds both, and in no
+//! other: an open session first seen after three days is not a burst. A counter that falls starts
+//! again from 0, so a higher range does not follow from a lower one that was passed later; ranges
+//! passed twice in an hour count once. What is proven is never more than what was used.
 
 use std::ops::Range;
 
@@ -24,12 +25,16 @@ use crate::time::{HOUR_SECS, Hour};
 /// its laboratory peak for a whole cell). A larger step of a counter is a fault of the counter.
 pub const BYTES_PER_SEC_MAX: u64 = 1_250_000_000;
 
-/// Ranges kept for one session and hour. Without lost updates there is one; beyond this many the
-/// smallest are dropped, which proves less and never more.
+/// Ranges kept for one session and hour. There is one more than the counter fell; beyond this many
+/// the smallest are dropped, which proves less and never more.
 const RANGES_PER_HOUR_MAX: usize = 8;
 
-/// Stored bytes of a session, of one of its ranges and of one of its deltas, rounded up.
-const STORED_BYTES: (usize, usize, usize) = (56, 17, 19);
+/// Windows that meet may overlap by this much, as they are given in whole seconds.
+const OVERLAP_SECS_MAX: i64 = 1;
+
+/// Stored bytes of a session, of one of its ranges and of one of its deltas, rounded up, without
+/// their numbers of bytes, which take up to ten each.
+const STORED_BYTES: (usize, usize, usize) = (55, 8, 18);
 
 /// A session without an end is taken as closed after this many missed updates.
 const MISSED_UPDATES_MAX: i64 = 3;
@@ -52,7 +57,7 @@ pub struct Session {
     moved_ms: Option<i64>,
     /// Longest update window seen.
     update_secs: u32,
-    /// The highest counter that its age allows.
+    /// The highest counter that the session's age allows.
     cumulative: u64,
     ranges: Vec<Range1h>,
     deltas: Vec<Delta>,
@@ -82,19 +87,21 @@ impl Range1h {
         self.hour.start_secs().saturating_add(i64::from(self.last_sec))
     }
 
-    const fn touches(&self, other: &Self) -> bool {
-        self.low <= other.high && other.low <= self.high
+    /// Whether all between the two was passed in their hour, too: they touch, or the higher one was
+    /// passed when the lower one had begun. Holds the more, the wider they are: the order in which
+    /// ranges are joined does not matter.
+    fn joins(&self, other: &Self) -> bool {
+        let (lower, upper) = if self.low <= other.low { (self, other) } else { (other, self) };
+        let gap = upper.low.saturating_sub(lower.high);
+        let secs = upper.last().saturating_sub(lower.first());
+        gap == 0 || (secs > OVERLAP_SECS_MAX && is_carriable(gap, secs))
     }
 
-    /// Bytes from the lower end of this range to the upper end of the other, if the other was passed
-    /// later and a link can have carried them.
-    fn bytes_up_to(&self, other: &Self) -> u64 {
-        let secs = other.last().saturating_sub(self.first());
-        let bytes = other.high.saturating_sub(self.low);
-        u64::try_from(secs)
-            .ok()
-            .filter(|secs| bytes <= secs.saturating_add(1).saturating_mul(BYTES_PER_SEC_MAX))
-            .map_or(0, |_secs| bytes)
+    /// Bytes between this range and one of a later hour; none where the counter fell.
+    fn gap_to(&self, later: &Self) -> u64 {
+        let gap = later.low.saturating_sub(self.high);
+        let secs = later.first().saturating_sub(self.last());
+        if is_carriable(gap, secs) { gap } else { 0 }
     }
 }
 
@@ -137,15 +144,24 @@ impl Session {
             let secs = update_end.duration_since(update_start).as_secs();
             self.update_secs = self.update_secs.max(u32::try_from(secs).unwrap_or(0));
         }
-        let delta = report.delta.total();
+        // Bytes that are not known to belong to a window of their own belong to the session.
+        let begin = report.update_start.or(report.start);
+        let secs = begin.map_or(0, |begin| update_end.duration_since(begin).as_secs());
+        let delta = report.delta.total().filter(|bytes| is_carriable(*bytes, secs));
         if delta.is_some_and(|bytes| bytes > 0) {
             let moved = report.update_start.unwrap_or(update_end).as_millisecond();
             self.moved_ms = Some(self.moved_ms.map_or(moved, |known| known.max(moved)));
         }
-        match (report.cumulative.total(), delta) {
+        let age = report.start.map(|start| update_end.duration_since(start).as_secs());
+        let is_counter = |high: &u64| age.is_none_or(|age| is_carriable(*high, age));
+        match (report.cumulative.total().filter(is_counter), delta) {
             (Some(high), delta) => self.fold_counter(high, delta, report, update_end, horizon),
-            (None, Some(bytes)) => self.fold_delta(bytes, report, event.sid, update_end, horizon),
-            (None, None) => {}
+            (None, Some(bytes)) if bytes > 0 => {
+                if let Some(begin) = begin {
+                    self.fold_delta(bytes, begin, update_end, event.sid, horizon);
+                }
+            }
+            (None, _) => {}
         }
         if let Some(start) = report.start {
             self.pass(0..0, start, start, horizon);
@@ -160,11 +176,8 @@ impl Session {
         update_end: Timestamp,
         horizon: Hour,
     ) {
-        if let Some(start) = report.start {
-            let age = u64::try_from(update_end.duration_since(start).as_secs()).unwrap_or(0);
-            if high <= age.saturating_add(1).saturating_mul(BYTES_PER_SEC_MAX) {
-                self.cumulative = self.cumulative.max(high);
-            }
+        if report.start.is_some() {
+            self.cumulative = self.cumulative.max(high);
         }
         match (report.update_start, delta) {
             (Some(update_start), Some(bytes)) => {
@@ -214,16 +227,14 @@ impl Session {
             first_sec: second(from),
             last_sec: second(to),
         };
-        self.ranges.retain(|other| {
-            let joins = other.hour == hour && other.touches(&merged);
-            if joins {
-                merged.low = merged.low.min(other.low);
-                merged.high = merged.high.max(other.high);
-                merged.first_sec = merged.first_sec.min(other.first_sec);
-                merged.last_sec = merged.last_sec.max(other.last_sec);
-            }
-            !joins
-        });
+        let joins = |other: &Range1h, merged: &Range1h| other.hour == hour && other.joins(merged);
+        while let Some(place) = self.ranges.iter().position(|other| joins(other, &merged)) {
+            let other = self.ranges.remove(place);
+            merged.low = merged.low.min(other.low);
+            merged.high = merged.high.max(other.high);
+            merged.first_sec = merged.first_sec.min(other.first_sec);
+            merged.last_sec = merged.last_sec.max(other.last_sec);
+        }
         let place = self.ranges.partition_point(|other| *other < merged);
         self.ranges.insert(place, merged);
         self.drop_smallest_range(hour);
@@ -241,13 +252,13 @@ impl Session {
     fn fold_delta(
         &mut self,
         bytes: u64,
-        report: &SessionReport,
-        event: EventSid,
+        begin: Timestamp,
         update_end: Timestamp,
+        event: EventSid,
         horizon: Hour,
     ) {
         let to = Hour::ending_at(update_end);
-        let from = report.update_start.map_or(to, Hour::of).min(to);
+        let from = Hour::of(begin).min(to);
         let event = shortened(event);
         let delta = Delta { from, to, event, bytes };
         if from < horizon || self.deltas.iter().any(|known| known.event == event) {
@@ -260,9 +271,14 @@ impl Session {
     /// About how many bytes the session takes in the stored state.
     pub(crate) fn stored_bytes(&self) -> usize {
         let (session, range, delta) = STORED_BYTES;
-        session
-            .saturating_add(self.ranges.len().saturating_mul(range))
-            .saturating_add(self.deltas.len().saturating_mul(delta))
+        let ranges = self.ranges.iter().map(|stored| {
+            let numbers = varint_bytes(stored.low).saturating_add(varint_bytes(stored.high));
+            range.saturating_add(numbers)
+        });
+        let deltas = self.deltas.iter();
+        let deltas = deltas.map(|stored| delta.saturating_add(varint_bytes(stored.bytes)));
+        let all = ranges.chain(deltas).fold(session, usize::saturating_add);
+        all.saturating_add(varint_bytes(self.cumulative))
     }
 
     /// The earliest hour of which bytes are known.
@@ -295,7 +311,9 @@ impl Session {
     /// under way at that moment does not count.
     #[must_use]
     pub fn bytes_after(&self, time: Timestamp, hours: &Range<Hour>) -> Bytes {
-        let after = time.as_second();
+        // Seconds of ranges are rounded down, so one that began in this very second may be older.
+        let whole = Timestamp::from_second(time.as_second()).is_ok_and(|second| second == time);
+        let after = time.as_second().saturating_add(i64::from(!whole));
         let inside = |range: &&Range1h| hours.contains(&range.hour) && range.first() >= after;
         let ranges: Vec<Range1h> = self.ranges.iter().filter(inside).copied().collect();
         let next = Hour::of(time).after();
@@ -352,17 +370,36 @@ impl Session {
     }
 }
 
-/// A session's start as the event tells it; where it does not, the event itself is the earliest sign.
+/// A session's start as the event tells it; where it does not, the earliest moment it speaks of.
 fn start(report: &SessionReport, event: &Event) -> Timestamp {
-    report.start.or(report.update_start).unwrap_or(event.at)
+    let signs = [report.update_start, report.update_end, report.end];
+    report.start.unwrap_or_else(|| signs.into_iter().flatten().fold(event.at, Timestamp::min))
 }
 
-/// The least number of bytes that ranges of one session prove: the sum of all, or the widest pair
-/// in the order of time, which also holds what was lost between the two.
+/// The least number of bytes that ranges of one session prove: their own, and what lies between the
+/// last one of an hour and the first one of the next hour that has any.
 fn proven(ranges: &[Range1h]) -> u64 {
-    let sum = ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
-    let pairs = ranges.iter().flat_map(|a| ranges.iter().map(|b| a.bytes_up_to(b)));
-    pairs.fold(sum, u64::max)
+    let mut bytes = ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
+    let mut before: Option<&Range1h> = None;
+    for hour in ranges.chunk_by(|a, b| a.hour == b.hour) {
+        let first = hour.iter().min_by_key(|range| range.first_sec);
+        let gap = before.zip(first).map_or(0, |(before, first)| before.gap_to(first));
+        bytes = bytes.saturating_add(gap);
+        before = hour.iter().max_by_key(|range| range.last_sec);
+    }
+    bytes
+}
+
+/// Whether a radio link can carry so much within the seconds, which are rounded down.
+fn is_carriable(bytes: u64, secs: i64) -> bool {
+    let secs = u64::try_from(secs).unwrap_or(0).saturating_add(1);
+    bytes <= secs.saturating_mul(BYTES_PER_SEC_MAX)
+}
+
+/// How many bytes the stored form of a number takes: seven bits each.
+fn varint_bytes(number: u64) -> usize {
+    let bits = u64::BITS.saturating_sub(number.leading_zeros()).max(1);
+    usize::try_from(bits.div_ceil(7)).unwrap_or(usize::MAX)
 }
 
 /// The remainder by the largest prime of 64 bits: unlike half of the SID, it depends on every digit.

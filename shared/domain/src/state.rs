@@ -26,12 +26,12 @@ pub const SESSIONS_MAX: usize = 64;
 
 /// Bytes that the sessions may take in the stored state, which holds 8 kB in all. An hourly sensor
 /// needs a quarter of it; beyond, the usage of the earliest hours is dropped.
-const SESSIONS_BYTES_MAX: usize = 6_400;
+const SESSIONS_BYTES_MAX: usize = 6_300;
 
 /// Devices kept: a SIM that sat in more within a day is being tried out in every phone of a shop.
 pub const DEVICES_MAX: usize = 8;
 
-/// Countries kept, for 30 days. When full, what is not in the list is unknown, not new.
+/// Countries kept, for 30 days: the latest. When full, what is not in the list is unknown, not new.
 pub const COUNTRIES_MAX: usize = 16;
 
 /// How long a country is remembered.
@@ -200,10 +200,17 @@ impl SimState {
         if let Some(visited) = self.countries.iter_mut().find(|other| other.country == country) {
             visited.first_ms = visited.first_ms.min(at_ms);
             visited.last_ms = visited.last_ms.max(at_ms);
-        } else if self.countries.len() < COUNTRIES_MAX {
-            let place = self.countries.partition_point(|other| other.country < country);
-            let visited = Visited { country, first_ms: at_ms, last_ms: at_ms };
-            self.countries.insert(place, visited);
+            return;
+        }
+        let place = self.countries.partition_point(|other| other.country < country);
+        let visited = Visited { country, first_ms: at_ms, last_ms: at_ms };
+        self.countries.insert(place, visited);
+        if self.countries.len() > COUNTRIES_MAX {
+            let oldest = self.countries.iter().enumerate();
+            let oldest = oldest.min_by_key(|(_, visited)| (visited.last_ms, visited.country));
+            if let Some((oldest, _)) = oldest {
+                self.countries.remove(oldest);
+            }
         }
     }
 

@@ -1,0 +1,108 @@
+//! The same events give the same state and the same findings, in any order, any number of times.
+
+use proptest::prelude::*;
+use simfuse_domain::detector::{self, Control, Snapshot};
+use simfuse_domain::event::Event;
+use simfuse_domain::finding::Finding;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::state::{Folded, SimState};
+
+use crate::history::{Resets, SPOILT, begin_ms, plans, sim, time};
+
+const POLICIES: &[&str] = &[
+    "version = 1\n[limits]\nhour_mb = 20\nday_mb = 50\nperiod_mb = 250\nsession_mb = 100",
+    "version = 1\n[binding]\nmode = 'strict'\nallowed_tacs = ['35378570']\n[places]\ncountries = ['US']",
+    "version = 1\n[binding]\nenrol = 'first'\n[limits]\nhour_mb = 0.001\nday_mb = 0.001\n\
+     [[maintenance]]\nfrom = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:30:00Z\nbytes_max_mb = 60",
+];
+
+fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
+    let mut state = SimState::new(sim());
+    for event in events {
+        assert_eq!(state.fold(event), Folded::Applied, "all lie within the horizon");
+    }
+    state
+}
+
+fn findings(state: &SimState) -> Vec<Finding> {
+    let control = Control {
+        inactive_at: Some(time(begin_ms() + 20 * 3_600_000)),
+        restored_at: Some(time(begin_ms() + 5 * 3_600_000)),
+    };
+    let mut findings = Vec::new();
+    for text in POLICIES {
+        let policy: Policy = text.parse().unwrap();
+        let rules = policy.rules_for(state.fleet(), state.sim);
+        for control in [Control::default(), control] {
+            let snapshot = Snapshot { state, rules: &rules, control };
+            findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
+        }
+    }
+    findings
+}
+
+/// A shuffle that a seed repeats.
+fn shuffled(events: &[Event], mut seed: u64) -> Vec<&Event> {
+    let mut order: Vec<(u64, &Event)> = Vec::new();
+    for event in events {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        order.push((seed >> 33, event));
+    }
+    order.sort_by_key(|(key, _)| *key);
+    order.into_iter().map(|(_, event)| event).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_order_of_the_same_events_gives_the_same_state_and_findings(
+        plan in plans(SPOILT, Resets::Some, 1..9),
+        seeds: [u64; 4],
+    ) {
+        let history = plan.play();
+        let state = fold(&history.events);
+        prop_assert_eq!(&fold(history.events.iter().rev()), &state);
+        for seed in seeds {
+            let other = fold(shuffled(&history.events, seed));
+            prop_assert_eq!(&other, &state);
+            prop_assert_eq!(findings(&other), findings(&state));
+        }
+    }
+
+    #[test]
+    fn repetitions_and_batches_change_nothing(
+        plan in plans(SPOILT, Resets::Some, 1..9),
+        seed: u64,
+        batch_size in 1_usize..20,
+    ) {
+        let history = plan.play();
+        let state = fold(&history.events);
+        let twice: Vec<Event> = history.events.iter().chain(&history.events).cloned().collect();
+        let mut stored = SimState::new(sim());
+        for batch in shuffled(&twice, seed).chunks(batch_size) {
+            stored = SimState::decode(&stored.encode().unwrap()).unwrap();
+            for event in batch {
+                stored.fold(event);
+            }
+        }
+        prop_assert_eq!(&stored, &state);
+        for event in &history.events {
+            stored.fold(event);
+            prop_assert_eq!(&stored, &state, "again: {:?}", event);
+        }
+    }
+
+    #[test]
+    fn a_stored_state_reads_back_as_it_was(plan in plans(SPOILT, Resets::Some, 0..9)) {
+        let state = fold(&plan.play().events);
+        prop_assert_eq!(SimState::decode(&state.encode().unwrap()).unwrap(), state);
+    }
+
+    #[test]
+    fn stored_bytes_of_any_kind_are_refused_or_read(bytes: Vec<u8>) {
+        if let Ok(state) = SimState::decode(&bytes) {
+            let _now = (state.now(), state.hours());
+        }
+    }
+}
