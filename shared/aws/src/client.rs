@@ -99,7 +99,7 @@ mod tests {
             return;
         }
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "client::tests::reaches_loopback_only", "--include-ignored"])
+            .args(["--exact", "client::tests::reaches_loopback_only"])
             .env(CHILD, "1")
             .env("AWS_ENDPOINT_URL", NOWHERE)
             .env("AWS_ENDPOINT_URL_DYNAMODB", NOWHERE)
@@ -122,7 +122,6 @@ mod tests {
     }
 
     #[tokio::test]
-    #[ignore = "run by local_configuration_ignores_the_environment"]
     async fn reaches_loopback_only() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
