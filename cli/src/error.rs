@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CliError {
+pub enum CliError {
     /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),

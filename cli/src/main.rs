@@ -1,80 +1,8 @@
-//! `simfuse`: the drill, SimFuse on this machine, and the operator's commands.
-
-mod args;
-mod drill;
-mod error;
-mod local;
-mod operate;
-mod output;
-mod replay;
-mod up;
+//! The `simfuse` binary.
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use serde::Serialize;
-use simfuse_kill_switch::request::Action;
-use tracing_subscriber::EnvFilter;
-
-use args::{Cli, Command, PolicyCommand};
-use error::{Chain, CliError};
-use output::{Output, note};
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
-    log();
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
-        note("simfuse: TLS is set up twice");
-        return ExitCode::FAILURE;
-    }
-    let output = if cli.json { Output::Json } else { Output::Text };
-    match Box::pin(run(cli.command, output)).await {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            note(&format!("simfuse: {}", Chain(&error)));
-            ExitCode::from(error.exit_code())
-        }
-    }
-}
-
-async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
-    match command.unwrap_or(Command::Drill) {
-        Command::Drill => drill::run(output).await,
-        Command::Up(args) => up::run(args, output).await,
-        Command::Replay(args) => replay::run(args, output).await,
-        Command::Kill(args) => operate::kill(&args, output).await,
-        Command::Restore(args) => operate::restore(&args, output).await,
-        Command::Status(args) => operate::status(&args, output).await,
-        Command::Protect(args) => operate::protect(&args, output).await,
-        Command::Approve(args) => operate::approve(&args, output).await,
-        Command::Stop(why) => operate::switch(Action::Stop, &why, output).await,
-        Command::Resume(why) => operate::switch(Action::Resume, &why, output).await,
-        Command::Policy(PolicyCommand::Check { file }) => check_policy(&file, output),
-    }
-}
-
-#[derive(Serialize)]
-struct PolicyChecked {
-    ok: bool,
-    error: Option<String>,
-}
-
-fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> {
-    let error = match replay::policy_of(Some(file)) {
-        Ok(_) => None,
-        Err(error @ CliError::Policy { .. }) => Some(Chain(&error).to_string()),
-        Err(error) => return Err(error),
-    };
-    let checked = PolicyChecked { ok: error.is_none(), error };
-    output.print(&checked, || {
-        checked.error.clone().unwrap_or_else(|| format!("{}: would be taken", file.display()))
-    });
-    Ok(u8::from(!checked.ok))
-}
-
-/// Logs go to standard error, and say only what went wrong unless `RUST_LOG` asks for more.
-fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    simfuse::main().await
 }

@@ -30,6 +30,9 @@ use crate::local::stream::Stream;
 use crate::local::{self, LocalKillSwitch, LocalService, LocalTable, SharedClock, random_secret};
 use crate::output::note;
 
+/// It enforces, knows its sensors' model, and lets a limit cut.
+const POLICY: &str = include_str!("policy.toml");
+
 /// Sensors in the fleet.
 pub(super) const SIMS: u32 = 240;
 
@@ -62,7 +65,18 @@ const AFTERWARDS: SignedDuration = SignedDuration::from_mins(20);
 
 const POST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One theft of the drill.
+/// One theft that is to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    /// How long after the first.
+    pub(super) after: SignedDuration,
+    pub(super) theft: Theft,
+    /// How the provider deactivates the SIM, in words.
+    pub(super) provider: &'static str,
+    pub(super) how: Behaviour,
+}
+
+/// One theft that came.
 #[derive(Debug, Clone)]
 pub(super) struct Rogue {
     pub(super) sim: SimSid,
@@ -102,17 +116,17 @@ pub(super) struct World {
 
 impl World {
     /// The fleet before it is switched on, and SimFuse beside it.
-    pub(super) async fn new() -> Result<Self, CliError> {
+    pub(super) async fn new(sims: u32) -> Result<Self, CliError> {
         let fault = CliError::local("preparing the drill");
         let start: Timestamp =
             "2026-03-01T00:00:00Z".parse().map_err(|error: jiff::Error| fault(error.into()))?;
         let clock = Arc::new(ManualClock::new(start));
         let shared: SharedClock = clock.clone();
-        let policy: Policy = include_str!("policy.toml").parse().map_err(|source| {
+        let policy: Policy = POLICY.parse().map_err(|source| {
             CliError::Policy { path: "the drill's policy".to_owned(), source }
         })?;
         let service = LocalService::start(Arc::clone(&shared)).await?;
-        let fleet = Fleet::new(&fleet_config(start)?, service.service.clone());
+        let fleet = Fleet::new(&fleet_config(sims, start)?, service.service.clone());
         let local = LocalTable::start(&policy).await?;
         let mailbox = Mailbox::new().map_err(|error| fault(error.into()))?;
         let (listener, origin) = local::listen("127.0.0.1:0").await?;
@@ -219,9 +233,9 @@ impl World {
     }
 
     /// The thefts: each event is posted on its own arrival, and the sweep comes every minute.
-    pub(super) async fn live_through_thefts(&mut self) -> Result<(), CliError> {
+    pub(super) async fn live_through_thefts(&mut self, plans: &[Plan]) -> Result<(), CliError> {
         let began = self.fleet.now();
-        self.steal(began)?;
+        self.steal(plans)?;
         let end = later(began, THEFTS_MAX);
         let mut next_sweep = later(began, SWEEP_EVERY);
         while self.fleet.now() < end && self.rogues.iter().any(|rogue| rogue.proven_at.is_none()) {
@@ -263,35 +277,33 @@ impl World {
         sims.iter().filter(|sim| !rogue(sim.sid) && touched(sim.sid)).count()
     }
 
-    /// Two kinds of theft, each once for every way the provider may deactivate a SIM.
-    fn steal(&mut self, began: Timestamp) -> Result<(), CliError> {
-        let after = SignedDuration::from_mins(10);
-        let behaviours = [
-            ("cut at once", Behaviour::CutAtOnce),
-            ("cut at the next attach", Behaviour::AtNextAttach),
-            ("scheduled for 10 minutes", Behaviour::Scheduled { after }),
-        ];
-        let thefts = [Theft::Tablet, Theft::SpoofedImei];
+    /// Lets these thefts come, each of another SIM.
+    fn steal(&mut self, plans: &[Plan]) -> Result<(), CliError> {
+        let began = self.fleet.now();
         let sims: Vec<(SimSid, String)> =
             self.fleet.sims().map(|sim| (sim.sid, sim.unique_name.to_owned())).collect();
-        let cases = thefts.iter().flat_map(|theft| behaviours.map(|behaviour| (*theft, behaviour)));
-        let spread = sims.len() / 7;
-        for (number, (theft, (provider, behaviour))) in cases.enumerate() {
+        let spread = sims.len() / (plans.len() + 1);
+        for (number, plan) in plans.iter().enumerate() {
             let Some((sim, name)) = sims.get((number + 1) * spread).cloned() else { continue };
-            let minutes = i64::try_from(number).unwrap_or(0) + 1;
-            let stolen_at = later(began, SignedDuration::from_mins(minutes));
-            self.service.set_behaviour(sim, behaviour);
-            let stolen = self.fleet.steal(sim, stolen_at, theft);
+            let stolen_at = later(began, plan.after);
+            self.service.set_behaviour(sim, plan.how);
+            let stolen = self.fleet.steal(sim, stolen_at, plan.theft);
             stolen.map_err(|error| CliError::local("stealing a SIM")(error.into()))?;
-            let status_at_proof = None;
-            let (receipt_to_request, requested_at, proven_at) = (None, None, None);
-            let (bytes_leaked, restored) = (0, false);
             self.rogues.push(Rogue {
-                sim, name, theft, provider, receipt_to_request, stolen_at, requested_at,
-                proven_at, status_at_proof, bytes_leaked, restored,
+                sim,
+                name,
+                theft: plan.theft,
+                provider: plan.provider,
+                receipt_to_request: None,
+                stolen_at,
+                requested_at: None,
+                proven_at: None,
+                status_at_proof: None,
+                bytes_leaked: 0,
+                restored: false,
             });
         }
-        note(&format!("{} SIMs are stolen, a minute apart", self.rogues.len()));
+        note(&format!("{} SIMs are stolen, one after the other", self.rogues.len()));
         Ok(())
     }
 
@@ -380,12 +392,12 @@ impl World {
     }
 }
 
-fn fleet_config(start: Timestamp) -> Result<FleetConfig, CliError> {
+fn fleet_config(sims: u32, start: Timestamp) -> Result<FleetConfig, CliError> {
     let fault = CliError::local("making a fleet");
     let wrong = |error: simfuse_domain::id::IdError| fault(error.into());
     let fleet_sid: FleetSid = "HF0000000000000000000000000000000a".parse().map_err(wrong)?;
     Ok(FleetConfig {
-        sims: SIMS,
+        sims,
         seed: SEED,
         start,
         fleet_sid,

@@ -44,7 +44,16 @@ pub struct Handler<T, S, C> {
     provider: Provider,
     public_url: Option<String>,
     answer_within: Duration,
-    verifier: Mutex<Option<(Verifier, Timestamp)>>,
+    secret: Mutex<Option<Secret>>,
+}
+
+/// The secret at hand.
+struct Secret {
+    verifier: Verifier,
+    /// When it was last fetched, or tried to be.
+    tried_at: Timestamp,
+    /// It may have been rotated since: it was tried to be fetched again, in vain.
+    in_doubt: bool,
 }
 
 impl<T, S, C> Handler<T, S, C>
@@ -62,9 +71,9 @@ where
         provider: Provider,
         public_url: Option<String>,
     ) -> Self {
-        let verifier = Mutex::new(None);
+        let secret = Mutex::new(None);
         let answer_within = ANSWER_WITHIN;
-        Self { intake, secrets, clock, provider, public_url, answer_within, verifier }
+        Self { intake, secrets, clock, provider, public_url, answer_within, secret }
     }
 
     /// The same handler with another time limit, for a sender that waits longer or shorter.
@@ -81,7 +90,7 @@ where
     pub async fn warm(&self) -> Result<(), WebhookError> {
         let now = self.clock.now();
         let secret = async {
-            *self.verifier.lock().await = Some((self.fetch_verifier().await?, now));
+            *self.secret.lock().await = Some(self.fetch_secret(now).await?);
             Ok(())
         };
         tokio::try_join!(secret, self.intake.warm(now))?;
@@ -131,25 +140,29 @@ where
         request: &SignedRequest<'_>,
         now: Timestamp,
     ) -> Result<Result<(), SignatureError>, WebhookError> {
-        let mut held = self.verifier.lock().await;
-        if let Some((verifier, fetched_at)) = held.as_ref() {
-            let verified = verifier.verify(request);
-            let fresh = now.duration_since(*fetched_at).abs() < SECRET_MIN_AGE;
-            if !matches!(verified, Err(SignatureError::Mismatch | SignatureError::NoSecret))
-                || fresh
-            {
+        let mut held = self.secret.lock().await;
+        if let Some(secret) = held.as_mut() {
+            let verified = secret.verifier.verify(request);
+            if !matches!(verified, Err(SignatureError::Mismatch | SignatureError::NoSecret)) {
                 return Ok(verified);
             }
+            if now.duration_since(secret.tried_at).abs() < SECRET_MIN_AGE {
+                let in_vain = || WebhookError::Secret("not to be had a moment ago".into());
+                return if secret.in_doubt { Err(in_vain()) } else { Ok(verified) };
+            }
+            // Noted before the attempt: it may fail, or take longer than this request may.
+            (secret.tried_at, secret.in_doubt) = (now, true);
         }
-        let verifier = self.fetch_verifier().await?;
-        let verified = verifier.verify(request);
-        *held = Some((verifier, now));
+        let secret = self.fetch_secret(now).await?;
+        let verified = secret.verifier.verify(request);
+        *held = Some(secret);
         Ok(verified)
     }
 
-    async fn fetch_verifier(&self) -> Result<Verifier, WebhookError> {
+    async fn fetch_secret(&self, now: Timestamp) -> Result<Secret, WebhookError> {
         let secrets = self.secrets.fetch().await.map_err(WebhookError::Secret)?;
-        Ok(Verifier::new(self.provider, secrets.into_vec()))
+        let verifier = Verifier::new(self.provider, secrets.into_vec());
+        Ok(Secret { verifier, tried_at: now, in_doubt: false })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A rightly signed body: decoded, grouped by SIM, folded, judged and stored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +31,10 @@ const WRITES_AT_ONCE: usize = 16;
 
 /// A state that others keep changing is tried this often, then the sender sends it again.
 const WRITE_ATTEMPTS_MAX: u32 = 5;
+
+/// Bad elements of one body that are set aside one by one; beyond, the body is set aside as a whole.
+/// More than the longest body holds events of the usual length.
+const DEAD_LETTERS_MAX: usize = 5_000;
 
 /// A policy is read again after this long.
 const POLICY_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
@@ -74,13 +78,21 @@ pub struct Intake<T> {
 struct Sorted {
     events: Vec<(usize, Event)>,
     dead: Vec<DeadLetter>,
+    /// Bad elements, of which each is in `dead` unless they are too many.
+    dead_elements: usize,
     ignored: usize,
     tested: bool,
 }
 
+/// A body, and the texts of its elements, which are looked for when one is needed.
+struct Body<'a> {
+    bytes: &'a [u8],
+    elements: OnceLock<Vec<&'a RawValue>>,
+}
+
 /// What all SIMs of a body share.
 struct Batch<'a> {
-    body: &'a [u8],
+    body: &'a Body<'a>,
     policy: &'a Policy,
     received_at: Timestamp,
 }
@@ -118,9 +130,13 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
     /// [`WebhookError`] when one is not: the sender has to send the body again, and what was stored
     /// already is then a duplicate.
     pub async fn take(&self, body: &[u8], received_at: Timestamp) -> Result<Tally, WebhookError> {
+        let body = &Body { bytes: body, elements: OnceLock::new() };
         let sorted = self.sort(body, received_at);
-        let mut tally =
-            Tally { dead_lettered: sorted.dead.len(), ignored: sorted.ignored, ..Tally::default() };
+        let mut tally = Tally {
+            dead_lettered: sorted.dead_elements,
+            ignored: sorted.ignored,
+            ..Tally::default()
+        };
         self.set_aside(&sorted.dead).await?;
         if !sorted.events.is_empty() {
             let policy = &*self.policy(received_at).await?;
@@ -143,16 +159,15 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
         Ok(tally)
     }
 
-    fn sort(&self, body: &[u8], received_at: Timestamp) -> Sorted {
+    fn sort(&self, body: &Body<'_>, received_at: Timestamp) -> Sorted {
         let mut sorted = Sorted::default();
         let mut place = 0;
-        envelope::decode(body, |decoded| {
+        envelope::decode(body.bytes, |decoded| {
             match decoded {
                 Decoded::Event(event) => {
                     if self.receipt == Receipt::Live && is_ahead(&event, received_at) {
-                        let raw = element(body, place);
                         let reason = "stamped more than 15 minutes after its receipt";
-                        sorted.dead.push(dead_letter(raw, reason, received_at));
+                        sorted.bury(body.element(place), reason, received_at);
                     } else {
                         sorted.events.push((place, event));
                     }
@@ -162,11 +177,15 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
                     sorted.tested |= ignored == Ignored::Test;
                 }
                 Decoded::DeadLetter { raw, reason } => {
-                    sorted.dead.push(dead_letter(raw, &reason.to_string(), received_at));
+                    sorted.bury(raw, &reason.to_string(), received_at);
                 }
             }
             place += 1;
         });
+        if sorted.dead_elements > sorted.dead.len() {
+            let reason = "more bad elements than are set aside one by one";
+            sorted.dead.push(dead_letter(body.bytes, reason, received_at));
+        }
         sorted
     }
 
@@ -238,7 +257,7 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
         let received_at = batch.received_at;
         let letters: Vec<DeadLetter> = elements
             .iter()
-            .map(|(place, _)| element(batch.body, *place))
+            .map(|(place, _)| batch.body.element(*place))
             .map(|raw| dead_letter(raw, "folding the SIM's events panicked", received_at))
             .collect();
         self.set_aside(&letters).await?;
@@ -289,11 +308,22 @@ fn is_ahead(event: &Event, received_at: Timestamp) -> bool {
     event.at > latest || event.ended_at() > latest
 }
 
-/// The text of one element of a body, which is an array of them or a single one.
-fn element(body: &[u8], place: usize) -> &[u8] {
-    let elements = serde_json::from_slice::<Vec<&RawValue>>(body).ok();
-    let element = elements.and_then(|elements| elements.get(place).copied());
-    element.map_or(body, |element| element.get().as_bytes())
+impl Sorted {
+    fn bury(&mut self, raw: &[u8], reason: &str, received_at: Timestamp) {
+        self.dead_elements += 1;
+        if self.dead.len() < DEAD_LETTERS_MAX {
+            self.dead.push(dead_letter(raw, reason, received_at));
+        }
+    }
+}
+
+impl<'a> Body<'a> {
+    /// The text of one element of the body, which is an array of them or a single one.
+    fn element(&self, place: usize) -> &'a [u8] {
+        let elements = || serde_json::from_slice(self.bytes).unwrap_or_default();
+        let element = self.elements.get_or_init(elements).get(place);
+        element.map_or(self.bytes, |element| element.get().as_bytes())
+    }
 }
 
 fn dead_letter(raw: &[u8], reason: &str, received_at: Timestamp) -> DeadLetter {
