@@ -34,7 +34,7 @@ const OVERLAP_SECS_MAX: i64 = 1;
 
 /// Stored bytes of a session, of one of its ranges and of one of its deltas, rounded up, without
 /// their numbers of bytes, which take up to ten each.
-const STORED_BYTES: (usize, usize, usize) = (55, 8, 18);
+const STORED_BYTES: (usize, usize, usize) = (56, 8, 18);
 
 /// A session without an end is taken as closed after this many missed updates.
 const MISSED_UPDATES_MAX: i64 = 3;
@@ -49,6 +49,8 @@ pub struct Session {
     pub sid: SessionSid,
     /// When it was opened: as its events say, or else the earliest of them.
     start_ms: i64,
+    /// Whether an event said when it was opened.
+    start_is_told: bool,
     /// When it was closed.
     ended_ms: Option<i64>,
     /// The latest event.
@@ -121,6 +123,7 @@ impl Session {
         Self {
             sid: report.sid,
             start_ms: start(report, event).as_millisecond(),
+            start_is_told: false,
             ended_ms: None,
             last_ms: event.at.as_millisecond(),
             moved_ms: None,
@@ -135,6 +138,7 @@ impl Session {
     pub(crate) fn fold(&mut self, report: &SessionReport, event: &Event, horizon: Hour) {
         let update_end = report.update_end.unwrap_or(event.at);
         self.start_ms = self.start_ms.min(start(report, event).as_millisecond());
+        self.start_is_told |= report.start.is_some() || event.kind == EventKind::SessionStarted;
         self.last_ms = self.last_ms.max(event.at.as_millisecond());
         if event.kind == EventKind::SessionEnded {
             let ended = report.end.unwrap_or(event.at).as_millisecond();
@@ -337,10 +341,16 @@ impl Session {
         ranges.chain(self.deltas.iter().flat_map(|delta| [delta.from, delta.to]))
     }
 
-    /// When the session was opened.
+    /// When the session was opened, or the earliest sign of it.
     #[must_use]
     pub fn start(&self) -> Timestamp {
         at(self.start_ms)
+    }
+
+    /// When the session was opened, if an event said so.
+    #[must_use]
+    pub fn opened(&self) -> Option<Timestamp> {
+        self.start_is_told.then(|| self.start())
     }
 
     /// When the session was closed, if an event said so.

@@ -434,3 +434,6 @@ fn keep_latest<T: Ord + Copy>(known: &mut Option<Stamped<T>>, at: Timestamp, val
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
 }
+
+#[cfg(test)]
+mod tests;

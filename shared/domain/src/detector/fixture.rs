@@ -1,1 +1,157 @@
-//! Builders for the detectors' tests.
+//! Builders for tests: one SIM's events, its state, the rules that it is judged by.
+
+use jiff::Timestamp;
+
+use super::{Control, Detector, Snapshot};
+use crate::event::{Event, EventKind, SessionReport, Usage};
+use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
+use crate::policy::{Policy, Rules};
+use crate::state::SimState;
+
+pub(crate) const MB: u64 = 1_000_000;
+
+/// The device that the SIM belongs in, another one of its model, and a tablet.
+pub(crate) const SENSOR: &str = "35378572000001";
+pub(crate) const SENSOR_2: &str = "35378572000002";
+pub(crate) const TABLET: &str = "86600905000001";
+
+pub(crate) fn sim() -> SimSid {
+    SimSid::from_bytes([1; 16])
+}
+
+pub(crate) fn fleet() -> FleetSid {
+    FleetSid::from_bytes([2; 16])
+}
+
+/// A time in March 2026: `01T14:00` or `01T14:00:00.500`.
+pub(crate) fn time(text: &str) -> Timestamp {
+    let seconds = if text.len() == "01T14:00".len() { ":00" } else { "" };
+    format!("2026-03-{text}{seconds}Z").parse().unwrap()
+}
+
+/// An event of the SIM that says nothing but that it happened.
+pub(crate) fn event(kind: EventKind, at: &str) -> Event {
+    let at = time(at);
+    let sid = u128::from(at.as_millisecond().unsigned_abs()) << 16 | kind as u128;
+    Event {
+        sid: EventSid::from_bytes(sid.to_be_bytes()),
+        kind,
+        sim: sim(),
+        iccid: None,
+        unique_name: Some("pump-17".to_owned()),
+        fleet: Some(fleet()),
+        at,
+        device: None,
+        plmn: None,
+        country: None,
+        session: None,
+        error_code: None,
+    }
+}
+
+pub(crate) fn attached(at: &str) -> Event {
+    event(EventKind::AttachmentAccepted, at)
+}
+
+/// An attachment that was rejected because the SIM is inactive.
+pub(crate) fn rejected(at: &str) -> Event {
+    Event { error_code: Some(83_705), ..event(EventKind::AttachmentRejected, at) }
+}
+
+impl Event {
+    pub(crate) fn in_device(self, imei: &str) -> Self {
+        Self { device: Some(imei.parse().unwrap()), ..self }
+    }
+
+    pub(crate) fn in_country(self, country: &str) -> Self {
+        Self { country: Some(country.parse().unwrap()), ..self }
+    }
+
+    /// Changes what the event says about its session.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut SessionReport)) -> Self {
+        self.session.as_mut().map(change).unwrap();
+        self
+    }
+}
+
+/// A data session, by the time at which it was opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opened(pub(crate) &'static str);
+
+impl Opened {
+    pub(crate) fn sid(self) -> SessionSid {
+        let opened = u128::from(time(self.0).as_millisecond().unsigned_abs());
+        SessionSid::from_bytes(opened.to_be_bytes())
+    }
+
+    pub(crate) fn started(self) -> Event {
+        self.event(EventKind::SessionStarted, self.0)
+    }
+
+    /// An update whose window began and ended at these times, with its bytes and all so far.
+    pub(crate) fn updated(self, from: &str, to: &str, delta: u64, cumulative: u64) -> Event {
+        let event = self.event(EventKind::SessionUpdated, to);
+        event.with(|report| {
+            (report.update_start, report.update_end) = (Some(time(from)), Some(time(to)));
+            (report.delta.total, report.cumulative.total) = (Some(delta), Some(cumulative));
+        })
+    }
+
+    pub(crate) fn ended(self, at: &str) -> Event {
+        self.event(EventKind::SessionEnded, at).with(|report| report.end = Some(time(at)))
+    }
+
+    fn event(self, kind: EventKind, at: &str) -> Event {
+        let session = SessionReport {
+            sid: self.sid(),
+            start: Some(time(self.0)),
+            end: None,
+            update_start: None,
+            update_end: None,
+            delta: Usage::default(),
+            cumulative: Usage::default(),
+        };
+        Event { session: Some(session), ..event(kind, at) }
+    }
+}
+
+/// A session opened then that uses so many bytes in the minutes that follow, and stays open.
+pub(crate) fn used(opened: &'static str, until: &str, bytes: u64) -> Event {
+    Opened(opened).updated(opened, until, bytes, bytes)
+}
+
+/// An attachment in the device in each of so many hours, from midnight of the first of March.
+pub(crate) fn hours_in(imei: &str, hours: u32) -> Vec<Event> {
+    let at = |hour: u32| format!("{:02}T{:02}:05", (hour / 24).saturating_add(1), hour % 24);
+    (0..hours).map(|hour| attached(&at(hour)).in_device(imei)).collect()
+}
+
+pub(crate) fn state_of<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
+    let mut state = SimState::new(sim());
+    for event in events {
+        state.fold(event);
+    }
+    state
+}
+
+/// The policy of this text, without its first line.
+pub(crate) fn policy(text: &str) -> Policy {
+    format!("version = 1\n{text}").parse().unwrap()
+}
+
+pub(crate) fn rules(text: &str) -> Rules {
+    policy(text).base().clone()
+}
+
+/// What a detector claims, as `key at: sentence`.
+pub(crate) fn claims(
+    detector: Detector,
+    events: &[Event],
+    rules: &Rules,
+    control: Control,
+) -> Vec<String> {
+    let state = state_of(events);
+    let findings = (detector.assess)(&Snapshot { state: &state, rules, control });
+    let claims = findings.iter().map(|found| format!("{} {}: {found}", found.key(), found.at));
+    claims.collect()
+}

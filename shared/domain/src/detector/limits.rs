@@ -95,3 +95,189 @@ fn assess_sessions(snapshot: &Snapshot<'_>) -> Vec<Finding> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::detector::fixture::{MB, Opened, claims, rules, time, used};
+    use crate::detector::{Control, Detector};
+    use crate::event::Event;
+
+    const HOUR_20: &str = "[limits]\nhour_mb = 20";
+    const DAY_50: &str = "[limits]\nday_mb = 50";
+
+    #[track_caller]
+    fn check(detector: Detector, events: &[Event], policy: &str, expected: &[&str]) {
+        assert_eq!(claims(detector, events, &rules(policy), Control::default()), expected);
+    }
+
+    #[test]
+    fn a_limit_is_broken_by_more_than_it_and_not_by_reaching_it() {
+        let hour = |bytes| [used("01T14:00", "01T14:36", bytes)];
+        check(super::HOUR, &hour(20 * MB), HOUR_20, &[]);
+        check(
+            super::HOUR,
+            &hour(20 * MB + 1),
+            HOUR_20,
+            &[
+                "hour_limit#2026-03-01T14Z 2026-03-01T14:36:00Z: used 20.0 MB in 2026-03-01T14Z, limit \
+             20.0 MB",
+            ],
+        );
+        check(super::DAY, &hour(50 * MB), DAY_50, &[]);
+        check(
+            super::DAY,
+            &hour(50 * MB + 1),
+            DAY_50,
+            &[
+                "day_limit#2026-03-01 2026-03-01T14:36:00Z: used 50.0 MB in 2026-03-01, limit 50.0 MB",
+            ],
+        );
+        let period = "[limits]\nperiod_mb = 250";
+        check(super::PERIOD, &hour(250 * MB), period, &[]);
+        check(
+            super::PERIOD,
+            &hour(250 * MB + 1),
+            period,
+            &[
+                "period_limit#2026-03 2026-03-01T14:36:00Z: used 250.0 MB in 2026-03, limit 250.0 MB",
+            ],
+        );
+        let session = "[limits]\nsession_mb = 100";
+        check(super::SESSION, &hour(100 * MB), session, &[]);
+        let sid = Opened("01T14:00").sid();
+        check(
+            super::SESSION,
+            &hour(100 * MB + 1),
+            session,
+            &[&format!(
+                "session_limit#{sid} 2026-03-01T14:36:00Z: used 100.0 MB in {sid}, limit 100.0 MB"
+            )],
+        );
+    }
+
+    #[test]
+    fn without_a_limit_or_an_event_nothing_is_broken() {
+        for detector in [super::HOUR, super::DAY, super::PERIOD, super::SESSION] {
+            check(detector, &[used("01T14:00", "01T14:36", 900 * MB)], "", &[]);
+            let all = "[limits]\nhour_mb = 1\nday_mb = 1\nperiod_mb = 1\nsession_mb = 1";
+            check(detector, &[], all, &[]);
+        }
+    }
+
+    #[test]
+    fn every_hour_within_the_horizon_is_judged() {
+        let events = [
+            used("01T14:00", "01T14:36", 21 * MB),
+            used("01T15:00", "01T15:36", 19 * MB),
+            used("02T15:00", "02T15:36", 22 * MB),
+        ];
+        check(
+            super::HOUR,
+            &events,
+            HOUR_20,
+            &[
+                "hour_limit#2026-03-01T14Z 2026-03-01T15:00:00Z: used 21.0 MB in 2026-03-01T14Z, limit \
+             20.0 MB",
+                "hour_limit#2026-03-02T15Z 2026-03-02T15:36:00Z: used 22.0 MB in 2026-03-02T15Z, limit \
+             20.0 MB",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_session_that_was_open_for_days_breaks_its_own_limit_and_no_other() {
+        let events = [Opened("01T09:00").updated("04T14:00", "04T14:06", 20_000, 500 * MB)];
+        check(super::HOUR, &events, HOUR_20, &[]);
+        check(super::DAY, &events, DAY_50, &[]);
+        let limit = "[limits]\nsession_mb = 100";
+        let found = claims(super::SESSION, &events, &rules(limit), Control::default());
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn lost_updates_break_the_day_that_they_lie_in_and_no_hour() {
+        let open = Opened("01T10:00");
+        let events = [open.started(), open.updated("01T15:00", "01T15:06", 10_000, 60 * MB)];
+        check(super::HOUR, &events, HOUR_20, &[]);
+        check(
+            super::DAY,
+            &events,
+            DAY_50,
+            &[
+                "day_limit#2026-03-01 2026-03-01T15:06:00Z: used 60.0 MB in 2026-03-01, limit 50.0 MB",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_counter_that_starts_again_neither_breaks_a_limit_nor_blinds() {
+        let open = Opened("01T05:00");
+        let fall = [
+            open.updated("01T14:00", "01T14:06", MB, 40 * MB),
+            open.updated("01T14:06", "01T14:12", MB, MB),
+        ];
+        check(super::HOUR, &fall, HOUR_20, &[]);
+        check(super::DAY, &fall, DAY_50, &[]);
+        let [before, after] = fall;
+        let burst = open.updated("01T14:12", "01T14:18", 19 * MB, 20 * MB);
+        check(
+            super::HOUR,
+            &[before, after, burst],
+            HOUR_20,
+            &[
+                "hour_limit#2026-03-01T14Z 2026-03-01T14:18:00Z: used 21.0 MB in 2026-03-01T14Z, limit \
+             20.0 MB",
+            ],
+        );
+    }
+
+    #[test]
+    fn after_a_restore_only_later_bytes_count() {
+        let restored = |at| Control { inactive_at: None, restored_at: Some(time(at)) };
+        let events = [used("01T14:00", "01T14:18", 60 * MB), used("01T14:30", "01T14:48", 21 * MB)];
+        let limits = rules("[limits]\nhour_mb = 20\nday_mb = 50\nsession_mb = 20");
+        let count = |detector, at| claims(detector, &events, &limits, restored(at)).len();
+        assert_eq!(count(super::HOUR, "01T14:20"), 1, "21 MB in the hour");
+        assert_eq!(count(super::HOUR, "01T14:31"), 0, "what was under way counts no more");
+        assert_eq!(count(super::DAY, "01T13:59"), 1);
+        assert_eq!(count(super::DAY, "01T14:20"), 0);
+        assert_eq!(count(super::SESSION, "01T14:20"), 1, "the later session");
+        assert_eq!(count(super::SESSION, "01T14:31"), 0);
+    }
+
+    #[test]
+    fn planned_work_raises_the_limits_of_the_windows_that_it_touches() {
+        let work = "[[maintenance]]\nfrom = 2026-03-01T14:30:00Z\nto = 2026-03-01T15:30:00Z\n\
+                    bytes_max_mb = 60";
+        let policy = format!("{HOUR_20}\nday_mb = 50\n{work}");
+        check(super::HOUR, &[used("01T14:00", "01T14:36", 60 * MB)], &policy, &[]);
+        check(super::DAY, &[used("01T14:00", "01T14:36", 60 * MB)], &policy, &[]);
+        check(
+            super::HOUR,
+            &[used("01T15:00", "01T15:36", 61 * MB)],
+            &policy,
+            &[
+                "hour_limit#2026-03-01T15Z 2026-03-01T15:36:00Z: used 61.0 MB in 2026-03-01T15Z, limit \
+             60.0 MB",
+            ],
+        );
+        check(
+            super::HOUR,
+            &[used("01T16:00", "01T16:36", 21 * MB)],
+            &policy,
+            &[
+                "hour_limit#2026-03-01T16Z 2026-03-01T16:36:00Z: used 21.0 MB in 2026-03-01T16Z, limit \
+             20.0 MB",
+            ],
+        );
+    }
+
+    #[test]
+    fn planned_work_that_is_smaller_than_a_limit_does_not_lower_it() {
+        let policy = format!(
+            "{HOUR_20}\n[[maintenance]]\nfrom = 2026-03-01T14:00:00Z\nto = \
+             2026-03-01T15:00:00Z\nbytes_max_mb = 5"
+        );
+        check(super::HOUR, &[used("01T14:00", "01T14:36", 20 * MB)], &policy, &[]);
+    }
+}

@@ -171,12 +171,10 @@ impl Guards {
     /// Whether policy protects the SIM, by any of its names.
     #[must_use]
     pub fn protects(&self, sim: &Sim) -> bool {
-        let names = [
-            Some(sim.sid.to_string()),
-            sim.iccid.map(|iccid| iccid.to_string()),
-            sim.unique_name.clone(),
-        ];
+        let names = [sim.iccid.map(|iccid| iccid.to_string()), sim.unique_name.clone()];
+        let is_sid = |name: &String| name.parse() == Ok(sim.sid);
         names.iter().flatten().any(|name| self.protected.contains(name))
+            || self.protected.iter().any(is_sid)
     }
 }
 

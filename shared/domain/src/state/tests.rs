@@ -1,0 +1,311 @@
+use super::*;
+use crate::detector::fixture::{
+    MB, Opened, SENSOR, TABLET, attached, event, hours_in, rejected, state_of, time, used,
+};
+use crate::event::Usage;
+use crate::time::Window;
+
+/// Bytes that the events prove: in the hour, in the day, in the sessions.
+#[track_caller]
+fn check(events: &[Event], at: &str, expected: (u64, u64, u64)) {
+    let state = state_of(events);
+    let hour = Hour::of(time(at));
+    let bytes = (
+        state.bytes_in(&Window::of_hour(hour).hours).0,
+        state.bytes_in(&Window::of_day(hour).hours).0,
+        state.sessions().iter().map(|session| session.bytes().0).sum(),
+    );
+    assert_eq!(bytes, expected, "of {at}, its day, and the sessions");
+    let reversed = state_of(events.iter().rev());
+    assert_eq!(reversed, state, "in reverse");
+}
+
+#[test]
+fn a_session_that_was_open_for_three_days_is_no_burst() {
+    let open = Opened("01T09:00");
+    check(
+        &[open.updated("04T14:00", "04T14:06", 20_000, 500 * MB)],
+        "04T14:00",
+        (20_000, 20_000, 500 * MB),
+    );
+}
+
+#[test]
+fn lost_updates_count_in_the_hour_and_the_day_that_hold_them() {
+    let open = Opened("01T10:00");
+    let events = [
+        open.started(),
+        open.updated("01T10:00", "01T10:06", MB, MB),
+        // Nothing arrives for three hours.
+        open.updated("01T13:30", "01T13:36", MB, 60 * MB),
+        open.updated("01T13:48", "01T13:54", MB, 70 * MB),
+    ];
+    check(&events, "01T10:00", (MB, 70 * MB, 70 * MB));
+    check(&events, "01T11:00", (0, 70 * MB, 70 * MB));
+    check(&events, "01T13:00", (11 * MB, 70 * MB, 70 * MB));
+}
+
+#[test]
+fn an_update_over_the_turn_of_the_day_counts_in_neither_day() {
+    let open = Opened("01T23:00");
+    let events = [
+        open.updated("01T23:00", "01T23:57", 2 * MB, 2 * MB),
+        open.updated("01T23:57", "02T00:03", 30 * MB, 32 * MB),
+        open.updated("02T00:03", "02T00:09", 3 * MB, 35 * MB),
+    ];
+    check(&events, "01T23:00", (2 * MB, 2 * MB, 35 * MB));
+    check(&events, "02T00:00", (3 * MB, 3 * MB, 35 * MB));
+}
+
+#[test]
+fn an_update_that_ends_at_an_hour_sharp_belongs_to_the_hour_before() {
+    let open = Opened("01T13:54");
+    let events = [
+        open.updated("01T13:54", "01T14:00", 5 * MB, 5 * MB),
+        open.updated("01T14:00", "01T14:06", 7 * MB, 12 * MB),
+    ];
+    check(&events, "01T13:00", (5 * MB, 12 * MB, 12 * MB));
+    check(&events, "01T14:00", (7 * MB, 12 * MB, 12 * MB));
+}
+
+#[test]
+fn a_counter_that_starts_again_from_0_is_no_burst_and_hides_nothing() {
+    let open = Opened("01T05:00");
+    let mut events = vec![
+        open.updated("01T14:00", "01T14:06", MB, 100 * MB),
+        open.updated("01T14:06", "01T14:12", MB, MB),
+    ];
+    check(&events, "01T14:00", (2 * MB, 101 * MB, 101 * MB));
+    events.push(open.updated("01T14:12", "01T14:18", 30 * MB, 31 * MB));
+    check(&events, "01T14:00", (32 * MB, 131 * MB, 131 * MB));
+    events.push(open.updated("01T16:00", "01T16:06", MB, 41 * MB));
+    check(&events, "01T16:00", (MB, 141 * MB, 141 * MB));
+}
+
+#[test]
+fn windows_that_overlap_by_a_second_around_a_fall_are_no_burst() {
+    let open = Opened("01T05:00");
+    let events = [
+        open.updated("01T14:00", "01T14:06:01", MB, 100 * MB),
+        open.updated("01T14:06", "01T14:12", MB, MB),
+    ];
+    check(&events, "01T14:00", (2 * MB, 101 * MB, 101 * MB));
+}
+
+#[test]
+fn many_short_windows_in_reverse_order_prove_what_they_do_in_order() {
+    let open = Opened("01T14:00");
+    let minute = |minute: u64| {
+        let (from, to) = (format!("01T14:{minute:02}"), format!("01T14:{:02}", minute + 1));
+        open.updated(&from, &to, MB, (minute + 1) * MB)
+    };
+    let odd_then_even = (0..58).filter(|at| at % 2 == 1).chain((0..58).filter(|at| at % 2 == 0));
+    let events: Vec<Event> = odd_then_even.map(minute).collect();
+    check(&events, "01T14:00", (58 * MB, 58 * MB, 58 * MB));
+}
+
+#[test]
+fn a_wild_counter_proves_nothing_and_hides_nothing() {
+    const WILD: u64 = 1_000_000_000_000_000_000;
+    let open = Opened("01T14:00");
+    let mut events = vec![
+        open.updated("01T14:00", "01T14:06", MB, MB),
+        open.updated("01T14:06", "01T14:12", WILD, WILD),
+    ];
+    check(&events, "01T14:00", (MB, MB, MB));
+    events.push(open.updated("01T14:12", "01T14:18", MB, 3 * MB));
+    check(&events, "01T14:00", (3 * MB, 3 * MB, 3 * MB));
+    let without_total = |event: Event| event.with(|report| report.cumulative = Usage::default());
+    let only_wild = without_total(open.updated("01T14:06", "01T14:12", WILD, 0));
+    check(&[only_wild], "01T14:00", (0, 0, 0));
+}
+
+#[test]
+fn updates_without_a_total_count_once_each_where_all_of_them_lies() {
+    let open = Opened("01T13:00");
+    let delta = |from: &str, to: &str, bytes| {
+        open.updated(from, to, bytes, 0).with(|report| report.cumulative = Usage::default())
+    };
+    let first = delta("01T13:50", "01T13:56", 4 * MB);
+    let events = [
+        first.clone(),
+        first,
+        delta("01T13:56", "01T14:02", 2 * MB),
+        delta("01T14:02", "01T14:08", 8 * MB),
+    ];
+    check(&events, "01T13:00", (4 * MB, 14 * MB, 14 * MB));
+    check(&events, "01T14:00", (8 * MB, 14 * MB, 14 * MB));
+}
+
+#[test]
+fn an_update_without_a_begin_is_as_old_as_its_session() {
+    let open = Opened("01T10:30");
+    let delta = open.updated("01T14:00", "01T14:06", 9 * MB, 0).with(|report| {
+        (report.update_start, report.cumulative) = (None, Usage::default());
+    });
+    check(std::slice::from_ref(&delta), "01T14:00", (0, 9 * MB, 9 * MB));
+    let unknown = delta.with(|report| report.start = None);
+    check(&[unknown], "01T14:00", (0, 0, 0));
+}
+
+#[test]
+fn directions_stand_in_for_a_missing_total_and_one_alone_does_not() {
+    let up_and_down = |up, down| {
+        used("01T14:00", "01T14:06", 0).with(|report| {
+            report.delta = Usage { up, down, total: None };
+            report.cumulative = report.delta;
+        })
+    };
+    check(&[up_and_down(Some(MB), Some(2 * MB))], "01T14:00", (3 * MB, 3 * MB, 3 * MB));
+    check(&[up_and_down(Some(MB), None)], "01T14:00", (0, 0, 0));
+}
+
+#[test]
+fn a_session_may_be_reported_as_ended_before_it_is_updated() {
+    let open = Opened("01T14:00");
+    let events = [
+        open.ended("01T14:12").with(|report| report.cumulative.total = Some(9 * MB)),
+        open.updated("01T14:00", "01T14:06", 5 * MB, 5 * MB),
+        open.started(),
+    ];
+    check(&events, "01T14:00", (9 * MB, 9 * MB, 9 * MB));
+    let state = state_of(&events);
+    let [session] = state.sessions() else { panic!("one session") };
+    assert_eq!(session.ended(), Some(time("01T14:12")));
+    assert!(!state.is_open(session));
+}
+
+#[test]
+fn sessions_that_overlap_add_up() {
+    let events = [used("01T14:00", "01T14:20", 5 * MB), used("01T14:10", "01T14:30", 7 * MB)];
+    check(&events, "01T14:00", (12 * MB, 12 * MB, 12 * MB));
+}
+
+#[test]
+fn after_a_time_only_what_began_later_counts() {
+    let open = Opened("01T14:00");
+    let events = [
+        open.updated("01T14:00", "01T14:50:00.200", 5 * MB, 5 * MB),
+        open.updated("01T14:50:00.200", "01T15:06", 7 * MB, 12 * MB),
+        open.updated("01T15:06", "01T15:12", 9 * MB, 21 * MB),
+        used("01T15:20:00.300", "01T15:26", 2 * MB),
+    ];
+    let state = state_of(&events);
+    let day = Window::of_day(Hour::of(time("01T14:00"))).hours;
+    let after = |text: &str| state.bytes_after(time(text), &day).0;
+    assert_eq!(after("01T13:59"), 23 * MB);
+    assert_eq!(after("01T14:30"), 11 * MB, "the hour under way counts no more");
+    assert_eq!(after("01T15:20"), 2 * MB);
+    assert_eq!(after("01T15:20:00.400"), 0, "it began in the same second, and earlier");
+}
+
+#[test]
+fn an_event_at_the_horizon_counts_and_one_before_it_changes_nothing() {
+    let mut state = state_of(&[used("02T16:00", "02T16:06", MB)]);
+    let before = state.clone();
+    let late = used("01T13:00", "01T14:05:59.999", 40 * MB).in_device(TABLET).in_country("MX");
+    assert_eq!(state.fold(&late), Folded::Late);
+    let two_days = used("28T13:00", "28T13:06", MB);
+    let mut later = state_of(&[two_days]);
+    assert_eq!(later.fold(&late), Folded::Late);
+    let update_before = Event { at: time("02T15:00"), ..late.clone() };
+    assert_eq!(state.fold(&update_before), Folded::Late, "its update ended before the horizon");
+    assert_eq!(state, before);
+    assert_eq!(state.fold(&used("01T14:00", "01T14:06", 3 * MB)), Folded::Applied);
+    assert_eq!(state.bytes_in(&Window::of_day(Hour::of(time("01T14:00"))).hours).0, 3 * MB);
+}
+
+#[test]
+fn what_leaves_the_horizon_is_forgotten() {
+    let events = [used("01T14:00", "01T14:06", MB), attached("03T00:00")];
+    let state = state_of(&events);
+    assert_eq!(state.sessions(), []);
+    assert_eq!(state.hours(), BTreeSet::new());
+}
+
+#[test]
+fn an_open_session_closes_by_its_end_by_a_later_one_or_by_silence() {
+    let is_open = |events: &[Event]| {
+        let state = state_of(events);
+        let session = state.sessions().iter().find(|one| one.sid == Opened("01T14:00").sid());
+        session.is_some_and(|session| state.is_open(session))
+    };
+    let first = used("01T14:00", "01T14:06", MB);
+    assert!(is_open(std::slice::from_ref(&first)));
+    assert!(is_open(&[first.clone(), attached("01T14:24")]), "three missed updates");
+    assert!(!is_open(&[first.clone(), attached("01T14:24:00.001")]));
+    assert!(!is_open(&[first.clone(), Opened("01T14:10").started()]));
+    assert!(!is_open(&[first, Opened("01T14:00").ended("01T14:07")]));
+}
+
+#[test]
+fn a_device_is_learnt_over_24_active_hours_and_3_days_and_not_before() {
+    let enrolled =
+        |events: &[Event]| state_of(events).enrolled().map(|device| device.imei.to_string());
+    assert_eq!(enrolled(&hours_in(SENSOR, 72)), None, "an hour short of three days");
+    assert_eq!(enrolled(&hours_in(SENSOR, 73)), Some(SENSOR.to_owned()));
+    let mut daily = Vec::new();
+    for day in 1..=24 {
+        assert_eq!(enrolled(&daily), None, "before day {day}");
+        daily.push(attached(&format!("{day:02}T06:00")).in_device(SENSOR));
+    }
+    assert_eq!(enrolled(&daily), Some(SENSOR.to_owned()));
+}
+
+#[test]
+fn the_device_that_was_learnt_first_stays_the_enrolled_one() {
+    let mut events = hours_in(SENSOR, 73);
+    for hour in 73..200 {
+        let at = format!("{:02}T{:02}:05", hour / 24 + 1, hour % 24);
+        events.push(attached(&at).in_device(TABLET));
+    }
+    let state = state_of(&events);
+    assert_eq!(state.enrolled().map(|device| device.imei.to_string()), Some(SENSOR.to_owned()));
+}
+
+#[test]
+fn a_newer_value_wins_and_a_missing_one_changes_nothing() {
+    let named = |at: &str, name: Option<&str>| Event {
+        unique_name: name.map(str::to_owned),
+        fleet: None,
+        ..attached(at)
+    };
+    let events =
+        [named("01T14:00", Some("old")), named("01T15:00", Some("new")), named("01T16:00", None)];
+    let state = state_of(events.iter().rev());
+    assert_eq!(state.unique_name(), Some("new"));
+    assert_eq!(state.fleet(), None);
+    let long = "\u{1f600}".repeat(100);
+    let state = state_of(&[named("01T14:00", Some(&long))]);
+    assert_eq!(state.unique_name().map(str::len), Some(128));
+}
+
+#[test]
+fn the_latest_countries_are_kept_when_there_are_too_many() {
+    let visit = |number: u8| {
+        let country = format!("A{}", char::from(b'A' + number));
+        attached(&format!("01T14:{number:02}")).in_country(&country)
+    };
+    let events: Vec<Event> = (0..20).map(visit).collect();
+    let state = state_of(&events);
+    assert_eq!(state.countries().len(), COUNTRIES_MAX);
+    let names: Vec<String> =
+        state.recent_countries().map(|visited| visited.country.to_string()).collect();
+    assert_eq!(names.first().map(String::as_str), Some("AE"), "the latest sixteen");
+    assert_eq!(state_of(events.iter().rev()).countries(), state.countries());
+}
+
+#[test]
+fn only_a_rejection_as_inactive_is_remembered_as_one() {
+    let other = Event { error_code: Some(83_702), ..rejected("01T15:00") };
+    let failed =
+        Event { error_code: Some(83_705), ..event(EventKind::AttachmentFailed, "01T15:01") };
+    let state = state_of(&[rejected("01T14:00"), other, failed]);
+    assert_eq!(state.rejected_as_inactive(), Some(time("01T14:00")));
+}
+
+#[test]
+fn a_session_that_failed_to_open_is_no_session() {
+    let failed = Event { kind: EventKind::SessionFailed, ..Opened("01T14:00").started() };
+    assert_eq!(state_of(&[failed]).sessions(), []);
+}
