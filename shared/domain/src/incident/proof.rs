@@ -41,14 +41,13 @@ impl std::fmt::Display for Proof {
 #[must_use]
 pub fn positive_sign(state: &SimState, sent_at: Timestamp) -> Option<Proof> {
     let rejected = state.rejected_as_inactive().filter(|at| *at >= sent_at);
-    let proof = sessions_ended(state, sent_at)
-        .map(Proof::SessionsEnded)
-        .or(rejected.map(Proof::AttachRejected))?;
-    let contradicts = |session: &Session| {
-        let began = session.moved().max(Some(session.start()));
-        began.is_some_and(|began| began > proof.at())
-    };
-    (!state.sessions().iter().any(contradicts)).then_some(proof)
+    let signs = [
+        sessions_ended(state, sent_at).map(Proof::SessionsEnded),
+        rejected.map(Proof::AttachRejected),
+    ];
+    let began = state.sessions().iter().filter_map(|session| session.moved().max(session.opened()));
+    let began = began.max();
+    signs.into_iter().flatten().find(|proof| began.is_none_or(|began| began <= proof.at()))
 }
 
 /// When the last of the sessions that were open at the time ended; `None` when one has not, or when
