@@ -12,7 +12,7 @@ use serde::Serialize;
 pub(crate) enum Output {
     /// For a person.
     Text,
-    /// For a program.
+    /// For a program: one JSON document on one line.
     Json,
 }
 
@@ -21,7 +21,7 @@ impl Output {
     pub(crate) fn print(self, result: &impl Serialize, text: impl FnOnce() -> String) {
         let mut printed = match self {
             Self::Text => text().into_bytes(),
-            Self::Json => serde_json::to_vec_pretty(result).unwrap_or_default(),
+            Self::Json => serde_json::to_vec(result).unwrap_or_default(),
         };
         if printed.last() != Some(&b'\n') {
             printed.push(b'\n');

@@ -1,9 +1,40 @@
 //! `cargo xtask bench`.
 
-use crate::run::{cargo, step};
+use std::fs;
+
+use serde_json::Value;
+
+use crate::run::{cargo, say, step, target};
+
+/// The pipeline may take this many times its floor.
+const RATIO_MAX: f64 = 1.6;
+
+/// Events in the measured batch.
+const BATCH: f64 = 50.0;
+
+/// On one core.
+const EVENTS_PER_SEC_MIN: f64 = 100_000.0;
 
 /// Runs every bench; each says what it measured, and fails when it misses its bar.
 pub(crate) fn all() -> Result<(), String> {
     step("pipeline", cargo(&["bench", "--package", "simfuse-webhook", "--bench", "pipeline"]))?;
+    let floor = median_ns("floor")?;
+    let pipeline = median_ns("verify, decode, fold, detect")?;
+    let (ratio, rate) = (pipeline / floor, BATCH / pipeline * 1e9);
+    say(&format!("── pipeline: {ratio:.2} times its floor, {rate:.0} events a second on one core"));
+    if ratio > RATIO_MAX || rate < EVENTS_PER_SEC_MIN {
+        return Err(format!("the bars are {RATIO_MAX} times and {EVENTS_PER_SEC_MIN} a second"));
+    }
     step("thefts", cargo(&["bench", "--package", "simfuse", "--bench", "thefts"]))
+}
+
+/// The median that criterion left for a bench, in nanoseconds.
+fn median_ns(name: &str) -> Result<f64, String> {
+    let folder = target().join("criterion").join("batch of 50").join(name);
+    let path = folder.join("new").join("estimates.json");
+    let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let estimates: Value =
+        serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let median = estimates.pointer("/median/point_estimate").and_then(Value::as_f64);
+    median.ok_or_else(|| format!("{}: no median", path.display()))
 }
