@@ -140,9 +140,7 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     if let (Some(incident), true, true) = (known, waits, news.is_empty()) {
         return rest_or_expire(look, incident);
     }
-    let Some(sim_sid) = look.case.state.as_ref().map(|state| state.sim) else {
-        return Decision::Rest;
-    };
+    let sim_sid = look.case.sim;
     let rules = look.policy.rules_for(fleet, sim_sid);
     let news_verdict = rules.rule(news.iter().copied());
     if verdict < Verdict::Alert || (waits && news_verdict < Verdict::Alert) {
@@ -159,9 +157,12 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     incident.add_findings(findings.values());
     let acts = if waits { news_verdict } else { verdict };
     if acts >= Verdict::Deactivate {
-        return request(look, incident, &rules, news);
+        // What waited for the provider's answer is as new as on the day it came.
+        let fresh = if waits { news } else { findings.values().collect() };
+        return request(look, incident, &rules, &fresh);
     }
-    if known.is_none_or(|_| news.iter().any(|finding| !told.contains(&finding.detector))) {
+    // Of what waited for the provider's answer nobody was told.
+    if !waits || news.iter().any(|finding| !told.contains(&finding.detector)) {
         incident.alert(AlertKind::Opened, look.now);
     }
     if !matches!(incident.stage, Stage::Held(_)) {
@@ -172,12 +173,7 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
 }
 
 /// Policy asks for the SIM to be deactivated: asks the provider, then the guards.
-fn request(
-    look: &Look<'_>,
-    mut incident: Incident,
-    rules: &Rules,
-    news: Vec<&Finding>,
-) -> Decision {
+fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Finding]) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
         Some(Err(error)) => return trouble(look, incident, error, Stage::Requested),
@@ -189,12 +185,12 @@ fn request(
     match sim.status {
         // What we switched off before needs no second incident: this is an event that came late.
         SimStatus::Inactive if look.case.desired.0.status == Some(TargetStatus::Inactive) => {
-            Decision::Rest
+            if look.case.incident.is_none() { Decision::Rest } else { lapse(look, &incident) }
         }
         SimStatus::Inactive => already_inactive(look, incident),
         SimStatus::Scheduled => wait(look, incident, Stage::Requested),
         SimStatus::New | SimStatus::Ready | SimStatus::Active | SimStatus::Unknown => {
-            match hold_for(look, rules, sim, &news) {
+            match hold_for(look, rules, sim, news) {
                 Some(hold) => Decision::Record(Box::new(held(look.now, incident, hold))),
                 None => Decision::Deactivate(Box::new(incident), Authority::Policy),
             }
@@ -205,19 +201,21 @@ fn request(
 /// The guard that an automatic act waits for, other than the caps.
 fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Option<Hold> {
     let (desired, _) = &look.case.desired;
-    let protected = desired.protected_by.is_some() || rules.guards.protects(sim);
     let cooling = desired.restored_at.is_some_and(|restored_at| {
         later(restored_at, rules.guards.cooldown) > look.now
             && !news.iter().any(|finding| is_new_kind(finding, &desired.judged))
     });
-    if protected {
+    hold_on(look, rules, sim).or(cooling.then_some(Hold::Cooldown))
+}
+
+/// The guard that holds back each automatic request, repeated ones too.
+fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
+    if look.case.desired.0.protected_by.is_some() || rules.guards.protects(sim) {
         Some(Hold::Protected)
     } else if look.case.stop.is_some() {
         Some(Hold::Stopped)
     } else if look.armed == Mode::Observe || rules.mode == Mode::Observe {
         Some(Hold::Observe)
-    } else if cooling {
-        Some(Hold::Cooldown)
     } else {
         None
     }
@@ -272,17 +270,34 @@ fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
         }
         SimStatus::Scheduled => wait(look, incident.clone(), Stage::Scheduled),
         SimStatus::New | SimStatus::Ready | SimStatus::Active | SimStatus::Unknown => {
-            let human = incident.human.is_some();
-            if look.case.stop.is_some() && !human {
-                let incident = held(look.now, incident.clone(), Hold::Stopped);
-                return Decision::Record(Box::new(incident));
-            }
             let mut incident = incident.clone();
+            if incident.human.is_none() {
+                return pursue_by_policy(look, incident, sim);
+            }
             page_when_late(look.now, &mut incident);
-            let authority = if human { Authority::Human } else { Authority::PolicyAgain };
-            Decision::Deactivate(Box::new(incident), authority)
+            Decision::Deactivate(Box::new(incident), Authority::Human)
         }
     }
+}
+
+/// A request by policy has not taken effect. Each further one is an act of its own, so the ruling
+/// and the guards are asked again.
+fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decision {
+    let fleet = known_fleet(look);
+    let (verdict, _) = assess(look, fleet);
+    if verdict < Verdict::Deactivate {
+        // Who was told that the SIM goes off has to hear that it does not.
+        if incident.told || incident.paged {
+            incident.alert(AlertKind::Opened, look.now);
+        }
+        return lapse(look, &incident);
+    }
+    let rules = look.policy.rules_for(fleet, look.case.sim);
+    if let Some(hold) = hold_on(look, &rules, sim) {
+        return Decision::Record(Box::new(held(look.now, incident, hold)));
+    }
+    page_when_late(look.now, &mut incident);
+    Decision::Deactivate(Box::new(incident), Authority::PolicyAgain)
 }
 
 /// The SIM is inactive: looks for proof, and for traffic that should not be.
@@ -355,7 +370,7 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
             }
             let (desired, _) = &look.case.desired;
             let restored_at = desired.restored_at.unwrap_or(incident.opened_at);
-            if later(restored_at, RESTORE_WATCH) <= look.now {
+            if later(restored_at, RESTORE_WATCH) <= look.now || is_rogue_again(look, sim) {
                 return Decision::Close(Box::new(incident));
             }
             check_again(look.now, incident, CHECK_EVERY)
@@ -366,6 +381,15 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
             wait(look, incident, stage)
         }
     }
+}
+
+/// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on
+/// it: that must not wait until the watch is over.
+fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
+    let (verdict, findings) = assess(look, known_fleet(look));
+    let findings: Vec<&Finding> = findings.values().collect();
+    let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
+    verdict >= Verdict::Deactivate && hold_for(look, &rules, sim, &findings).is_none()
 }
 
 /// The incident after the provider answered a request: its stage, its next check and its alerts.
@@ -431,6 +455,8 @@ fn went_inactive(now: Timestamp, incident: &mut Incident) {
     incident.stage = Stage::Inactive;
     incident.inactive_at.get_or_insert(now);
     incident.trouble = None;
+    // The page is answered; a restore that does not succeed deserves its own.
+    incident.paged = false;
     tell_once(now, incident);
     incident.next_check = later(now, CHECK_EVERY);
 }
@@ -529,7 +555,7 @@ fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
 fn name_of(look: &Look<'_>) -> String {
     let state = look.case.state.as_ref();
     let name = state.and_then(|state| state.unique_name().map(str::to_owned));
-    name.or_else(|| Some(state?.sim.to_string())).unwrap_or_default()
+    name.unwrap_or_else(|| look.case.sim.to_string())
 }
 
 fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {

@@ -273,3 +273,6 @@ impl Incident {
         matches!(self.stage, Stage::Proven | Stage::RestoredElsewhere | Stage::Expired)
     }
 }
+
+#[cfg(test)]
+mod tests;
