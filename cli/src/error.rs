@@ -1,7 +1,8 @@
 //! What ends a command.
 
 use std::error::Error;
-use std::fmt;
+
+use simfuse_domain::chain::Chain;
 
 /// Why a command ended without doing what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -54,21 +55,11 @@ impl CliError {
     }
 }
 
-/// Prints an error and its causes on one line.
-pub(crate) struct Chain<'a>(pub(crate) &'a CliError);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+/// What is told about an error: with its causes, on one line.
+pub(crate) fn sentence(error: &CliError) -> String {
+    match error {
         // The sentence of a refused policy holds its cause already.
-        let mut cause = match self.0 {
-            CliError::Policy { .. } => None,
-            error => error.source(),
-        };
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        CliError::Policy { .. } => error.to_string(),
+        error => Chain(error).to_string(),
     }
 }

@@ -17,7 +17,7 @@ use simfuse_kill_switch::request::Action;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, PolicyCommand};
-use error::{Chain, CliError};
+use error::{CliError, sentence};
 use output::{Output, note};
 
 /// Runs what the command line asks for.
@@ -25,14 +25,14 @@ pub async fn main() -> ExitCode {
     let cli = Cli::parse();
     log();
     if let Err(error) = install_tls() {
-        note(&format!("simfuse: {}", Chain(&error)));
+        note(&format!("simfuse: {}", sentence(&error)));
         return ExitCode::FAILURE;
     }
     let output = if cli.json { Output::Json } else { Output::Text };
     match Box::pin(run(cli.command, output)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            note(&format!("simfuse: {}", Chain(&error)));
+            note(&format!("simfuse: {}", sentence(&error)));
             ExitCode::from(error.exit_code())
         }
     }
@@ -63,7 +63,7 @@ struct PolicyChecked {
 fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> {
     let error = match replay::policy_of(Some(file)) {
         Ok(_) => None,
-        Err(error @ CliError::Policy { .. }) => Some(Chain(&error).to_string()),
+        Err(error @ CliError::Policy { .. }) => Some(sentence(&error)),
         Err(error) => return Err(error),
     };
     let checked = PolicyChecked { ok: error.is_none(), error };
@@ -78,8 +78,8 @@ fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> 
 /// # Errors
 /// When it was chosen before.
 pub fn install_tls() -> Result<(), CliError> {
-    let installed = rustls::crypto::ring::default_provider().install_default();
-    installed.map_err(|_before| CliError::local("setting up TLS")("it is set up already".into()))
+    let installed = simfuse_aws::function::install_tls();
+    installed.map_err(|error| CliError::local("setting up TLS")(error.into()))
 }
 
 /// Logs go to standard error, and say only what went wrong unless `RUST_LOG` asks for more.

@@ -1,8 +1,6 @@
 //! What can go wrong in the kill-switch.
 
-use std::error::Error;
-use std::fmt;
-
+pub use simfuse_domain::chain::Chain;
 use simfuse_domain::port::TableError;
 
 /// A fault that ends an invocation; what was under way is taken up by the sweep.
@@ -45,20 +43,5 @@ pub enum KillSwitchError {
 impl KillSwitchError {
     pub(crate) fn table(doing: &'static str) -> impl FnOnce(TableError) -> Self {
         move |source| Self::Table { doing, source }
-    }
-}
-
-/// Prints an error and all its causes on one line: loggers print the outermost message only.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use simfuse_aws::{SystemClock, client::load_config};
+use simfuse_aws::client::load_config;
+use simfuse_aws::{SystemClock, function};
 use simfuse_kill_switch::adapters;
 use simfuse_kill_switch::config::Config;
 use simfuse_kill_switch::engine::KillSwitch;
@@ -13,8 +14,8 @@ use simfuse_kill_switch::handler::diagnostic;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    adapters::log();
-    adapters::install_tls()?;
+    function::log();
+    function::install_tls()?;
     let config = Config::from_env()?;
     let aws = load_config().await;
     let provider = adapters::provider(&aws, &config).await?;

@@ -1,4 +1,4 @@
-//! What only the deployed function needs: logs, TLS, and the secret from Secrets Manager.
+//! What only the deployed function needs: the secret from Secrets Manager.
 
 use std::error::Error;
 
@@ -7,24 +7,8 @@ use secrecy::ExposeSecret as _;
 use simfuse_aws::{SdkConfig, fetch_secret};
 use simfuse_supersim::Provider;
 use simfuse_supersim::secret::WebhookSecrets;
-use tracing_subscriber::EnvFilter;
 
 use crate::handler::Secrets;
-
-/// Logs as JSON lines, which CloudWatch can search by field; `RUST_LOG` chooses how much.
-pub fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).init();
-}
-
-/// Chooses how TLS computes, once for the process.
-///
-/// # Errors
-/// When it was chosen before.
-pub fn install_tls() -> Result<(), &'static str> {
-    let installed = rustls::crypto::ring::default_provider().install_default();
-    installed.map_err(|_before| "TLS is set up twice")
-}
 
 /// A client of DynamoDB.
 #[must_use]

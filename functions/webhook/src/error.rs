@@ -1,8 +1,8 @@
 //! What can go wrong in the webhook, by what the sender should do.
 
 use std::error::Error;
-use std::fmt;
 
+pub use simfuse_domain::chain::Chain;
 use simfuse_domain::port::TableError;
 
 /// A fault of our own: the sender should send the events again.
@@ -28,19 +28,4 @@ pub enum WebhookError {
         /// The time that was allowed.
         seconds: u64,
     },
-}
-
-/// Prints an error and all its causes on one line: loggers print the outermost message only.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
-use simfuse_aws::{SystemClock, Table, client::load_config};
+use simfuse_aws::client::load_config;
+use simfuse_aws::{SystemClock, Table, function};
 use simfuse_webhook::adapters::{self, AwsSecrets};
 use simfuse_webhook::config::Config;
 use simfuse_webhook::handler::Handler;
@@ -12,8 +13,8 @@ use simfuse_webhook::intake::{Intake, Receipt};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    adapters::log();
-    adapters::install_tls()?;
+    function::log();
+    function::install_tls()?;
     let config = Config::from_env()?;
     let aws = load_config().await;
     let table = Table::new(adapters::dynamodb(&aws), config.table_name);
@@ -25,8 +26,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     if let Err(error) = handler.warm().await {
         tracing::warn!(error = %simfuse_webhook::error::Chain(&error), "not warm");
     }
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
-        Ok::<_, lambda_runtime::Error>(handler.handle(event.payload).await)
-    }))
+    lambda_runtime::run(service_fn(
+        move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+            Ok::<_, lambda_runtime::Error>(handler.handle(event.payload).await)
+        },
+    ))
     .await
 }

@@ -4,6 +4,7 @@
 //! [`client`] makes the SDK's configuration, for AWS and for services on loopback.
 
 pub mod client;
+pub mod function;
 
 mod alerts;
 mod clock;

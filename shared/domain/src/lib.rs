@@ -7,6 +7,7 @@
 pub mod alert;
 pub mod audit;
 pub mod bytes;
+pub mod chain;
 pub mod detector;
 pub mod device;
 pub mod event;
