@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::finding::DetectorId;
+use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
-use crate::incident::{Incident, Stage};
+use crate::incident::{Hold, Incident, Stage};
 use crate::state::SimState;
 
 /// A subject that SNS accepts: ASCII, shorter than this.
@@ -13,6 +13,9 @@ const SUBJECT_BYTES_MAX: usize = 99;
 
 /// One SMS of the GSM-7 alphabet.
 const SMS_CHARS_MAX: usize = 160;
+
+/// A name longer than this is shortened in an SMS, so that what to do stays in it.
+const SMS_NAME_CHARS_MAX: usize = 20;
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,18 +104,19 @@ impl Alert {
         state: Option<&SimState>,
     ) -> Self {
         let words = words_of(pending.kind, incident);
-        let why = incident.findings.first().map_or_else(
+        let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
+        let leak =
+            incident.findings.iter().find(leak).filter(|_| pending.kind == AlertKind::Leaking);
+        let why = leak.or(incident.findings.first()).map_or_else(
             || incident.human.as_ref().map_or(String::new(), |human| human.reason.clone()),
             ToString::to_string,
         );
-        let subject = format!("SimFuse: {} {}", incident.name, words.happened);
-        let sms = format!("SimFuse: {} {}. {why}. {}", incident.name, words.happened, words.to_do);
         Self {
             id: format!("{}-{}", incident.id, pending.number),
             severity: words.severity,
-            subject: ascii(&subject, SUBJECT_BYTES_MAX),
+            subject: subject(&incident.name, &words),
             email: email(incident, pending, state, &words),
-            sms: (words.severity >= Severity::Critical).then(|| ascii(&sms, SMS_CHARS_MAX)),
+            sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why)),
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
             action: words.action.to_owned(),
@@ -133,7 +137,7 @@ impl Alert {
         for incident in held.iter().take(NAMED_MAX) {
             let why = incident.findings.first().map(ToString::to_string).unwrap_or_default();
             // Writing to a string cannot fail.
-            _ = writeln!(email, "- {} ({}): {why}", incident.name, incident.sim);
+            _ = writeln!(email, "- {} ({}): {why}", one_line(&incident.name), incident.sim);
         }
         if count > NAMED_MAX {
             _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
@@ -149,9 +153,9 @@ impl Alert {
         Self {
             id: format!("held-{}", now.as_second()),
             severity: Severity::Critical,
-            subject: ascii(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
+            subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
             email,
-            sms: Some(ascii(
+            sms: Some(plain(
                 &format!("SimFuse: {happened}. Mass theft or wrong rule? simfuse approve --all"),
                 SMS_CHARS_MAX,
             )),
@@ -193,7 +197,11 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
                 Severity::Critical,
                 "held",
                 &format!("NOT deactivated: {hold}"),
-                "To switch it off: simfuse approve SIM",
+                if incident.stage == Stage::Held(Hold::Protected) {
+                    "To switch it off: simfuse approve SIM --override-protection"
+                } else {
+                    "To switch it off: simfuse approve SIM"
+                },
             )
         }
         AlertKind::Killed => {
@@ -224,6 +232,37 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
     }
 }
 
+/// The subject; a long name is shortened, what happened is not.
+fn subject(name: &str, words: &Words) -> String {
+    let around = format!("SimFuse:  {}", words.happened).len();
+    let name = plain(name, SUBJECT_BYTES_MAX.saturating_sub(around));
+    plain(&format!("SimFuse: {name} {}", words.happened), SUBJECT_BYTES_MAX)
+}
+
+/// What happened, why, and what to do; the reason is shortened first.
+fn sms(incident: &Incident, words: &Words, why: &str) -> String {
+    let name = plain(&incident.name, SMS_NAME_CHARS_MAX);
+    let head = format!("SimFuse: {name} {}", words.happened);
+    let to_do = words.to_do.replace("SIM", &handle(incident));
+    let room = SMS_CHARS_MAX.saturating_sub(format!("{head}. . {to_do}").len());
+    let why = plain(why, room);
+    let dot = if why.is_empty() { "" } else { ". " };
+    plain(&format!("{head}{dot}{why}. {to_do}"), SMS_CHARS_MAX)
+}
+
+/// What to call the SIM in a command: its name where a shell takes it as it is, else its SID.
+fn handle(incident: &Incident) -> String {
+    let name = &incident.name;
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
+    let fits = (1..=SMS_NAME_CHARS_MAX).contains(&name.len()) && !name.starts_with('-');
+    if fits && name.chars().all(is_plain) { name.clone() } else { incident.sim.to_string() }
+}
+
+/// Text of others that stands in a line of ours.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 fn email(
     incident: &Incident,
     pending: &PendingAlert,
@@ -231,7 +270,7 @@ fn email(
     words: &Words,
 ) -> String {
     let mut lines = vec![
-        format!("{} {}", incident.name, words.happened),
+        format!("{} {}", one_line(&incident.name), words.happened),
         String::new(),
         format!("SIM        {}", incident.sim),
     ];
@@ -243,7 +282,7 @@ fn email(
         lines.push(format!("Why        {}: {finding} (at {})", finding.detector, finding.at));
     }
     if let Some(human) = &incident.human {
-        lines.push(format!("By         {}: {}", human.by, human.reason));
+        lines.push(format!("By         {}: {}", one_line(&human.by), one_line(&human.reason)));
     }
     if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
         let bytes = incident.bytes_since(state);
@@ -268,11 +307,21 @@ fn email(
 }
 
 /// Printable ASCII that GSM-7 carries in one character each; anything else becomes a question mark.
-fn ascii(text: &str, chars_max: usize) -> String {
+/// Two dots stand for what is cut off.
+fn plain(text: &str, chars_max: usize) -> String {
     let plain = |char: char| match char {
         ' '..='Z' | 'a'..='z' | '_' => char,
-        '\n' => ' ',
+        _ if char.is_control() => ' ',
         _ => '?',
     };
-    text.chars().map(plain).take(chars_max).collect()
+    let mut plain: String = text.chars().map(plain).collect();
+    if plain.len() > chars_max {
+        plain.truncate(chars_max.saturating_sub(2));
+        plain.push_str("..");
+        plain.truncate(chars_max);
+    }
+    plain
 }
+
+#[cfg(test)]
+mod tests;

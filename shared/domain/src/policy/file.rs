@@ -272,7 +272,8 @@ impl<'de> Deserialize<'de> for Megabytes {
 
             fn visit_f64<E: de::Error>(self, megabytes: f64) -> Result<Megabytes, E> {
                 // 2 TB is the most that a Fleet's own limit takes.
-                if !(megabytes > 0.0 && megabytes <= 2_000_000.0) {
+                let bytes = (megabytes * 1e6).round();
+                if !(1.0..=2e12).contains(&bytes) {
                     return Err(E::custom(
                         "must be more than 0 and at most 2,000,000 MB; leave it out for no limit",
                     ));
@@ -280,9 +281,9 @@ impl<'de> Deserialize<'de> for Megabytes {
                 #[expect(
                     clippy::cast_possible_truncation,
                     clippy::cast_sign_loss,
-                    reason = "between 0 and 2e12"
+                    reason = "a whole number between 1 and 2e12"
                 )]
-                let bytes = (megabytes * 1e6).round() as u64;
+                let bytes = bytes as u64;
                 Ok(Megabytes(Bytes(bytes)))
             }
         }
@@ -442,101 +443,4 @@ struct ProofLayer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::DEFAULT;
-
-    fn refused(text: &str) -> String {
-        text.parse::<Policy>().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_default_observes_and_its_limits_alert() {
-        let policy: Policy = DEFAULT.parse().unwrap();
-        assert_eq!(policy.base().mode, Mode::Observe);
-        assert_eq!(policy.base().limits.act, LimitAct::Alert);
-        assert_eq!(policy.base().limits.hour, Some(Bytes(20_000_000)));
-        assert_eq!(policy.base().limits.session, None);
-        assert_eq!(policy.base().guards, EMPTY.guards, "one set of defaults");
-    }
-
-    #[test]
-    fn layers_override_what_they_name_and_protection_adds_up() {
-        let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
-        let sim: SimSid = "HS00000000000000000000000000000001".parse().unwrap();
-        let policy: Policy = r#"
-            version = 1
-            [limits]
-            hour_mb = 1.5
-            day_mb = 10
-            [guards]
-            protected = ["pump-17"]
-            [fleet."HF00000000000000000000000000000001"]
-            mode = "enforce"
-            limits = { hour_mb = 3 }
-            guards = { max_kills = { count = 2 } }
-            [sim."HS00000000000000000000000000000001"]
-            limits = { day_mb = 20, act = "deactivate" }
-            guards = { protected = ["pump-18"] }
-        "#
-        .parse()
-        .unwrap();
-        let rules = policy.rules_for(Some(fleet), sim);
-        assert_eq!(rules.mode, Mode::Enforce);
-        assert_eq!(rules.limits.hour, Some(Bytes(3_000_000)));
-        assert_eq!(rules.limits.day, Some(Bytes(20_000_000)));
-        assert_eq!(rules.limits.act, LimitAct::Deactivate);
-        assert_eq!(rules.guards.protected, ["pump-17", "pump-18"]);
-        assert_eq!(rules.guards.max_kills.count, 2);
-        assert_eq!(rules.guards.max_kills.percent, Some(1.0), "not named, so as below");
-        assert_eq!(policy.base().limits.hour, Some(Bytes(1_500_000)));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_line() {
-        insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: this SimFuse knows version 1 only");
-        insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
-        insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `act`");
-        insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
-        insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: invalid type: string "20", expected a number of megabytes"#);
-        insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: not a TAC: 8 digits"#);
-        insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: unknown variant `enforced`, expected `observe` or `enforce`"#);
-        insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: must be from 1 to 1,000,000; to switch nothing off use mode observe");
-        insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"online\"]"), @r#"line 3: `events = ["online"]`: this version sends no plain news yet"#);
-        insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: not a Fleet SID: HF and 32 hexadecimal digits");
-        insta::assert_snapshot!(
-            refused("version = 1\n[[maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\
-                     to = 2026-03-01T00:00:00Z\nbytes_max_mb = 60"),
-            @"line 2: `[[maintenance]]`: `from` must lie before `to`"
-        );
-        insta::assert_snapshot!(
-            refused("version = 1\n[fleet.HF00000000000000000000000000000001.guards]\n\
-                     account_max_kills = { count = 1 }"),
-            @"line 2: `[fleet.HF00000000000000000000000000000001.guards]`: guards.account_max_kills is the whole account's: set it outside a fleet"
-        );
-        insta::assert_snapshot!(refused("version = 1\nlimits = [["), @"line 2: `limits = [[`: unclosed array, expected `]`");
-    }
-
-    #[test]
-    fn a_cap_is_the_smaller_of_count_and_share_but_never_under_one() {
-        let cap = Cap { count: 5, percent: Some(1.0), window_mins: 60 };
-        assert_eq!(cap.kills_max(None), 5);
-        assert_eq!(cap.kills_max(Some(10_000)), 5);
-        assert_eq!(cap.kills_max(Some(300)), 3);
-        assert_eq!(cap.kills_max(Some(10)), 1);
-    }
-
-    #[test]
-    fn planned_work_raises_a_limit_in_the_windows_that_it_touches() {
-        let policy: Policy = "version = 1\n[[maintenance]]\nfrom = 2026-03-01T02:00:00Z\n\
-                              to = \"2026-03-01T04:30:00Z\"\nbytes_max_mb = 60"
-            .parse()
-            .unwrap();
-        let limit = |from: &str, to: &str| {
-            let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-            policy.base().limit_during(Bytes(20), from, to)
-        };
-        assert_eq!(limit("2026-03-01T01:00:00Z", "2026-03-01T02:00:00Z"), Bytes(20));
-        assert_eq!(limit("2026-03-01T04:00:00Z", "2026-03-01T05:00:00Z"), Bytes(60_000_000));
-    }
-}
+mod tests;

@@ -1,0 +1,294 @@
+use super::*;
+use crate::bytes::Bytes;
+use crate::detector::fixture::{MB, Opened, SENSOR, TABLET, fleet, sim, state_of, time, used};
+use crate::finding::{Evidence, Finding};
+use crate::incident::{Hold, Human, Proof};
+use crate::verdict::Verdict;
+
+const KINDS: [AlertKind; 8] = [
+    AlertKind::Opened,
+    AlertKind::Held,
+    AlertKind::Killed,
+    AlertKind::Proven,
+    AlertKind::Leaking,
+    AlertKind::Unreachable,
+    AlertKind::Restored,
+    AlertKind::RestoredElsewhere,
+];
+
+const HOLDS: [Hold; 5] = [Hold::Observe, Hold::Protected, Hold::Stopped, Hold::Cooldown, Hold::Cap];
+
+fn strange_device(allowed: usize) -> Finding {
+    Finding {
+        detector: DetectorId::DeviceNotAllowed,
+        about: TABLET.to_owned(),
+        at: time("01T14:00"),
+        evidence: Evidence::Device {
+            seen: TABLET.parse().unwrap(),
+            seen_tac: "86600905".parse().unwrap(),
+            enrolled: (allowed == 0).then(|| SENSOR.parse().unwrap()),
+            allowed_tacs: vec!["35378572".parse().unwrap(); allowed],
+        },
+    }
+}
+
+fn too_much() -> Finding {
+    let (from, to) = (time("01T14:00"), time("01T15:00"));
+    let (seen, limit) = (Bytes(31 * MB), Bytes(20 * MB));
+    Finding {
+        detector: DetectorId::HourLimit,
+        about: "2026-03-01T14Z".to_owned(),
+        at: time("01T14:06"),
+        evidence: Evidence::Bytes { seen, limit, from, to, session: None },
+    }
+}
+
+fn incident(name: &str, stage: Stage, findings: &[Finding]) -> Incident {
+    let mut incident = Incident::open(sim(), name.to_owned(), Some(fleet()), time("01T14:06:05"));
+    incident.stage = stage;
+    incident.verdict = Verdict::Deactivate;
+    incident.add_findings(findings);
+    incident
+}
+
+fn alert(incident: &Incident, kind: AlertKind) -> Alert {
+    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
+    Alert::of_incident(
+        incident,
+        &pending,
+        Some(&state_of(&[used("01T14:00", "01T14:06", 31 * MB)])),
+    )
+}
+
+/// The default alphabet of GSM 03.38, as far as it is ASCII and takes one septet.
+fn is_gsm_7(text: &str) -> bool {
+    const ASCII: &str = "@$_ !\"#%&'()*+,-./0123456789:;<=>?\
+                         ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    text.chars().all(|char| ASCII.contains(char))
+}
+
+#[test]
+fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
+    let names = [
+        "pump-17".to_owned(),
+        sim().to_string(),
+        "\u{1f6b0} Wasserz\u{e4}hler {Nord} [7]~^\\|\u{20ac}`".to_owned(),
+        "two\nlines\r\n\tand a bell\u{7}".to_owned(),
+        "a name that goes on and on ".repeat(20),
+        "x".repeat(128),
+        String::new(),
+        "-rf".to_owned(),
+    ];
+    let findings = [vec![], vec![strange_device(0)], vec![strange_device(40)], vec![too_much()]];
+    for name in &names {
+        for findings in &findings {
+            for kind in KINDS {
+                for hold in HOLDS {
+                    let alert = alert(&incident(name, Stage::Held(hold), findings), kind);
+                    let subject = &alert.subject;
+                    assert!(subject.len() < 100 && is_gsm_7(subject), "{subject:?}");
+                    let Some(sms) = &alert.sms else { continue };
+                    assert!(sms.len() <= 160 && is_gsm_7(sms), "{sms:?}");
+                    let (happened, end) = match kind {
+                        AlertKind::Held => (
+                            format!("NOT deactivated: {hold}"),
+                            "To switch it off: simfuse approve ",
+                        ),
+                        AlertKind::Killed => {
+                            ("deactivated".to_owned(), "To undo: simfuse restore ")
+                        }
+                        AlertKind::Leaking => (
+                            "STILL CARRIES TRAFFIC although inactive".to_owned(),
+                            "Call the provider: its network has not cut it",
+                        ),
+                        AlertKind::Unreachable => (
+                            "is NOT in the status it should have".to_owned(),
+                            "Retrying. Check the provider and its credentials, or use its console",
+                        ),
+                        AlertKind::Opened
+                        | AlertKind::Proven
+                        | AlertKind::Restored
+                        | AlertKind::RestoredElsewhere => panic!("can wait: {sms:?}"),
+                    };
+                    let (_, rest) = sms.split_once(end).unwrap_or_else(|| panic!("{sms:?}"));
+                    let rest = rest.strip_suffix(" --override-protection").unwrap_or(rest);
+                    let called = [sim().to_string(), "pump-17".to_owned(), String::new()];
+                    assert!(called.iter().any(|name| name == rest), "{sms:?}");
+                    assert!(sms.contains(&happened), "{sms:?}");
+                    assert!(subject.ends_with(&happened), "{subject:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_cannot_wait_is_sent_by_sms() {
+    let by_sms =
+        |kind: &AlertKind| alert(&incident("pump-17", Stage::Sent, &[]), *kind).sms.is_some();
+    let kinds: Vec<AlertKind> = KINDS.into_iter().filter(by_sms).collect();
+    let urgent = [AlertKind::Held, AlertKind::Killed, AlertKind::Leaking, AlertKind::Unreachable];
+    assert_eq!(kinds, urgent);
+}
+
+#[test]
+fn a_kill_is_told() {
+    let killed = alert(
+        &incident("pump-17", Stage::Sent, &[strange_device(0), too_much()]),
+        AlertKind::Killed,
+    );
+    insta::assert_snapshot!(killed.subject, @"SimFuse: pump-17 deactivated");
+    insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse: pump-17 deactivated. in device 86600905000001 (model 86600905) instead of 35378572000001. To undo: simfuse restore pump-17");
+    insta::assert_snapshot!(killed.email, @r"
+        pump-17 deactivated
+
+        SIM        HS01010101010101010101010101010101
+        Fleet      HF02020202020202020202020202020202
+        Time       2026-03-01T14:06:07Z
+        Why        device_not_allowed: in device 86600905000001 (model 86600905) instead of 35378572000001 (at 2026-03-01T14:00:00Z)
+        Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
+        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Stage      sent
+
+        What to do: To undo: simfuse restore HS01010101010101010101010101010101
+        Making it active again bills a month; a `ready` SIM comes back as `active`.
+        Details:    simfuse status HS01010101010101010101010101010101
+        ");
+    assert_eq!(killed.severity.as_str(), "critical");
+    assert_eq!(
+        (killed.action.as_str(), killed.detector),
+        ("deactivated", Some(DetectorId::DeviceNotAllowed))
+    );
+    assert_eq!(killed.id, format!("{}-1772373965000-1", sim()));
+}
+
+#[test]
+fn a_long_reason_is_cut_and_what_to_do_is_not() {
+    let killed = alert(&incident("pump-17", Stage::Sent, &[strange_device(40)]), AlertKind::Killed);
+    insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse: pump-17 deactivated. in device 86600905000001, model 86600905 is not among 35378572, 35378572, 35378572, 35378572, ... To undo: simfuse restore pump-17");
+}
+
+#[test]
+fn a_hold_is_told() {
+    let held =
+        alert(&incident("pump-17", Stage::Held(Hold::Protected), &[too_much()]), AlertKind::Held);
+    insta::assert_snapshot!(held.sms.unwrap(), @"SimFuse: pump-17 NOT deactivated: the SIM is protected. used 31.0 MB in 2026-03-01T14Z, limit... To switch it off: simfuse approve pump-17 --override-protection");
+    insta::assert_snapshot!(held.email, @r"
+        pump-17 NOT deactivated: the SIM is protected
+
+        SIM        HS01010101010101010101010101010101
+        Fleet      HF02020202020202020202020202020202
+        Time       2026-03-01T14:06:07Z
+        Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
+        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Stage      held (the SIM is protected)
+
+        What to do: To switch it off: simfuse approve HS01010101010101010101010101010101 --override-protection
+        Details:    simfuse status HS01010101010101010101010101010101
+        ");
+}
+
+#[test]
+fn a_proof_is_told() {
+    let mut incident = incident("pump-17", Stage::Proven, &[too_much()]);
+    incident.proof = Some(Proof::AttachRejected(time("01T14:09")));
+    insta::assert_snapshot!(alert(&incident, AlertKind::Proven).email, @r"
+        pump-17 proven dead
+
+        SIM        HS01010101010101010101010101010101
+        Fleet      HF02020202020202020202020202020202
+        Time       2026-03-01T14:06:07Z
+        Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
+        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Stage      proven
+        Proof      the provider says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
+
+        What to do: To undo: simfuse restore HS01010101010101010101010101010101
+        Details:    simfuse status HS01010101010101010101010101010101
+        ");
+}
+
+#[test]
+fn a_leak_is_told() {
+    let (inactive_at, began) = (time("01T14:07"), time("01T14:12"));
+    let leak = Finding {
+        detector: DetectorId::AliveAfterKill,
+        about: Opened("01T14:12").sid().to_string(),
+        at: began,
+        evidence: Evidence::Alive { inactive_at, began, session: Opened("01T14:12").sid() },
+    };
+    let leaking = incident("pump-17", Stage::Leaking, &[too_much(), leak]);
+    let leaking = alert(&leaking, AlertKind::Leaking);
+    insta::assert_snapshot!(leaking.sms.unwrap(), @"SimFuse: pump-17 STILL CARRIES TRAFFIC although inactive. traffic that began at 2026-03-01T14:12:00Z although i... Call the provider: its network has not cut it");
+    insta::assert_snapshot!(leaking.email, @r"
+        pump-17 STILL CARRIES TRAFFIC although inactive
+
+        SIM        HS01010101010101010101010101010101
+        Fleet      HF02020202020202020202020202020202
+        Time       2026-03-01T14:06:07Z
+        Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
+        Why        alive_after_kill: traffic that began at 2026-03-01T14:12:00Z although inactive since 2026-03-01T14:07:00Z (at 2026-03-01T14:12:00Z)
+        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Stage      leaking
+
+        What to do: Call the provider: its network has not cut it
+        Details:    simfuse status HS01010101010101010101010101010101
+        ");
+}
+
+#[test]
+fn what_a_human_did_bears_their_name_and_reason_in_one_line() {
+    let mut incident = incident("pump\n17", Stage::Unreachable, &[]);
+    incident.trouble = Some("the provider is throttling requests (429)".to_owned());
+    let (by, reason) = ("ops@example.com\nWhy".to_owned(), "reported\r\nstolen".to_owned());
+    incident.human = Some(Human { by, reason });
+    let alert = alert(&incident, AlertKind::Unreachable);
+    insta::assert_snapshot!(alert.sms.unwrap(), @"SimFuse: pump 17 is NOT in the status it should have. reported  stolen. Retrying. Check the provider and its credentials, or use its console");
+    insta::assert_snapshot!(alert.email, @r"
+        pump 17 is NOT in the status it should have
+
+        SIM        HS01010101010101010101010101010101
+        Fleet      HF02020202020202020202020202020202
+        Time       2026-03-01T14:06:07Z
+        By         ops@example.com Why: reported  stolen
+        Stage      unreachable
+        Trouble    the provider is throttling requests (429)
+
+        What to do: Retrying. Check the provider and its credentials, or use its console
+        Details:    simfuse status HS01010101010101010101010101010101
+        ");
+}
+
+#[test]
+fn one_page_lists_what_a_cap_holds() {
+    let held: Vec<Incident> = (0..500)
+        .map(|number| incident(&format!("pump-{number}"), Stage::Held(Hold::Cap), &[too_much()]))
+        .collect();
+    let page = |count: usize| {
+        let held: Vec<&Incident> = held.iter().take(count).collect();
+        Alert::of_held(&held, time("01T14:15"))
+    };
+    insta::assert_snapshot!(page(2).email, @r#"
+        2 SIMs should be deactivated and wait, because the cap on automatic kills is reached.
+        Either this is a mass theft, or a rule is wrong.
+
+        - pump-0 (HS01010101010101010101010101010101): used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB
+        - pump-1 (HS01010101010101010101010101010101): used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB
+
+        To deactivate all of them:   simfuse approve --all --reason "..."
+        To deactivate one of them:   simfuse approve SIM --reason "..."
+        To see why one waits:        simfuse status SIM
+        This page is repeated every 15 minutes until none waits.
+        "#);
+    for (count, listed) in [(45, 45), (500, 100)] {
+        let page = page(count);
+        assert_eq!(page.email.matches("\n- pump-").count(), listed);
+        assert_eq!(page.email.contains("and 400 more"), count == 500);
+        assert!(page.email.len() < 100_000, "SNS takes 256 kB, of all texts");
+        assert!(page.email.contains("simfuse approve --all"));
+        assert!(page.subject.len() < 100 && page.subject.contains(&count.to_string()));
+        let sms = page.sms.unwrap();
+        assert!(sms.len() <= 160 && is_gsm_7(&sms) && sms.contains(&count.to_string()), "{sms}");
+        assert!(sms.ends_with("simfuse approve --all"), "{sms}");
+    }
+}

@@ -1,0 +1,195 @@
+use super::*;
+use crate::policy::DEFAULT;
+
+fn refused(text: &str) -> String {
+    text.parse::<Policy>().unwrap_err().to_string()
+}
+
+#[test]
+fn the_default_observes_and_its_limits_alert() {
+    let policy: Policy = DEFAULT.parse().unwrap();
+    assert_eq!(policy.base().mode, Mode::Observe);
+    assert_eq!(policy.base().limits.act, LimitAct::Alert);
+    assert_eq!(policy.base().limits.hour, Some(Bytes(20_000_000)));
+    assert_eq!(policy.base().limits.session, None);
+    assert_eq!(policy.base().guards, EMPTY.guards, "one set of defaults");
+}
+
+/// The sample of the contract, with its placeholders filled in.
+#[test]
+fn the_documented_policy_is_read_to_the_letter() {
+    let policy: Policy = r#"
+        version = 1
+        mode = "observe"            # observe | enforce
+
+        [binding]
+        mode = "learnt"
+        enrol = "first"
+        allowed_tacs = ["35378572"]
+
+        [limits]
+        hour_mb = 20
+        day_mb = 50
+        period_mb = 250
+        session_mb = 100.5
+        act = "alert"
+
+        [[maintenance]]
+        from = "2026-03-01T02:00:00+01:00"
+        to = 2026-03-01T04:00:00Z
+        bytes_max_mb = 60
+
+        [places]
+        countries = ["US", "ca"]
+
+        [guards]
+        protected = ["HS00000000000000000000000000000001", "8988307000000000001", "pump-17"]
+        max_kills = { count = 5, percent = 1, window_mins = 60 }
+        account_max_kills = { count = 50, window_mins = 60 }
+        cooldown_mins = 1440
+
+        [notify]
+        events = []
+
+        [proof]
+        window_mins = 30
+
+        [fleet."HF00000000000000000000000000000001"]
+        mode = "enforce"
+        binding = { mode = "strict" }
+        limits = { act = "deactivate" }
+        notify = { events = [] }
+        proof = { window_mins = 5 }
+
+        [sim."HS00000000000000000000000000000001"]
+        places = { countries = [] }
+        [[sim."HS00000000000000000000000000000001".maintenance]]
+        from = 2026-03-02T02:00:00Z
+        to = 2026-03-02T04:00:00Z
+        bytes_max_mb = 6
+    "#
+    .parse()
+    .unwrap();
+    let base = policy.base();
+    assert_eq!(base.binding.enrol, Enrol::First);
+    assert_eq!(base.limits.session, Some(Bytes(100_500_000)));
+    assert_eq!(base.maintenance[0].from, "2026-03-01T01:00:00Z".parse().unwrap());
+    assert_eq!(base.countries, ["US".parse().unwrap(), "CA".parse().unwrap()]);
+    assert_eq!(base.guards.max_kills, EMPTY.guards.max_kills);
+    assert_eq!(base.guards.cooldown, SignedDuration::from_hours(24));
+    let fleet = "HF00000000000000000000000000000001".parse().unwrap();
+    let other = policy.rules_for(Some(fleet), SimSid::from_bytes([9; 16]));
+    assert_eq!((other.mode, other.binding.mode), (Mode::Enforce, BindingMode::Strict));
+    assert_eq!(other.binding.enrol, Enrol::First, "not named, so as below");
+    assert_eq!(other.limits.act, LimitAct::Deactivate);
+    assert_eq!(other.limits.hour, Some(Bytes(20_000_000)));
+    assert_eq!(other.proof_window, SignedDuration::from_mins(5));
+    let sim = "HS00000000000000000000000000000001".parse().unwrap();
+    let sim = policy.rules_for(Some(fleet), sim);
+    assert_eq!((sim.mode, sim.countries.len(), sim.maintenance.len()), (Mode::Enforce, 0, 2));
+}
+
+#[test]
+fn numbers_that_cannot_be_meant_are_refused() {
+    for wrong in [
+        "limits.hour_mb = 0",
+        "limits.hour_mb = nan",
+        "limits.hour_mb = inf",
+        "limits.hour_mb = 0.0000001",
+        "limits.hour_mb = 3_000_000",
+        "guards.max_kills = { count = 1, percent = 0 }",
+        "guards.max_kills = { count = 1, percent = 100.1 }",
+        "guards.max_kills = { count = 1, percent = nan }",
+        "guards.max_kills = { count = 4294967297 }",
+        "guards.cooldown_mins = 0",
+        "guards.cooldown_mins = 44_641",
+        "proof.window_mins = -1",
+        "places.countries = ['USA']",
+        "binding.allowed_tacs = ['353785720']",
+        "sim.HS00000000000000000000000000000001.guards.max_kills = { count = 1 }",
+    ] {
+        let refused = refused(&format!("version = 1\n{wrong}"));
+        assert!(refused.starts_with("line 2: "), "{wrong}: {refused}");
+    }
+    assert!(refused(&"#".repeat(300_000)).contains("longer than 256000 bytes"));
+}
+
+#[test]
+fn layers_override_what_they_name_and_protection_adds_up() {
+    let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+    let sim: SimSid = "HS00000000000000000000000000000001".parse().unwrap();
+    let policy: Policy = r#"
+        version = 1
+        [limits]
+        hour_mb = 1.5
+        day_mb = 10
+        [guards]
+        protected = ["pump-17"]
+        [fleet."HF00000000000000000000000000000001"]
+        mode = "enforce"
+        limits = { hour_mb = 3 }
+        guards = { max_kills = { count = 2 } }
+        [sim."HS00000000000000000000000000000001"]
+        limits = { day_mb = 20, act = "deactivate" }
+        guards = { protected = ["pump-18"] }
+    "#
+    .parse()
+    .unwrap();
+    let rules = policy.rules_for(Some(fleet), sim);
+    assert_eq!(rules.mode, Mode::Enforce);
+    assert_eq!(rules.limits.hour, Some(Bytes(3_000_000)));
+    assert_eq!(rules.limits.day, Some(Bytes(20_000_000)));
+    assert_eq!(rules.limits.act, LimitAct::Deactivate);
+    assert_eq!(rules.guards.protected, ["pump-17", "pump-18"]);
+    assert_eq!(rules.guards.max_kills.count, 2);
+    assert_eq!(rules.guards.max_kills.percent, Some(1.0), "not named, so as below");
+    assert_eq!(policy.base().limits.hour, Some(Bytes(1_500_000)));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: this SimFuse knows version 1 only");
+    insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
+    insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `act`");
+    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
+    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: invalid type: string "20", expected a number of megabytes"#);
+    insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: not a TAC: 8 digits"#);
+    insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: unknown variant `enforced`, expected `observe` or `enforce`"#);
+    insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: must be from 1 to 1,000,000; to switch nothing off use mode observe");
+    insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"online\"]"), @r#"line 3: `events = ["online"]`: this version sends no plain news yet"#);
+    insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: not a Fleet SID: HF and 32 hexadecimal digits");
+    insta::assert_snapshot!(
+        refused("version = 1\n[[maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\
+                 to = 2026-03-01T00:00:00Z\nbytes_max_mb = 60"),
+        @"line 2: `[[maintenance]]`: `from` must lie before `to`"
+    );
+    insta::assert_snapshot!(
+        refused("version = 1\n[fleet.HF00000000000000000000000000000001.guards]\n\
+                 account_max_kills = { count = 1 }"),
+        @"line 2: `[fleet.HF00000000000000000000000000000001.guards]`: guards.account_max_kills is the whole account's: set it outside a fleet"
+    );
+    insta::assert_snapshot!(refused("version = 1\nlimits = [["), @"line 2: `limits = [[`: unclosed array, expected `]`");
+}
+
+#[test]
+fn a_cap_is_the_smaller_of_count_and_share_but_never_under_one() {
+    let cap = Cap { count: 5, percent: Some(1.0), window_mins: 60 };
+    assert_eq!(cap.kills_max(None), 5);
+    assert_eq!(cap.kills_max(Some(10_000)), 5);
+    assert_eq!(cap.kills_max(Some(300)), 3);
+    assert_eq!(cap.kills_max(Some(10)), 1);
+}
+
+#[test]
+fn planned_work_raises_a_limit_in_the_windows_that_it_touches() {
+    let policy: Policy = "version = 1\n[[maintenance]]\nfrom = 2026-03-01T02:00:00Z\n\
+                          to = \"2026-03-01T04:30:00Z\"\nbytes_max_mb = 60"
+        .parse()
+        .unwrap();
+    let limit = |from: &str, to: &str| {
+        let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
+        policy.base().limit_during(Bytes(20), from, to)
+    };
+    assert_eq!(limit("2026-03-01T01:00:00Z", "2026-03-01T02:00:00Z"), Bytes(20));
+    assert_eq!(limit("2026-03-01T04:00:00Z", "2026-03-01T05:00:00Z"), Bytes(60_000_000));
+}
