@@ -79,7 +79,7 @@ where
         match decision {
             Decision::Rest | Decision::AskProvider => Ok(Step::Done),
             Decision::Record(incident) => self.record(case, *incident).await,
-            Decision::Close(incident) => self.close(case, *incident).await,
+            Decision::Close(incident) => self.close(case, policy, *incident).await,
             Decision::Deactivate(incident, authority) => {
                 match self.deactivate(case, policy, (*incident).clone(), authority).await? {
                     Acted::Recorded(_) => Ok(Step::Done),
@@ -120,7 +120,12 @@ where
     }
 
     /// Files the incident, once everything is told: until then the sweep must find it.
-    async fn close(&self, case: &Case, incident: Incident) -> Result<Step, KillSwitchError> {
+    async fn close(
+        &self,
+        case: &Case,
+        policy: &Policy,
+        incident: Incident,
+    ) -> Result<Step, KillSwitchError> {
         let stored = case.incident.as_ref().map(|(stored, _)| stored);
         if !incident.alerts.is_empty() && stored == Some(&incident) {
             return Ok(Step::Done);
@@ -132,11 +137,13 @@ where
         // Whoever made the SIM active again has judged what was found so far.
         let (desired, desired_version) = &case.desired;
         let desired = (incident.stage == Stage::RestoredElsewhere).then(|| {
-            let judged = judged_keys(case, &incident);
+            let judged = self.judged_keys(case, policy, &incident);
             let restored_at = Some(self.clock.now());
             let desired = Desired { status: None, restored_at, judged, ..desired.clone() };
             (desired, *desired_version)
         });
+        // What was found while a restore was watched has only been seen, not considered.
+        let watched = incident.stage == Stage::Restored;
         let commit = Commit {
             audit: self.stage_entry(case, &incident).into_iter().collect(),
             incident: Some((incident, incident_version(case))),
@@ -145,9 +152,26 @@ where
             ..Commit::of(case.sim)
         };
         Ok(match self.commit(&commit, "closing an incident").await? {
-            Committed::Done => Step::Done,
-            Committed::Conflict => Step::Again,
+            Committed::Done if !watched => Step::Done,
+            Committed::Done | Committed::Conflict => Step::Again,
         })
+    }
+
+    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
+    pub(crate) fn judged_keys(
+        &self,
+        case: &Case,
+        policy: &Policy,
+        incident: &Incident,
+    ) -> BTreeSet<String> {
+        let mut unjudged = case.clone();
+        unjudged.desired.0.judged.clear();
+        let (now, armed) = (self.clock.now(), self.armed);
+        let look = Look { now, case: &unjudged, policy, armed, sim: None };
+        let (_, current) = incident::assess(&look, incident.fleet);
+        let stored = case.findings.keys().cloned();
+        let known = incident.findings.iter().map(Finding::key);
+        stored.chain(known).chain(current.into_keys()).collect()
     }
 
     /// Publishes the incident's pending alerts, and records which are out. One that does not go out
@@ -244,12 +268,6 @@ pub(crate) enum Step {
 
 pub(crate) fn incident_version(case: &Case) -> u64 {
     case.incident.as_ref().map_or(0, |(_, version)| *version)
-}
-
-/// Keys of all that was found of the SIM so far.
-pub(crate) fn judged_keys(case: &Case, incident: &Incident) -> BTreeSet<String> {
-    let stored = case.findings.keys().cloned();
-    stored.chain(incident.findings.iter().map(Finding::key)).collect()
 }
 
 /// Waits a moment of random length, so that those who disturbed one another do not meet again.

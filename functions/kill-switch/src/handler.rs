@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lambda_events::dynamodb;
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures::{StreamExt as _, stream};
+use serde::Deserialize;
 use serde_json::Value;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
@@ -51,12 +51,11 @@ where
 
     /// Looks at the SIMs of new findings. A SIM that is not done in time is not reported as failed:
     /// its finding is not acknowledged, so the sweep will find it, and the shard goes on.
-    async fn take_findings(&self, event: dynamodb::Event) -> DynamoDbEventResponse {
+    async fn take_findings(&self, event: StreamEvent) -> DynamoDbEventResponse {
         let mut sims: BTreeMap<SimSid, String> = BTreeMap::new();
-        for record in event.records.iter().filter(|record| record.event_name == "INSERT") {
-            if let Some(sim) = sim_of(record) {
-                let sequence = record.change.sequence_number.clone().unwrap_or_default();
-                sims.entry(sim).or_insert(sequence);
+        for record in event.records.into_iter().filter(|record| record.event_name == "INSERT") {
+            if let Some(sim) = sim_of(&record.change) {
+                sims.entry(sim).or_insert(record.change.sequence_number);
             }
         }
         let looks = sims.into_iter().map(|(sim, sequence)| async move {
@@ -87,10 +86,42 @@ where
     }
 }
 
-fn sim_of(record: &dynamodb::EventRecord) -> Option<SimSid> {
-    let keys: Value = serde_json::to_value(&record.change.keys).ok()?;
-    let key = keys.get("pk")?.get("S")?.as_str()?;
-    key.strip_prefix(FINDING)?.parse().ok()
+/// Of a stream's event what is needed, so that nothing else can make it unreadable.
+#[derive(Deserialize)]
+struct StreamEvent {
+    #[serde(rename = "Records")]
+    records: Vec<Record>,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    #[serde(rename = "eventName")]
+    event_name: String,
+    #[serde(rename = "dynamodb")]
+    change: Change,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    #[serde(rename = "Keys")]
+    keys: Keys,
+    #[serde(rename = "SequenceNumber")]
+    sequence_number: String,
+}
+
+#[derive(Deserialize)]
+struct Keys {
+    pk: Text,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    #[serde(rename = "S")]
+    text: String,
+}
+
+fn sim_of(change: &Change) -> Option<SimSid> {
+    change.keys.pk.text.strip_prefix(FINDING)?.parse().ok()
 }
 
 /// An error in the form that the Lambda runtime reports, with all its causes.

@@ -2,16 +2,16 @@
 
 use futures::{StreamExt as _, stream};
 use simfuse_domain::audit::{AuditEntry, Phase};
-use simfuse_domain::incident::{Authority, Desired, Hold, Human, Incident, Stage};
+use simfuse_domain::incident::{self, Authority, Desired, Hold, Human, Incident, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, ProviderError, Sim,
-    SimName, SimStatus, Stop, SuperSim,
+    SimName, SimStatus, Stop, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
 
 use crate::act::Acted;
-use crate::engine::{KillSwitch, Step, judged_keys, pause};
+use crate::engine::{KillSwitch, Step, pause};
 use crate::error::{Chain, KillSwitchError};
 use crate::request::{Action, Answer, Found, Outcome, Request, SIMS_MAX, SimAnswer};
 use crate::sweep::SIMS_AT_ONCE;
@@ -21,6 +21,9 @@ const TRIES_MAX: u32 = 10;
 
 /// Held kills that one `approve` without names takes up.
 const APPROVE_ALL_MAX: usize = 500;
+
+/// Open incidents read to find those that a cap holds, which are the last to be due.
+const OPEN_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -55,7 +58,12 @@ where
                 answer.status = Some(self.status().await?);
             }
             Action::Status if names.is_empty() => answer.status = Some(self.status().await?),
-            Action::Approve if names.is_empty() => names = self.held_by_cap().await?,
+            Action::Approve if names.is_empty() => {
+                names = self.held_by_cap().await?;
+                let more = names.len().saturating_sub(APPROVE_ALL_MAX);
+                names.truncate(APPROVE_ALL_MAX);
+                answer.error = (more > 0).then(|| format!("{more} more are held: approve again"));
+            }
             Action::Deactivate | Action::Restore | Action::Protect | Action::Unprotect
                 if names.is_empty() =>
             {
@@ -80,16 +88,17 @@ where
             incident: None,
             details: None,
         };
-        let sim = match self.find(name).await {
-            Ok(sim) => sim,
-            Err(error) => {
-                (answer.outcome, answer.reason) = (outcome_of(&error), Chain(&error).to_string());
-                return answer;
-            }
-        };
-        answer.sim = Some(sim.sid);
-        answer.found = Some(Found { status: sim.status, fleet: sim.fleet });
         for _try in 0..TRIES_MAX {
+            let sim = match self.find(name).await {
+                Ok(sim) => sim,
+                Err(error) => {
+                    answer.outcome = outcome_of(&error);
+                    answer.reason = Chain(&error).to_string();
+                    return answer;
+                }
+            };
+            answer.sim = Some(sim.sid);
+            answer.found = Some(Found { status: sim.status, fleet: sim.fleet });
             match self.try_one(request, &sim, policy, &mut answer).await {
                 Ok(Step::Done) => return answer,
                 Ok(Step::Again) => pause().await,
@@ -129,7 +138,7 @@ where
         match request.action {
             Action::Deactivate => self.kill(request, sim, policy, &case, answer).await,
             Action::Approve => self.approve(request, sim, policy, &case, answer).await,
-            Action::Restore => self.undo(request, sim, &case, answer).await,
+            Action::Restore => self.undo(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
             Action::Status | Action::Stop | Action::Resume => {
                 answer.details = Some(self.details(&case, sim, policy));
@@ -154,9 +163,10 @@ where
             answer.reason = format!("protected by {by}: override_protection is needed");
             return Ok(Step::Done);
         }
-        if sim.status == SimStatus::Inactive {
-            (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
-            return Ok(Step::Done);
+        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let to_be_active = matches!(stage, Some(Stage::Restoring | Stage::Restored));
+        if sim.status == SimStatus::Inactive && !to_be_active {
+            return self.already_inactive(request, sim, case, answer).await;
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
@@ -165,8 +175,32 @@ where
         }
         let mut incident = self.incident_for(request, sim, case);
         incident.verdict = Verdict::Deactivate;
+        if to_be_active || incident.inactive_at.is_some() {
+            // It was off before: what proved that proves nothing about this time.
+            (incident.sent_at, incident.inactive_at, incident.proof) = (None, None, None);
+            (incident.told, incident.paged) = (false, false);
+        }
         let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
         Ok(self.report(acted, answer))
+    }
+
+    /// Says that there is nothing to do; what a guard held is then held no more.
+    async fn already_inactive(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
+        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        if request.dry_run || !matches!(stage, Some(Stage::Held(_))) {
+            return Ok(Step::Done);
+        }
+        let incident = self.incident_for(request, sim, case);
+        let (now, found) = (self.clock.now(), Ok(sim.clone()));
+        let incident = incident::outcome_of(now, incident, TargetStatus::Inactive, &found);
+        self.record(case, incident).await
     }
 
     /// Carries out what a guard holds.
@@ -193,6 +227,7 @@ where
         &self,
         request: &Request,
         sim: &Sim,
+        policy: &Policy,
         case: &Case,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
@@ -212,10 +247,15 @@ where
             );
             return Ok(Step::Done);
         }
-        let incident = self.incident_for(request, sim, case);
+        let mut incident = self.incident_for(request, sim, case);
+        if !watched {
+            // A kill that took long may have been paged; a restore that does is another matter.
+            incident.paged = false;
+            incident.sent_at = Some(self.clock.now());
+        }
         let desired = Desired {
             restored_at: Some(self.clock.now()),
-            judged: judged_keys(case, &incident),
+            judged: self.judged_keys(case, policy, &incident),
             ..case.desired.0.clone()
         };
         let acted = self.restore(case, incident, desired).await?;
@@ -270,7 +310,7 @@ where
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
-        let open = self.table.open_incidents(jiff::Timestamp::MAX, APPROVE_ALL_MAX).await;
+        let open = self.table.open_incidents(jiff::Timestamp::MAX, OPEN_MAX).await;
         let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
         let held = open.into_iter().map(|open| open.incident);
         let held = held.filter(|incident| incident.stage == Stage::Held(Hold::Cap));

@@ -1,6 +1,6 @@
 //! The sweep: every minute, whatever needs a look. It is the only one who retries.
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
@@ -51,8 +51,9 @@ where
         sims.extend(undelivered);
         sims.sort_unstable();
         sims.dedup();
-        let looked = self.converge_all(&sims).await;
-        self.page_held(now).await?;
+        // The page must not wait for a provider that does not answer.
+        let (looked, paged) = future::join(self.converge_all(&sims), self.page_held(now)).await;
+        paged?;
         let all = looked.len();
         let mut errors = looked.into_iter().filter_map(|(_, result)| result.err());
         match errors.next() {
@@ -103,7 +104,9 @@ where
         if paged.is_some_and(|paged| now.duration_since(paged) < PAGE_EVERY) {
             return Ok(());
         }
-        match self.publish(&Alert::of_held(&held, now)).await {
+        // Made from the page before, so that it is the same if this one has to be published again.
+        let id = format!("held-{}", paged.map_or(0, Timestamp::as_second));
+        match self.publish(&Alert { id, ..Alert::of_held(&held, now) }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;
                 recorded.map_err(KillSwitchError::table("recording a page"))
