@@ -25,7 +25,7 @@ async fn what_comes_again_has_no_effect() {
         let stored = bench.stored(1).await;
         let findings = bench.memory.findings(sim(1));
         assert!(findings.iter().any(|finding| finding.detector == DetectorId::HourLimit));
-        bench.memory.findings_stream();
+        assert_eq!(bench.memory.findings_stream(), [sim(1); 2]);
         for _replay in 0..3 {
             bench.pass(40);
             let again = bench.send(request.clone()).await;

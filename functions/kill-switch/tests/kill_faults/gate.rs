@@ -1,0 +1,211 @@
+//! Ports that lead through one gate, which lets others come in between, fails one call, or never
+//! answers it, before or after it took effect.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+use simfuse_domain::alert::Alert;
+use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::guard::{CapScope, KillWindow};
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    AlertError, Alerts, Case, Cases, Commit, Committed, Heartbeat, OpenIncident, Policies,
+    ProviderError, Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
+};
+use simfuse_supersim::client::SuperSimClient;
+use tokio::sync::Notify;
+
+/// What goes wrong with one call, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// It fails, and nothing is done.
+    FailsBefore(usize),
+    /// It is done, and fails.
+    FailsAfter(usize),
+    /// It never answers, and nothing is done: the function dies.
+    DiesBefore(usize),
+    /// It is done, and never answers.
+    DiesAfter(usize),
+}
+
+/// The gate of all ports of a bench; clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    trap: Option<Trap>,
+    calls: Arc<AtomicUsize>,
+    died: Arc<Notify>,
+}
+
+/// A port behind the gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Gated<P> {
+    pub(crate) inner: P,
+    pub(crate) gate: Gate,
+}
+
+/// One client for all functions of a bench.
+#[derive(Debug, Clone)]
+pub(crate) struct Client(pub(crate) Arc<SuperSimClient>);
+
+struct Failed;
+
+impl Gate {
+    pub(crate) fn new(trap: Option<Trap>) -> Self {
+        Self { trap, calls: Arc::default(), died: Arc::default() }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// When the function is to die.
+    pub(crate) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    async fn die(&self) {
+        self.died.notify_one();
+        std::future::pending::<()>().await;
+    }
+
+    async fn pass<R>(&self, call: impl Future<Output = R> + Send) -> Result<R, Failed> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        match self.trap {
+            Some(Trap::FailsBefore(at)) if at == number => return Err(Failed),
+            Some(Trap::DiesBefore(at)) if at == number => self.die().await,
+            _ => {}
+        }
+        let answer = call.await;
+        match self.trap {
+            Some(Trap::FailsAfter(at)) if at == number => return Err(Failed),
+            Some(Trap::DiesAfter(at)) if at == number => self.die().await,
+            _ => {}
+        }
+        tokio::task::yield_now().await;
+        Ok(answer)
+    }
+}
+
+impl<P> Gated<P> {
+    async fn table<R>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<R, TableError>> + Send,
+    ) -> Result<R, TableError> {
+        let failed = |Failed| TableError::Unavailable { doing: doing.to_owned(), source: None };
+        self.gate.pass(call).await.map_err(failed)?
+    }
+
+    async fn provider<R>(
+        &self,
+        call: impl Future<Output = Result<R, ProviderError>> + Send,
+    ) -> Result<R, ProviderError> {
+        let reason = "the gate".to_owned();
+        let failed = |Failed| ProviderError::Unavailable { reason, source: None };
+        self.gate.pass(call).await.map_err(failed)?
+    }
+}
+
+impl<P: Cases> Cases for Gated<P> {
+    async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
+        self.table("reading a case", self.inner.read_case(sim)).await
+    }
+
+    async fn read_kill_window(&self, scope: CapScope) -> Result<(KillWindow, u64), TableError> {
+        self.table("reading a window", self.inner.read_kill_window(scope)).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, TableError> {
+        self.table("committing", self.inner.commit(commit)).await
+    }
+
+    async fn acknowledge(&self, sim: SimSid, keys: &[String]) -> Result<(), TableError> {
+        self.table("acknowledging", self.inner.acknowledge(sim, keys)).await
+    }
+
+    async fn unacknowledged(
+        &self,
+        before: Timestamp,
+        sims_max: usize,
+    ) -> Result<Vec<SimSid>, TableError> {
+        self.table("listing findings", self.inner.unacknowledged(before, sims_max)).await
+    }
+
+    async fn open_incidents(
+        &self,
+        due_before: Timestamp,
+        incidents_max: usize,
+    ) -> Result<Vec<OpenIncident>, TableError> {
+        self.table("listing incidents", self.inner.open_incidents(due_before, incidents_max)).await
+    }
+
+    async fn read_stop(&self) -> Result<Option<Stop>, TableError> {
+        self.table("reading the stop switch", self.inner.read_stop()).await
+    }
+
+    async fn write_stop(&self, stop: Option<&Stop>, audit: &AuditEntry) -> Result<(), TableError> {
+        self.table("writing the stop switch", self.inner.write_stop(stop, audit)).await
+    }
+
+    async fn last_paged(&self, name: &str) -> Result<Option<Timestamp>, TableError> {
+        self.table("reading the last page", self.inner.last_paged(name)).await
+    }
+
+    async fn record_paged(&self, name: &str, at: Timestamp) -> Result<(), TableError> {
+        self.table("recording a page", self.inner.record_paged(name, at)).await
+    }
+}
+
+impl<P: Policies> Policies for Gated<P> {
+    async fn current_policy(&self) -> Result<Policy, TableError> {
+        self.table("reading the policy", self.inner.current_policy()).await
+    }
+
+    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+        self.table("applying a policy", self.inner.apply_policy(policy)).await
+    }
+}
+
+impl<P: Heartbeat> Heartbeat for Gated<P> {
+    async fn beat(
+        &self,
+        received_at: Timestamp,
+        tested_at: Option<Timestamp>,
+    ) -> Result<(), TableError> {
+        self.table("beating", self.inner.beat(received_at, tested_at)).await
+    }
+
+    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+        self.table("reading the heartbeat", self.inner.last_beat()).await
+    }
+}
+
+impl SuperSim for Client {
+    async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
+        self.0.fetch(name).await
+    }
+
+    async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
+        self.0.set_status(sim, status).await
+    }
+}
+
+impl<P: SuperSim> SuperSim for Gated<P> {
+    async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
+        self.provider(self.inner.fetch(name)).await
+    }
+
+    async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
+        self.provider(self.inner.set_status(sim, status)).await
+    }
+}
+
+impl<P: Alerts> Alerts for Gated<P> {
+    async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
+        let failed = |Failed| AlertError { alert_id: alert.id.clone(), source: "the gate".into() };
+        self.gate.pass(self.inner.publish(alert)).await.map_err(failed)?
+    }
+}

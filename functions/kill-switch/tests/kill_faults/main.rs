@@ -1,0 +1,18 @@
+//! The kill-switch against a simulated Super SIM service over real HTTP, with every fault injected:
+//! a SIM that should be dead ends proven dead or a human is paged, and nothing else is switched off.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod alerts;
+mod bench;
+mod crashes;
+mod gate;
+mod guards;
+mod humans;
+mod payloads;
+mod provider;
+mod restores;
