@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hint::black_box;
 use std::sync::Arc;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -99,7 +99,8 @@ fn fleet() -> (BTreeMap<SimSid, StoredState>, String) {
             let Decoded::Event(event) = decoded else { return };
             let state = simfuse_domain::state::SimState::new(event.sim);
             let found = BTreeSet::new();
-            let stored = states.entry(event.sim).or_insert(StoredState { state, version: 1, found });
+            let stored =
+                states.entry(event.sim).or_insert(StoredState { state, version: 1, found });
             stored.state.fold(&event);
         });
     }
@@ -109,7 +110,14 @@ fn fleet() -> (BTreeMap<SimSid, StoredState>, String) {
 }
 
 fn pipeline(criterion: &mut Criterion) {
-    let (states, body) = fleet();
+    let (mut states, body) = fleet();
+    let mut in_batch = BTreeSet::new();
+    envelope::decode(body.as_bytes(), |decoded| {
+        if let Decoded::Event(event) = decoded {
+            in_batch.insert(event.sim);
+        }
+    });
+    states.retain(|sim, _| in_batch.contains(sim));
     let policy: Policy = DEFAULT.parse().unwrap();
     let secret = SecretString::from("a token of thirty-two characters");
     let (url, signature) = sign_twilio(&secret, "https://example.com/events", body.as_bytes());
@@ -125,29 +133,35 @@ fn pipeline(criterion: &mut Criterion) {
         });
     });
     group.bench_function("verify, decode, fold, detect", |bencher| {
-        bencher.iter(|| {
-            let request = SignedRequest {
-                method: "POST",
-                url: black_box(&url),
-                signature: Some(&signature),
-                body: black_box(body.as_bytes()),
-            };
-            verifier.verify(&request).unwrap();
-            let mut by_sim: BTreeMap<SimSid, Vec<Event>> = BTreeMap::new();
-            envelope::decode(body.as_bytes(), |decoded| {
-                let Decoded::Event(event) = decoded else { return };
-                by_sim.entry(event.sim).or_default().push(event);
-            });
-            let known = BTreeSet::new();
-            let look = Look { policy: &policy, detectors: detector::ALL, known: &known };
-            let mut applied = 0;
-            for (sim, events) in &by_sim {
-                let events: Vec<&Event> = events.iter().collect();
-                let stored = states.get(sim);
-                applied += assess(*sim, stored, &events, look, now).unwrap().applied;
-            }
-            assert_eq!(applied, 50);
-        });
+        // The states come fresh from the table each time; reading them is not what is measured.
+        bencher.iter_batched(
+            || states.clone(),
+            |mut states| {
+                let request = SignedRequest {
+                    method: "POST",
+                    url: black_box(&url),
+                    signature: Some(&signature),
+                    body: black_box(body.as_bytes()),
+                };
+                verifier.verify(&request).unwrap();
+                let mut by_sim: BTreeMap<SimSid, Vec<Event>> = BTreeMap::new();
+                envelope::decode(body.as_bytes(), |decoded| {
+                    let Decoded::Event(event) = decoded else { return };
+                    by_sim.entry(event.sim).or_default().push(event);
+                });
+                let known = BTreeSet::new();
+                let look = Look { policy: &policy, detectors: detector::ALL, known: &known };
+                let mut applied = 0;
+                for (sim, events) in &by_sim {
+                    let events: Vec<&Event> = events.iter().collect();
+                    let stored = states.remove(sim);
+                    applied += assess(*sim, stored, &events, look, now).unwrap().applied;
+                }
+                assert_eq!(applied, 50);
+                states
+            },
+            BatchSize::LargeInput,
+        );
     });
     group.finish();
 }

@@ -228,7 +228,7 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
         let mut known = BTreeSet::new();
         for _attempt in 0..WRITE_ATTEMPTS_MAX {
             let look = Look { policy: batch.policy, detectors: self.detectors, known: &known };
-            let assessed = sim::assess(sim, stored.as_ref(), &events, look, batch.received_at);
+            let assessed = sim::assess(sim, stored.take(), &events, look, batch.received_at);
             let Ok(Assessed { applied, late, write }) = assessed else {
                 return self.give_up_on(sim, elements, batch).await;
             };
@@ -237,11 +237,10 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
             match self.table.write_state(&write).await.map_err(WebhookError::Table)? {
                 Written::Done => return Ok(tally),
                 Written::AlreadyFound(keys) => known.extend(keys),
-                Written::Conflict => {
-                    let read = self.table.read_states(&[sim]).await;
-                    stored = read.map_err(WebhookError::Table)?.remove(&sim);
-                }
+                Written::Conflict => {}
             }
+            let read = self.table.read_states(&[sim]).await;
+            stored = read.map_err(WebhookError::Table)?.remove(&sim);
         }
         Err(WebhookError::Contention { sim: sim.to_string(), attempts: WRITE_ATTEMPTS_MAX })
     }

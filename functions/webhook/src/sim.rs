@@ -51,30 +51,39 @@ pub struct FoldPanicked;
 /// [`FoldPanicked`]; nothing is changed then.
 pub fn assess(
     sim: SimSid,
-    stored: Option<&StoredState>,
+    stored: Option<StoredState>,
     events: &[&Event],
     look: Look<'_>,
     received_at: Timestamp,
 ) -> Result<Assessed, FoldPanicked> {
-    let before = stored.map(|stored| &stored.state);
+    let (read_version, before, mut known) = match stored {
+        Some(StoredState { state, version, found }) => (Some(version), Some(state), found),
+        None => (None, None, BTreeSet::new()),
+    };
+    known.extend(look.known.iter().cloned());
     let folded = catch_unwind(AssertUnwindSafe(|| {
-        let mut state = before.cloned().unwrap_or_else(|| SimState::new(sim));
-        let late = events.iter().filter(|event| state.fold(event) == Folded::Late).count();
-        (state, late)
+        let mut state = before.unwrap_or_else(|| SimState::new(sim));
+        let mut late = 0;
+        let mut changed = false;
+        for event in events {
+            match state.fold(event) {
+                Folded::Applied => changed = true,
+                Folded::Known => {}
+                Folded::Late => late += 1,
+            }
+        }
+        (state, changed, late)
     }));
-    let (state, late) = folded.map_err(|_panic| FoldPanicked)?;
+    let (state, changed, late) = folded.map_err(|_panic| FoldPanicked)?;
     let applied = events.len().saturating_sub(late);
-    let mut known = look.known.clone();
-    known.extend(stored.iter().flat_map(|stored| stored.found.iter().cloned()));
     let found = detect(&state, look.policy, look.detectors);
     // What is no longer found needs no remembering: should it come back, the table knows it.
     let keys = found.iter().map(Finding::key).take(FINDINGS_MAX).collect();
     let is_new = |finding: &Finding| !known.contains(&finding.key());
     let findings: Vec<Finding> = found.into_iter().take(FINDINGS_MAX).filter(is_new).collect();
-    if findings.is_empty() && (before == Some(&state) || applied == 0) {
+    if findings.is_empty() && !changed {
         return Ok(Assessed { applied, late, write: None });
     }
-    let read_version = stored.map(|stored| stored.version);
     let write = StateWrite { state, read_version, found: keys, findings, received_at };
     Ok(Assessed { applied, late, write: Some(write) })
 }

@@ -335,6 +335,15 @@ impl Session {
         Bytes(self.cumulative.max(proven(&self.ranges))).max(deltas)
     }
 
+    /// No window holds more bytes of the session than this: a bound that is quick to compute.
+    pub(crate) fn bytes_at_most(&self) -> Bytes {
+        let sum = self.ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
+        let low = self.ranges.iter().map(|range| range.low).min().unwrap_or(0);
+        let high = self.ranges.iter().map(|range| range.high).max().unwrap_or(0);
+        let deltas: Bytes = self.deltas.iter().map(|delta| Bytes(delta.bytes)).sum();
+        Bytes(sum.max(high.saturating_sub(low))).max(deltas)
+    }
+
     /// Hours with bytes, in order; an hour may come more than once.
     pub(crate) fn hours(&self) -> impl Iterator<Item = Hour> {
         let ranges = self.ranges.iter().map(|range| range.hour);

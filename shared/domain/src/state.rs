@@ -96,8 +96,10 @@ pub struct Visited {
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folded {
-    /// It is part of the state.
+    /// It is part of the state, which it changed.
     Applied,
+    /// It was part of the state before: a duplicate, or an event that says nothing new.
+    Known,
     /// It lies before the horizon: it changed nothing, and usage records will say what it said.
     Late,
 }
@@ -127,32 +129,35 @@ impl SimState {
         if event.at.min(event.ended_at()) < horizon {
             return Folded::Late;
         }
-        let horizon = Hour::of(horizon);
-        if latest > self.now() {
-            self.latest_ms = latest.as_millisecond();
+        let (known_from, horizon) = (Hour::of(self.horizon()), Hour::of(horizon));
+        let mut changed = self.latest_ms != latest.as_millisecond();
+        self.latest_ms = latest.as_millisecond();
+        if horizon > known_from {
             self.forget_before(horizon);
         }
-        self.fold_identity(event);
+        changed |= self.fold_identity(event);
         if let Some(imei) = event.device {
-            self.fold_device(imei, event.at, horizon);
+            changed |= self.fold_device(imei, event.at, horizon);
         }
         if let Some(country) = event.country {
-            self.fold_country(country, event.at);
+            changed |= self.fold_country(country, event.at);
         }
         if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
-            self.rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
+            let rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
+            changed |= self.rejected_ms != rejected_ms;
+            self.rejected_ms = rejected_ms;
         }
         if let Some(report) = &event.session
             && event.kind != EventKind::SessionFailed
         {
-            self.fold_session(report, event, horizon);
+            changed |= self.fold_session(report, event, horizon);
         }
-        Folded::Applied
+        if changed { Folded::Applied } else { Folded::Known }
     }
 
-    fn fold_identity(&mut self, event: &Event) {
-        keep_latest(&mut self.iccid, event.at, event.iccid);
-        keep_latest(&mut self.fleet, event.at, event.fleet);
+    fn fold_identity(&mut self, event: &Event) -> bool {
+        let mut changed = keep_latest(&mut self.iccid, event.at, event.iccid);
+        changed |= keep_latest(&mut self.fleet, event.at, event.fleet);
         let at_ms = event.at.as_millisecond();
         if let Some(name) = &event.unique_name
             && self
@@ -163,19 +168,20 @@ impl SimState {
             let mut value = name.clone();
             value.truncate(value.floor_char_boundary(NAME_BYTES_MAX));
             self.unique_name = Some(Stamped { at_ms, value });
+            changed = true;
         }
+        changed
     }
 
-    fn fold_device(&mut self, imei: Imei14, at: Timestamp, horizon: Hour) {
+    fn fold_device(&mut self, imei: Imei14, at: Timestamp, horizon: Hour) -> bool {
         let at_ms = at.as_millisecond();
         let hour = Hour::of(at);
         if let Some(device) = self.devices.iter_mut().find(|device| device.imei == imei) {
+            let known = device.first_ms <= at_ms && at_ms <= device.last_ms;
             device.first_ms = device.first_ms.min(at_ms);
             device.last_ms = device.last_ms.max(at_ms);
-            if hour >= horizon {
-                device.hours.insert(hour);
-            }
-            return;
+            let another_hour = hour >= horizon && device.hours.insert(hour);
+            return another_hour || !known;
         }
         let hours = BTreeSet::from([hour]);
         let device = Device { imei, first_ms: at_ms, last_ms: at_ms, hours, hours_before: 0 };
@@ -184,6 +190,7 @@ impl SimState {
         if self.devices.len() > DEVICES_MAX {
             self.drop_oldest_device();
         }
+        true
     }
 
     fn drop_oldest_device(&mut self) {
@@ -195,12 +202,13 @@ impl SimState {
         }
     }
 
-    fn fold_country(&mut self, country: Country, at: Timestamp) {
+    fn fold_country(&mut self, country: Country, at: Timestamp) -> bool {
         let at_ms = at.as_millisecond();
         if let Some(visited) = self.countries.iter_mut().find(|other| other.country == country) {
+            let known = visited.first_ms <= at_ms && at_ms <= visited.last_ms;
             visited.first_ms = visited.first_ms.min(at_ms);
             visited.last_ms = visited.last_ms.max(at_ms);
-            return;
+            return !known;
         }
         let place = self.countries.partition_point(|other| other.country < country);
         let visited = Visited { country, first_ms: at_ms, last_ms: at_ms };
@@ -212,13 +220,16 @@ impl SimState {
                 self.countries.remove(oldest);
             }
         }
+        true
     }
 
-    fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) {
+    fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) -> bool {
         if let Some(session) = self.sessions.iter_mut().find(|session| session.sid == report.sid) {
+            let before = session.clone();
             session.fold(report, event, horizon);
+            let changed = *session != before;
             self.trim_sessions();
-            return;
+            return changed;
         }
         let mut session = Session::new(report, event);
         session.fold(report, event, horizon);
@@ -232,6 +243,7 @@ impl SimState {
             }
         }
         self.trim_sessions();
+        true
     }
 
     fn trim_sessions(&mut self) {
@@ -245,6 +257,8 @@ impl SimState {
         }
     }
 
+    /// Drops what lies before the horizon. Everything is dropped by whole hours, so this is needed
+    /// only when the horizon enters another one.
     fn forget_before(&mut self, horizon: Hour) {
         for device in &mut self.devices {
             let within = device.hours.split_off(&horizon);
@@ -253,9 +267,9 @@ impl SimState {
             device.hours = within;
         }
         let days = SignedDuration::from_hours(COUNTRY_DAYS.saturating_mul(24));
-        let oldest = self.now().saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
-        self.countries.retain(|visited| visited.last_ms >= oldest);
         let begin = horizon.start();
+        let oldest = begin.saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
+        self.countries.retain(|visited| visited.last_ms >= oldest);
         self.sessions.retain(|session| session.last() >= begin);
         for session in &mut self.sessions {
             session.forget_before(horizon);
@@ -361,6 +375,13 @@ impl SimState {
         self.sessions.iter().map(|session| session.bytes_after(time, hours)).sum()
     }
 
+    /// No window holds more bytes of the SIM than this: a bound that is quick to compute, and that
+    /// spares the detectors a closer look at nearly every SIM.
+    #[must_use]
+    pub fn bytes_at_most(&self) -> Bytes {
+        self.sessions.iter().map(Session::bytes_at_most).sum()
+    }
+
     /// The hours within the horizon in which the SIM used bytes.
     #[must_use]
     pub fn hours(&self) -> BTreeSet<Hour> {
@@ -420,14 +441,20 @@ impl Visited {
 }
 
 /// Keeps the value of the latest event; of two at the same time, the greater, so that order does
-/// not matter. An event without the value changes nothing.
-fn keep_latest<T: Ord + Copy>(known: &mut Option<Stamped<T>>, at: Timestamp, value: Option<T>) {
-    if let Some(value) = value {
-        let stamped = Stamped { at_ms: at.as_millisecond(), value };
-        if known.as_ref().is_none_or(|known| *known < stamped) {
-            *known = Some(stamped);
-        }
+/// not matter. An event without the value changes nothing. Says whether the value changed, or the
+/// time at which it was last seen.
+fn keep_latest<T: Ord + Copy>(
+    known: &mut Option<Stamped<T>>,
+    at: Timestamp,
+    value: Option<T>,
+) -> bool {
+    let Some(value) = value else { return false };
+    let stamped = Stamped { at_ms: at.as_millisecond(), value };
+    let newer = known.as_ref().is_none_or(|known| *known < stamped);
+    if newer {
+        *known = Some(stamped);
     }
+    newer
 }
 
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.

@@ -49,6 +49,9 @@ fn assess_windows(
     };
     let state = snapshot.state;
     let mut findings = Vec::new();
+    if state.bytes_at_most() <= limit {
+        return findings;
+    }
     let mut assessed_until = None;
     for hour in state.hours() {
         if assessed_until.is_some_and(|until| hour < until) {

@@ -19,7 +19,7 @@ const POLICIES: &[&str] = &[
 fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
     let mut state = SimState::new(sim());
     for event in events {
-        assert_eq!(state.fold(event), Folded::Applied, "all lie within the horizon");
+        assert_ne!(state.fold(event), Folded::Late, "all lie within the horizon");
     }
     state
 }
