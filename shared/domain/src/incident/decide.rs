@@ -359,7 +359,9 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
         // It was seen to be active: one answer that is missing is no reason to page.
-        Some(Err(_)) if incident.stage == Stage::Restored => {
+        Some(Err(ProviderError::Throttled | ProviderError::Unavailable { .. }))
+            if incident.stage == Stage::Restored =>
+        {
             return check_again(look.now, incident.clone(), CHECK_EVERY);
         }
         Some(Err(error)) => return trouble(look, incident.clone(), error, incident.stage),
