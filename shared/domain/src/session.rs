@@ -337,11 +337,17 @@ impl Session {
 
     /// No window holds more bytes of the session than this: a bound that is quick to compute.
     pub(crate) fn bytes_at_most(&self) -> Bytes {
-        let sum = self.ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
-        let low = self.ranges.iter().map(|range| range.low).min().unwrap_or(0);
-        let high = self.ranges.iter().map(|range| range.high).max().unwrap_or(0);
+        let mut bytes = 0_u64;
+        // After a fall, which ranges are nearest to the gap between two hours depends on the window.
+        let mut least_high = u64::MAX;
+        for hour in self.ranges.chunk_by(|a, b| a.hour == b.hour) {
+            let most_low = hour.iter().map(|range| range.low).max().unwrap_or(0);
+            let own = hour.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
+            bytes = bytes.saturating_add(most_low.saturating_sub(least_high)).saturating_add(own);
+            least_high = hour.iter().map(|range| range.high).min().unwrap_or(u64::MAX);
+        }
         let deltas: Bytes = self.deltas.iter().map(|delta| Bytes(delta.bytes)).sum();
-        Bytes(sum.max(high.saturating_sub(low))).max(deltas)
+        Bytes(bytes).max(deltas)
     }
 
     /// Hours with bytes, in order; an hour may come more than once.

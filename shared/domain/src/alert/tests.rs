@@ -78,6 +78,7 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
         "x".repeat(128),
         String::new(),
         "-rf".to_owned(),
+        "a b;$(c)".to_owned(),
     ];
     let findings = [vec![], vec![strange_device(0)], vec![strange_device(40)], vec![too_much()]];
     for name in &names {

@@ -126,5 +126,7 @@ mod tests {
                      86600905000001, model 86600905 is not among 35378572";
         check(&after("02T04:00"), STRICT, &[found]);
         check(&after("02T04:00:00.001"), STRICT, &[]);
+        let again = attached("01T20:00").in_device(TABLET);
+        check(&[tablet.clone(), again, attached("02T10:00")], STRICT, &[found]);
     }
 }

@@ -235,6 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn lost_updates_on_both_sides_of_a_fall_break_a_limit_together() {
+        let open = Opened("01T05:00");
+        let events = [
+            open.started(),
+            open.updated("01T09:00", "01T09:06", MB, 30 * MB),
+            open.updated("01T10:00", "01T10:06", MB, MB),
+            open.updated("01T14:00", "01T14:06", MB, 30 * MB),
+        ];
+        check(
+            super::DAY,
+            &events,
+            DAY_50,
+            &[
+                "day_limit#2026-03-01 2026-03-01T14:06:00Z: used 60.0 MB in 2026-03-01, limit 50.0 MB",
+            ],
+        );
+    }
+
+    #[test]
     fn after_a_restore_only_later_bytes_count() {
         let restored = |at| Control { inactive_at: None, restored_at: Some(time(at)) };
         let events = [used("01T14:00", "01T14:18", 60 * MB), used("01T14:30", "01T14:48", 21 * MB)];

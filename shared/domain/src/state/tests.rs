@@ -121,6 +121,32 @@ fn a_wild_counter_proves_nothing_and_hides_nothing() {
 }
 
 #[test]
+fn a_wild_counter_of_a_session_of_unknown_age_counts_its_own_window_at_most() {
+    const WILD: u64 = 1_000_000_000_000_000_000;
+    let open = Opened("01T14:00");
+    let of_unknown_age = |event: Event| event.with(|report| report.start = None);
+    let events = [
+        of_unknown_age(open.updated("01T14:00", "01T14:06", MB, MB)),
+        of_unknown_age(open.updated("01T14:06", "01T14:12", 2 * MB, WILD)),
+        of_unknown_age(open.updated("01T15:06", "01T15:12", 4 * MB, WILD / 2)),
+        of_unknown_age(open.updated("01T16:06", "01T16:12", 8 * MB, WILD + WILD / 2)),
+    ];
+    check(&events, "01T14:00", (3 * MB, 15 * MB, 15 * MB));
+}
+
+#[test]
+fn of_a_counter_that_falls_again_and_again_the_largest_ranges_are_kept() {
+    let open = Opened("01T05:00");
+    let fall = |number: u64| {
+        let (from, to) = (format!("01T14:{number:02}"), format!("01T14:{:02}", number + 1));
+        open.updated(&from, &to, number * MB, (30 - number) * 100 * MB)
+    };
+    let events: Vec<Event> = (1..=20).map(fall).collect();
+    let hour = Window::of_hour(Hour::of(time("01T14:00"))).hours;
+    assert_eq!(state_of(&events).bytes_in(&hour).0, (13..=20).sum::<u64>() * MB);
+}
+
+#[test]
 fn updates_without_a_total_count_once_each_where_all_of_them_lies() {
     let open = Opened("01T13:00");
     let delta = |from: &str, to: &str, bytes| {
@@ -173,6 +199,8 @@ fn a_session_may_be_reported_as_ended_before_it_is_updated() {
     let [session] = state.sessions() else { panic!("one session") };
     assert_eq!(session.ended(), Some(time("01T14:12")));
     assert!(!state.is_open(session));
+    let again = state_of(&[open.ended("01T14:20"), open.ended("01T14:12")]);
+    assert_eq!(again.sessions().first().and_then(Session::ended), Some(time("01T14:20")));
 }
 
 #[test]

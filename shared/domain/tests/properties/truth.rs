@@ -45,6 +45,22 @@ proptest! {
     }
 
     #[test]
+    fn no_window_holds_more_than_the_bound_that_spares_a_closer_look(
+        plan in plans(SPOILT, Resets::Some, 1..6),
+        times_ms in proptest::collection::vec(0..26 * 3_600_000_i64, 8),
+    ) {
+        let state = fold(&plan.play());
+        let bound = state.bytes_at_most();
+        for window in windows() {
+            prop_assert!(state.bytes_in(&window) <= bound, "{window:?}");
+            for time_ms in &times_ms {
+                let after = time(begin_ms() + time_ms);
+                prop_assert!(state.bytes_after(after, &window) <= bound, "{window:?} after {after}");
+            }
+        }
+    }
+
+    #[test]
     fn a_session_counts_no_more_than_it_used(plan in plans(SPOILT, Resets::Some, 1..6)) {
         let history = plan.play();
         let state = fold(&history);

@@ -158,6 +158,13 @@ fn what_waits_for_a_human_expires_after_three_days() {
 #[test]
 fn a_judged_finding_never_fires_again() {
     restored().check(Says::Active, "rest");
+    let device = "device_not_allowed#86600905000001";
+    let elsewhere = restored().also(attached("01T14:10").in_device(TABLET));
+    elsewhere.check(Says::Active, "deactivate by Policy, was requested");
+    let seen = elsewhere.with(|scene| {
+        scene.case.desired.0.judged.insert(device.to_owned());
+    });
+    seen.check(Says::Active, "rest");
     let (verdict, findings) = {
         let scene = restored();
         let policy = policy(&scene.policy);
@@ -244,6 +251,30 @@ fn what_does_not_go_off_is_paged_after_ten_minutes_and_once() {
 }
 
 #[test]
+fn a_kill_is_told_once() {
+    let (incident, _) = Scene::rogue().at(Stage::Admitted).case.incident.unwrap();
+    let (now, off) = (time("01T14:07"), TargetStatus::Inactive);
+    let sent = outcome_of(now, incident, off, &answer(Says::Active));
+    assert_eq!((sent.stage, sent.alerts.len()), (Stage::Sent, 1));
+    let again = outcome_of(now, sent, off, &answer(Says::Scheduled));
+    let off = outcome_of(now, again, off, &answer(Says::Inactive));
+    assert_eq!((off.stage, off.alerts.len()), (Stage::Inactive, 1));
+}
+
+#[test]
+fn an_incident_keeps_each_finding_once_and_a_bounded_number_of_them() {
+    let mut incident = Scene::rogue().at(Stage::Admitted).incident().clone();
+    let first = incident.findings.clone();
+    incident.add_findings(&first);
+    assert_eq!(incident.findings, first);
+    let other = |number| Finding { about: format!("{number}"), ..first[0].clone() };
+    let others: Vec<Finding> = (0..100).map(other).collect();
+    incident.add_findings(&others);
+    assert_eq!(incident.findings.len(), 24);
+    assert!(incident.findings.contains(&first[0]));
+}
+
+#[test]
 fn a_restore_that_fails_is_paged_although_the_kill_was() {
     let killed = Scene::rogue().at(Stage::Sent).then(Says::Unauthorized).then(Says::Inactive);
     let restoring = killed.with(|scene| scene.incident().stage = Stage::Restoring);
@@ -261,7 +292,7 @@ fn pauses_between_requests_double_up_to_five_minutes() {
     };
     let pauses: Vec<i64> = (0..8).map(pause).collect();
     assert_eq!(pauses, [15, 30, 60, 120, 240, 300, 300, 300]);
-    assert_eq!(pause(u32::MAX), 300);
+    assert_eq!((pause(30), pause(31), pause(u32::MAX)), (300, 300, 300));
 }
 
 #[test]
@@ -280,7 +311,8 @@ fn a_restore_is_defended_for_fifteen_minutes() {
     restored("01T14:21:04").check(Says::Inactive, "restore, was restored");
     restored("01T14:21:04").check(Says::Active, "record restored");
     restored("01T14:21:05").check(Says::Active, "close restored");
-    restored("01T15:00").check(Says::Down, "record restored +Unreachable");
+    restored("01T15:00").check(Says::Down, "record restored");
+    restored("01T15:00").check(Says::Unauthorized, "record restored +Unreachable");
 }
 
 #[test]
@@ -316,6 +348,9 @@ const OPEN: Opened = Opened("01T14:00");
 fn silence_alone_is_quiet_and_no_proof() {
     check_proof(&[], "01T14:36:59", "record inactive");
     check_proof(&[], "01T14:37", "record quiet");
+    let under_way = OPEN.updated("01T14:08", "01T14:14", MB, 32 * MB);
+    check_proof(std::slice::from_ref(&under_way), "01T14:37:59", "record inactive");
+    check_proof(&[under_way], "01T14:38", "record quiet");
     check_proof(&[], "04T14:06:59", "record quiet");
     check_proof(&[], "04T14:07", "close expired");
 }
