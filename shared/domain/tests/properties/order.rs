@@ -83,12 +83,14 @@ proptest! {
         for batch in shuffled(&twice, seed).chunks(batch_size) {
             stored = SimState::decode(&stored.encode().unwrap()).unwrap();
             for event in batch {
-                stored.fold(event);
+                let before = stored.clone();
+                let changed = stored.fold(event) == Folded::Applied;
+                prop_assert_eq!(changed, stored != before, "{:?}", event);
             }
         }
         prop_assert_eq!(&stored, &state);
         for event in &history.events {
-            stored.fold(event);
+            prop_assert_eq!(stored.fold(event), Folded::Known);
             prop_assert_eq!(&stored, &state, "again: {:?}", event);
         }
     }
