@@ -147,6 +147,20 @@ fn a_change_of_mode_releases_nothing_and_a_new_finding_re_enters() {
 }
 
 #[test]
+fn a_new_finding_that_asks_for_no_act_releases_nothing() {
+    let degraded = Finding {
+        detector: DetectorId::Degraded,
+        about: "hour_limit".to_owned(),
+        at: time("01T14:07"),
+        evidence: Evidence::Fault { what: "a detector failed".to_owned() },
+    };
+    let held = Scene::rogue().at(Stage::Held(Hold::Observe)).with(|scene| {
+        scene.case.findings.insert(degraded.key(), degraded);
+    });
+    held.check(Says::Active, "record held (observe mode) +Opened");
+}
+
+#[test]
 fn what_waits_for_a_human_expires_after_three_days() {
     for hold in HOLDS {
         let held = || Scene::rogue().at(Stage::Held(hold));
