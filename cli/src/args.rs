@@ -9,12 +9,12 @@ use simfuse_supersim::Provider;
 /// A fuse for every IoT SIM: finds a stolen SIM by its connection events, switches it off, proves
 /// that it is dead, tells you, and undoes it when you say so.
 ///
-/// Without a command it runs the drill. Nothing local reaches the world: `drill`, `up` and `replay`
-/// use an embedded table and a simulated Super SIM service on loopback, whatever the environment
-/// holds.
+/// Without a command it runs the drill. `drill`, `up` and `replay` use an embedded table and a
+/// simulated Super SIM service on loopback, whatever AWS or Twilio variables the environment holds.
+/// They leave loopback only where you say so: `replay --to URL`, and `up` with SUPERSIM_API_BASE,
+/// which says so first.
 ///
-/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line; 3 a
-/// digest is needed.
+/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {

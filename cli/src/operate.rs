@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use simfuse_kill_switch::request::{Action, Answer, Details, Outcome, Request, SimAnswer, Status};
 
-use crate::args::{
-    ApproveArgs, KillArgs, ProtectArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs,
-};
+use crate::args::{ApproveArgs, KillArgs, ProtectArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs};
 use crate::error::CliError;
 use crate::local::http::KILL_SWITCH;
 use crate::local::run_file;
@@ -103,7 +101,8 @@ async fn invoke(request: &Request, place: &WhereArgs) -> Result<Answer, CliError
     let client = reqwest::Client::builder().no_proxy().timeout(INVOKE_TIMEOUT).build();
     let client = client.map_err(|error| fault(error.into()))?;
     let url = format!("{origin}/2015-03-31/functions/{KILL_SWITCH}/invocations");
-    let answer = client.post(url).json(request).send().await.map_err(|error| fault(error.into()))?;
+    let answer =
+        client.post(url).json(request).send().await.map_err(|error| fault(error.into()))?;
     let status = answer.status();
     let failed = answer.headers().contains_key("x-amz-function-error");
     let body = answer.bytes().await.map_err(|error| fault(error.into()))?;
@@ -162,7 +161,9 @@ fn status_text(status: &Status) -> String {
             status.armed
         ),
         match &status.stopped {
-            Some(stop) => format!("Stopped           by {} at {}: {}", stop.by, stop.at, stop.reason),
+            Some(stop) => {
+                format!("Stopped           by {} at {}: {}", stop.by, stop.at, stop.reason)
+            }
             None => "Stopped           no".to_owned(),
         },
         format!(

@@ -67,7 +67,8 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
     let (listener, origin) = local::listen(&address.to_string()).await?;
     let events = format!("{origin}/events");
     let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
-    let mailbox = Mailbox::new().map_err(|error| CliError::local("making a mailbox")(error.into()))?;
+    let mailbox =
+        Mailbox::new().map_err(|error| CliError::local("making a mailbox")(error.into()))?;
     let table = local.table.clone();
     let live = Receipt::Live;
     let webhook =
@@ -124,10 +125,11 @@ fn text(places: &Places, args: &UpArgs) -> String {
     text.push_str(&format!("mailbox {}\n", places.mailbox));
     let provider: Provider = args.provider.into();
     let secret = places.secret.as_deref().unwrap_or("SECRET");
+    let program = std::env::args().next().unwrap_or_else(|| "simfuse".to_owned());
     text.push_str(&format!(
         "\nTry it from another terminal:\n  \
-         simfuse replay tests/fixtures/theft.ndjson --to {} --provider {provider} --secret {secret}\n  \
-         simfuse status\n\
+         {program} replay tests/fixtures/theft.ndjson --to {} --provider {provider} --secret {secret}\n  \
+         {program} status\n\
          Ctrl-C ends it.\n",
         places.webhook
     ));

@@ -40,8 +40,8 @@ fn every_thief_is_cut_off_whatever_the_environment_holds() {
         let sim = rogue["sim"].as_str().unwrap();
         let of_sim = |alert: &&Value| alert["email"].as_str().unwrap().contains(sim);
         let alerts: Vec<_> = alerts.iter().filter(of_sim).collect();
-        for word in ["deactivated", "proven dead", "restored"] {
-            let told = |alert: &&&Value| alert["subject"].as_str().unwrap().ends_with(word);
+        for word in [" deactivated", " proven dead", " restored"] {
+            let told = |alert: &&&Value| alert["subject"].as_str().unwrap().contains(word);
             assert_eq!(alerts.iter().filter(told).count(), 1, "{sim} {word}");
         }
     }

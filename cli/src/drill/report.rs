@@ -63,7 +63,8 @@ impl Report {
     /// The report of a world that was lived through.
     pub(super) fn of(world: &World, took: Duration) -> Self {
         let alerts = world.mailbox.alerts();
-        let rogues: Vec<_> = world.rogues.iter().map(|rogue| rogue_report(rogue, &alerts)).collect();
+        let rogues: Vec<_> =
+            world.rogues.iter().map(|rogue| rogue_report(rogue, &alerts)).collect();
         let benign_deactivated = world.benign_deactivated();
         let caught = |rogue: &RogueReport| {
             rogue.proven && rogue.restored && rogue.receipt_to_request_ms.is_some()
@@ -87,8 +88,15 @@ impl Report {
         let mut text = String::new();
         self.head(&mut text);
         let mut table = output::table([
-            "SIM", "thief's device", "provider", "found by", "event to request", "leaked",
-            "250 MB limit", "dead after", "restored",
+            "SIM",
+            "thief's device",
+            "provider",
+            "found by",
+            "event to request",
+            "leaked",
+            "with a 250 MB limit",
+            "dead after",
+            "restored",
         ]);
         for rogue in &self.rogues {
             table.add_row(rogue.row());
@@ -110,8 +118,12 @@ impl Report {
             "\n{verdict}: {} SIMs stolen of {}, {} benign SIMs touched, {:.0} s.\n\
              {} events of {HISTORY_DAYS} days were folded straight into the table, {} events of the \
              last {LAST_HOURS} hours and of the thefts went over HTTP.\n",
-            self.rogues.len(), self.fleet_sims, self.benign_deactivated, self.real_secs,
-            self.events_folded, self.events_posted,
+            self.rogues.len(),
+            self.fleet_sims,
+            self.benign_deactivated,
+            self.real_secs,
+            self.events_folded,
+            self.events_posted,
         );
     }
 

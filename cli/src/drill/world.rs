@@ -122,9 +122,9 @@ impl World {
             "2026-03-01T00:00:00Z".parse().map_err(|error: jiff::Error| fault(error.into()))?;
         let clock = Arc::new(ManualClock::new(start));
         let shared: SharedClock = clock.clone();
-        let policy: Policy = POLICY.parse().map_err(|source| {
-            CliError::Policy { path: "the drill's policy".to_owned(), source }
-        })?;
+        let policy: Policy = POLICY
+            .parse()
+            .map_err(|source| CliError::Policy { path: "the drill's policy".to_owned(), source })?;
         let service = LocalService::start(Arc::clone(&shared)).await?;
         let fleet = Fleet::new(&fleet_config(sims, start)?, service.service.clone());
         let local = LocalTable::start(&policy).await?;
@@ -139,13 +139,8 @@ impl World {
         let (live, twilio) = (Receipt::Live, Provider::Twilio);
         let webhook =
             local::webhook(table.clone(), live, Arc::clone(&shared), twilio, secrets, &url);
-        let kill_switch = local::kill_switch(
-            table,
-            service.client()?,
-            mailbox.clone(),
-            shared,
-            Mode::Enforce,
-        );
+        let kill_switch =
+            local::kill_switch(table, service.client()?, mailbox.clone(), shared, Mode::Enforce);
         let kill_switch = Arc::new(kill_switch);
         let served = Served {
             webhook: Arc::new(webhook),
@@ -180,7 +175,9 @@ impl World {
 
     /// Days of history: the same decoder and the same fold as the webhook's, one write a SIM.
     pub(super) async fn live_through_history(&mut self) -> Result<(), CliError> {
-        note(&format!("{HISTORY_DAYS} days of {SIMS} river sensors, folded straight into the table"));
+        note(&format!(
+            "{HISTORY_DAYS} days of {SIMS} river sensors, folded straight into the table"
+        ));
         let progress = progress(HISTORY_DAYS.unsigned_abs() * 24);
         let mut states: BTreeMap<SimSid, SimState> = BTreeMap::new();
         let mut to = self.start;
@@ -189,7 +186,10 @@ impl World {
             self.clock.set(to);
             for emitted in self.fleet.advance(to) {
                 if let Some(event) = event_of(&emitted) {
-                    states.entry(event.sim).or_insert_with(|| SimState::new(event.sim)).fold(&event);
+                    states
+                        .entry(event.sim)
+                        .or_insert_with(|| SimState::new(event.sim))
+                        .fold(&event);
                     self.events_folded += 1;
                 }
             }

@@ -90,7 +90,8 @@ async fn invoke(
     body: Bytes,
 ) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let local = host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
+    let local =
+        host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]");
     if headers.contains_key(header::ORIGIN) || !local {
         return (StatusCode::FORBIDDEN, "not from a web page\n").into_response();
     }

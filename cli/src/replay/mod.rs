@@ -201,7 +201,8 @@ async fn decide(policy: &Policy, bodies: &[Vec<u8>]) -> Result<(Tally, Found), C
         let mut headers = HeaderMap::new();
         let header = HeaderValue::from_str(&signature);
         headers.insert("x-twilio-signature", header.map_err(|error| fault(error.into()))?);
-        let uri: Uri = url.parse().map_err(|error: axum::http::uri::InvalidUri| fault(error.into()))?;
+        let uri: Uri =
+            url.parse().map_err(|error: axum::http::uri::InvalidUri| fault(error.into()))?;
         let request = function_url_request(&Method::POST, &uri, headers, body);
         let answer = handler.handle(request).await;
         let answered = answer.body.unwrap_or_default();
@@ -282,7 +283,7 @@ fn progress(bodies: usize) -> ProgressBar {
 fn summary(events: &Events) -> String {
     let Events { read, tally } = events;
     format!(
-        "{read} events read: {} applied, {} late, {} set aside, {} of no use\n",
+        "{read} events read: {} applied, {} late, {} set aside, {} ignored (tests, unknown types)\n",
         tally.applied, tally.late, tally.dead_lettered, tally.ignored
     )
 }
@@ -293,9 +294,10 @@ fn text(report: &Report) -> String {
     sims.sort_by_key(|sim| std::cmp::Reverse((sim.verdict, sim.bytes.total)));
     let mut table = output::table(["SIM", "verdict", "used", "why"]);
     for sim in sims.iter().take(SIMS_PRINTED_MAX) {
-        let why = sim.findings.iter().map(|finding| {
-            format!("{} {}: {}", finding.at, finding.detector, finding.sentence)
-        });
+        let why = sim
+            .findings
+            .iter()
+            .map(|finding| format!("{} {}: {}", finding.at, finding.detector, finding.sentence));
         let why = why.collect::<Vec<_>>().join("\n");
         let used = simfuse_domain::bytes::Bytes(sim.bytes.total).to_string();
         table.add_row([sim.sim.to_string(), sim.verdict.to_string(), used, why]);

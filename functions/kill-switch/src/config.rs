@@ -46,9 +46,7 @@ impl Config {
         let required = |name, allowed| {
             text(name).ok_or_else(|| ConfigError { name, found: "nothing".to_owned(), allowed })
         };
-        let wrong = |name, allowed| {
-            move |found: String| ConfigError { name, found, allowed }
-        };
+        let wrong = |name, allowed| move |found: String| ConfigError { name, found, allowed };
         let names = "twilio or kore";
         let found = required("PROVIDER", names)?;
         let provider: Provider =
@@ -108,7 +106,8 @@ mod tests {
     #[test]
     fn a_missing_or_wrong_variable_is_named_with_what_is_allowed() {
         let error = |name, value| read(&[(name, value)]).unwrap_err();
-        let expected = "ENFORCEMENT_MODE: found Enforce, allowed is observe (the default) or enforce";
+        let expected =
+            "ENFORCEMENT_MODE: found Enforce, allowed is observe (the default) or enforce";
         assert_eq!(error("ENFORCEMENT_MODE", "Enforce"), expected);
         let expected = "ALERT_TOPIC_ARN: found nothing, allowed is the ARN of an SNS topic";
         assert_eq!(error("ALERT_TOPIC_ARN", ""), expected);

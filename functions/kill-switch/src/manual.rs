@@ -160,7 +160,8 @@ where
     ) -> Result<Step, KillSwitchError> {
         if let Some(by) = protection(sim, policy, case).filter(|_| !request.override_protection) {
             answer.outcome = Outcome::Refused;
-            answer.reason = format!("protected by {by}: override_protection is needed");
+            answer.reason =
+                format!("protected by {by}: say override_protection (--override-protection)");
             return Ok(Step::Done);
         }
         let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);

@@ -204,9 +204,17 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
                 },
             )
         }
-        AlertKind::Killed => {
-            words(Severity::Critical, "deactivated", "deactivated", "To undo: simfuse restore SIM")
-        }
+        // The provider took the request, but may carry it out later.
+        AlertKind::Killed => words(
+            Severity::Critical,
+            "deactivated",
+            if matches!(incident.stage, Stage::Sent | Stage::Scheduled) {
+                "is being deactivated"
+            } else {
+                "deactivated"
+            },
+            "To undo: simfuse restore SIM",
+        ),
         AlertKind::Proven => {
             words(Severity::Info, "proven", "proven dead", "To undo: simfuse restore SIM")
         }

@@ -135,7 +135,7 @@ fn only_what_cannot_wait_is_sent_by_sms() {
 #[test]
 fn a_kill_is_told() {
     let killed = alert(
-        &incident("pump-17", Stage::Sent, &[strange_device(0), too_much()]),
+        &incident("pump-17", Stage::Inactive, &[strange_device(0), too_much()]),
         AlertKind::Killed,
     );
     insta::assert_snapshot!(killed.subject, @"SimFuse: pump-17 deactivated");
@@ -149,7 +149,7 @@ fn a_kill_is_told() {
         Why        device_not_allowed: in device 86600905000001 (model 86600905) instead of 35378572000001 (at 2026-03-01T14:00:00Z)
         Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
         Used       at least 31.0 MB since 2026-03-01T14:00:00Z
-        Stage      sent
+        Stage      inactive
 
         What to do: To undo: simfuse restore HS01010101010101010101010101010101
         Making it active again bills a month; a `ready` SIM comes back as `active`.
@@ -165,7 +165,8 @@ fn a_kill_is_told() {
 
 #[test]
 fn a_long_reason_is_cut_and_what_to_do_is_not() {
-    let killed = alert(&incident("pump-17", Stage::Sent, &[strange_device(40)]), AlertKind::Killed);
+    let killed =
+        alert(&incident("pump-17", Stage::Inactive, &[strange_device(40)]), AlertKind::Killed);
     insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse: pump-17 deactivated. in device 86600905000001, model 86600905 is not among 35378572, 35378572, 35378572, 35378572, ... To undo: simfuse restore pump-17");
 }
 
@@ -292,4 +293,11 @@ fn one_page_lists_what_a_cap_holds() {
         assert!(sms.len() <= 160 && is_gsm_7(&sms) && sms.contains(&count.to_string()), "{sms}");
         assert!(sms.ends_with("simfuse approve --all"), "{sms}");
     }
+}
+
+#[test]
+fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
+    let subject = |stage| alert(&incident("pump-17", stage, &[]), AlertKind::Killed).subject;
+    assert_eq!(subject(Stage::Scheduled), "SimFuse: pump-17 is being deactivated");
+    assert_eq!(subject(Stage::Inactive), "SimFuse: pump-17 deactivated");
 }

@@ -155,7 +155,7 @@ impl Layer {
         let mut protected = below.guards.protected.clone();
         protected.extend(guards.protected.iter().flatten().cloned());
         let mut maintenance = below.maintenance.clone();
-        maintenance.extend(self.maintenance.iter().map(|work| work.0.clone()));
+        maintenance.extend(self.maintenance.iter().filter_map(|work| work.0.clone()));
         let cap = |layer: &Option<CapLayer>, below: Cap| layer.map_or(below, |cap| cap.over(below));
         Rules {
             mode: self.mode.unwrap_or(below.mode),
@@ -292,27 +292,32 @@ impl<'de> Deserialize<'de> for Megabytes {
     }
 }
 
+/// Planned work; a table that only a comment stands in plans none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "MaintenanceText")]
-struct MaintenanceLayer(Maintenance);
+struct MaintenanceLayer(Option<Maintenance>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MaintenanceText {
-    from: Moment,
-    to: Moment,
-    bytes_max_mb: Megabytes,
+    from: Option<Moment>,
+    to: Option<Moment>,
+    bytes_max_mb: Option<Megabytes>,
 }
 
 impl TryFrom<MaintenanceText> for MaintenanceLayer {
     type Error = &'static str;
 
     fn try_from(text: MaintenanceText) -> Result<Self, Self::Error> {
-        let (from, to, bytes_max) = (text.from.0, text.to.0, text.bytes_max_mb.0);
+        let (from, to, bytes_max) = match (text.from, text.to, text.bytes_max_mb) {
+            (None, None, None) => return Ok(Self(None)),
+            (Some(from), Some(to), Some(bytes_max)) => (from.0, to.0, bytes_max.0),
+            _ => return Err("`from`, `to` and `bytes_max_mb` belong together"),
+        };
         if from >= to {
             return Err("`from` must lie before `to`");
         }
-        Ok(Self(Maintenance { from, to, bytes_max }))
+        Ok(Self(Some(Maintenance { from, to, bytes_max })))
     }
 }
 
