@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::args::UpArgs;
 use crate::error::CliError;
-use crate::local::http::{Served, router};
+use crate::local::http::{Listener, Served, router};
 use crate::local::mailbox::Mailbox;
 use crate::local::run_file::{self, Running};
 use crate::local::stream::Stream;
@@ -80,9 +80,8 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
         webhook: Arc::new(webhook),
         kill_switch: Arc::new(kill_switch),
         received: Arc::new(Notify::new()),
-        accepted: simulated.map(|service| -> Arc<dyn Fn(&[u8]) + Send + Sync> {
-            Arc::new(move |body| introduce(&service, body))
-        }),
+        accepted: simulated
+            .map(|service| -> Listener { Arc::new(move |body| introduce(&service, body)) }),
     };
     let running = Running { origin: origin.clone(), pid: std::process::id() };
     if let Err(error) = run_file::write(&running) {

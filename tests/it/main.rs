@@ -1,7 +1,6 @@
 //! The command line as its users see it: the real binary, its output and its exit codes.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that goes wrong should stop at once and say where"

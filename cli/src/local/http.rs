@@ -23,6 +23,9 @@ const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// The name under which the kill-switch is invoked.
 pub(crate) const KILL_SWITCH: &str = "kill-switch";
 
+/// Someone who is told of bodies.
+pub(crate) type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// What the routes share.
 #[derive(Clone)]
 pub(crate) struct Served {
@@ -31,7 +34,7 @@ pub(crate) struct Served {
     /// Told after each body, so that the stream is read at once.
     pub(crate) received: Arc<Notify>,
     /// Told of each body that was taken in.
-    pub(crate) accepted: Option<Arc<dyn Fn(&[u8]) + Send + Sync>>,
+    pub(crate) accepted: Option<Listener>,
 }
 
 /// The routes.
