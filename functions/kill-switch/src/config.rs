@@ -23,6 +23,9 @@ pub struct Config {
     pub mode: Mode,
 }
 
+/// Secrets in plain sight, for `simfuse up` only: a function that finds them refuses to start.
+const LOCAL_SECRET: &str = "SIMFUSE_SECRET_JSON";
+
 /// A variable that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: found {found}, allowed is {allowed}")]
@@ -47,6 +50,10 @@ impl Config {
             text(name).ok_or_else(|| ConfigError { name, found: "nothing".to_owned(), allowed })
         };
         let wrong = |name, allowed| move |found: String| ConfigError { name, found, allowed };
+        if text(LOCAL_SECRET).is_some() {
+            let (found, allowed) = ("a value".to_owned(), "nothing: secrets have ARNs here");
+            return Err(ConfigError { name: LOCAL_SECRET, found, allowed });
+        }
         let names = "twilio or kore";
         let found = required("PROVIDER", names)?;
         let provider: Provider =
@@ -113,5 +120,14 @@ mod tests {
         assert_eq!(error("ALERT_TOPIC_ARN", ""), expected);
         let base = error("SUPERSIM_API_BASE", "http://supersim.example.com");
         assert!(base.starts_with("SUPERSIM_API_BASE: "), "{base}");
+    }
+
+    #[test]
+    fn secrets_in_plain_sight_are_refused_and_not_repeated() {
+        let error = read(&[("SIMFUSE_SECRET_JSON", "{\"auth_token\":\"t\"}")]).unwrap_err();
+        assert_eq!(
+            error,
+            "SIMFUSE_SECRET_JSON: found a value, allowed is nothing: secrets have ARNs here"
+        );
     }
 }

@@ -15,6 +15,9 @@ pub struct Config {
     pub public_webhook_url: Option<String>,
 }
 
+/// Secrets in plain sight, for `simfuse up` only: a function that finds them refuses to start.
+const LOCAL_SECRET: &str = "SIMFUSE_SECRET_JSON";
+
 /// A variable that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: found {found}, allowed is {allowed}")]
@@ -39,6 +42,10 @@ impl Config {
             let found = || "nothing".to_owned();
             text(name).ok_or_else(|| ConfigError { name, found: found(), allowed })
         };
+        if text(LOCAL_SECRET).is_some() {
+            let (found, allowed) = ("a value".to_owned(), "nothing: secrets have ARNs here");
+            return Err(ConfigError { name: LOCAL_SECRET, found, allowed });
+        }
         let provider_names = "twilio or kore";
         let provider = required("PROVIDER", provider_names)?;
         let public_webhook_url = text("PUBLIC_WEBHOOK_URL");
@@ -100,5 +107,14 @@ mod tests {
         let missing = "TABLE_NAME: found nothing, allowed is the name of a DynamoDB table";
         assert_eq!(error("TABLE_NAME", ""), missing);
         assert!(error("PUBLIC_WEBHOOK_URL", "example.com").starts_with("PUBLIC_WEBHOOK_URL: "));
+    }
+
+    #[test]
+    fn secrets_in_plain_sight_are_refused_and_not_repeated() {
+        let error = read(&[("SIMFUSE_SECRET_JSON", "{\"auth_token\":\"t\"}")]).unwrap_err();
+        assert_eq!(
+            error,
+            "SIMFUSE_SECRET_JSON: found a value, allowed is nothing: secrets have ARNs here"
+        );
     }
 }
