@@ -152,7 +152,7 @@ pub(crate) struct WhereArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// Why: it is recorded, and told to everyone
+    /// Why: it is recorded, and told with the alert where there is one
     #[arg(long, default_value = "")]
     pub(crate) reason: String,
     /// Who asks

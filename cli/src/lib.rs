@@ -33,6 +33,9 @@ pub async fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             note(&format!("simfuse: {}", sentence(&error)));
+            if output == Output::Json {
+                output.print(&serde_json::json!({ "error": sentence(&error) }), String::new);
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -58,17 +61,21 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
 struct PolicyChecked {
     ok: bool,
     error: Option<String>,
+    warnings: Vec<&'static str>,
 }
 
 fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> {
-    let error = match replay::policy_of(Some(file)) {
-        Ok(_) => None,
-        Err(error @ CliError::Policy { .. }) => Some(sentence(&error)),
+    let (error, warnings) = match replay::policy_of(Some(file)) {
+        Ok(policy) => (None, policy.base().warnings()),
+        Err(error @ CliError::Policy { .. }) => (Some(sentence(&error)), Vec::new()),
         Err(error) => return Err(error),
     };
-    let checked = PolicyChecked { ok: error.is_none(), error };
+    let checked = PolicyChecked { ok: error.is_none(), error, warnings };
     output.print(&checked, || {
-        checked.error.clone().unwrap_or_else(|| format!("{}: would be taken", file.display()))
+        let taken = || format!("{}: would be taken", file.display());
+        let mut lines = vec![checked.error.clone().unwrap_or_else(taken)];
+        lines.extend(checked.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.join("\n")
     });
     Ok(u8::from(!checked.ok))
 }

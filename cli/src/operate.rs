@@ -172,7 +172,7 @@ fn status_text(status: &Status) -> String {
         ),
     ];
     lines.push(match status.last_event_age_secs {
-        Some(secs) => format!("Last events       {secs} s ago"),
+        Some(secs) => format!("Last events       {secs} s ago, or less (noted once a minute)"),
         None => "Last events       none received yet".to_owned(),
     });
     lines.push(match status.last_alert {

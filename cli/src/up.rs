@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use simfuse_domain::event::Event;
+use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Sim, SimStatus};
 use simfuse_supersim::Provider;
 use simfuse_supersim::envelope::{self, Decoded};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
 use simfuse_testkit::service::SuperSimService;
 use simfuse_webhook::intake::Receipt;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
@@ -41,6 +43,9 @@ struct Places {
     table: String,
     invoke: String,
     mailbox: String,
+    /// What the policy and this process say; automatic kills need both to say enforce.
+    policy_mode: Mode,
+    mode: Mode,
     /// The secret that was made up because none was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -49,6 +54,9 @@ struct Places {
 /// Runs the command until it is interrupted.
 pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
     let address = loopback(&args.listen)?;
+    let interrupted = interrupts();
+    let interrupted =
+        interrupted.map_err(|error| CliError::local("listening for Ctrl-C")(error.into()))?;
     let policy = policy_of(args.policy.as_deref())?;
     let provider: Provider = args.provider.into();
     let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
@@ -94,8 +102,13 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
         table: local.endpoint.clone(),
         invoke: origin,
         mailbox: mailbox.path().display().to_string(),
+        policy_mode: policy.base().mode,
+        mode: armed,
         secret: made_up,
     };
+    for warning in policy.base().warnings() {
+        note(&format!("warning: {warning}"));
+    }
     output.print(&places, || text(&places, &args));
     let work = tokio::spawn(work(
         local.stream(),
@@ -106,7 +119,7 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
         ended = axum::serve(listener, router(served)) => {
             ended.map_err(|error| CliError::local("serving")(error.into()))
         }
-        () = interrupted() => Ok(()),
+        () = interrupted => Ok(()),
     };
     work.abort();
     run_file::remove(&running);
@@ -122,6 +135,13 @@ fn text(places: &Places, args: &UpArgs) -> String {
     text.push_str(&format!("supersim {}\n", places.supersim));
     text.push_str(&format!("table {}\n", places.table));
     text.push_str(&format!("mailbox {}\n", places.mailbox));
+    let both = places.policy_mode == Mode::Enforce && places.mode == Mode::Enforce;
+    text.push_str(&format!(
+        "automatic kills {} (policy: {}, --mode: {})\n",
+        if both { "ON" } else { "off" },
+        places.policy_mode,
+        places.mode
+    ));
     let provider: Provider = args.provider.into();
     let secret = places.secret.as_deref().unwrap_or("SECRET");
     let program = std::env::args().next().unwrap_or_else(|| "simfuse".to_owned());
@@ -203,18 +223,11 @@ fn api_credentials(provider: Provider, json: Option<&str>) -> Result<ApiCredenti
         .map_err(|error| CliError::Usage(format!("SIMFUSE_SECRET_JSON: {error}")))
 }
 
-async fn interrupted() {
-    let interrupt = tokio::signal::ctrl_c();
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "only Ctrl-C ends this");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! { _ = interrupt => {}, () = terminate => {} }
+/// Listens for Ctrl-C and SIGTERM from now on; the future ends with the first of them.
+fn interrupts() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    })
 }

@@ -21,3 +21,19 @@ fn a_file_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("/nonexistent/policy.toml"), "{}", said(&output));
 }
+
+#[test]
+fn what_a_policy_will_not_do_is_said() {
+    let idle = file("version = 1\nmode = \"enforce\"\n[binding]\nmode = \"strict\"\n");
+    let output = run(&["policy", "check", "--json", idle.path().to_str().unwrap()]);
+    assert!(output.status.success());
+    let warning = json(&output)["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains("allowed_tacs"), "{warning}");
+}
+
+#[test]
+fn a_failure_is_one_json_document_too() {
+    let output = run(&["replay", "/nonexistent.json", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(json(&output)["error"].as_str().unwrap().contains("/nonexistent.json"));
+}

@@ -104,6 +104,17 @@ fn a_stolen_sim_is_switched_off_and_a_human_switches_it_on_again() {
 }
 
 #[test]
+fn a_false_alarm_is_judged_without_asking_the_provider() {
+    let up = Up::start(|_| {});
+    up.replay_theft();
+    up.wait_for(SIM, |answer| answer["details"]["stage"] == "alerted");
+    let (code, answer) = up.ask(&["restore", SIM, "--reason", "a firmware update"]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("done")), "{answer}");
+    let answer = up.wait_for(SIM, |answer| answer["details"]["stage"] == Value::Null);
+    assert_eq!(answer["details"]["verdict"], "clear");
+}
+
+#[test]
 fn a_human_kills_in_observe_mode_by_any_name() {
     let up = Up::start(|_| {});
     up.replay_theft();

@@ -74,6 +74,7 @@ impl States for Recorder {
 
 impl DeadLetters for Recorder {
     async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), TableError> {
+        crate::output::note(&format!("set aside ({} bytes): {}", letter.length, letter.reason));
         self.table.put_dead_letter(letter).await
     }
 }

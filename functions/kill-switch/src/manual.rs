@@ -11,7 +11,7 @@ use simfuse_domain::port::{
 use simfuse_domain::verdict::Verdict;
 
 use crate::act::Acted;
-use crate::engine::{KillSwitch, Step, pause};
+use crate::engine::{KillSwitch, Step, incident_version, pause};
 use crate::error::{Chain, KillSwitchError};
 use crate::request::{Action, Answer, Found, Outcome, Request, SIMS_MAX, SimAnswer};
 use crate::sweep::SIMS_AT_ONCE;
@@ -171,7 +171,10 @@ where
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
-            answer.reason = format!("would be deactivated, it is {}", sim.status);
+            let open = case.incident.as_ref().map(|(incident, _)| incident);
+            let why = open.and_then(|incident| incident.findings.first());
+            let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
+            answer.reason = format!("would be deactivated, it is {}{why}", sim.status);
             return Ok(Step::Done);
         }
         let mut incident = self.incident_for(request, sim, case);
@@ -240,6 +243,10 @@ where
             answer.reason = format!("it is {}", sim.status);
             return Ok(Step::Done);
         }
+        let untouched = matches!(open, Some(Stage::Alerted | Stage::Held(_) | Stage::Requested));
+        if running && untouched {
+            return self.judge(request, sim, policy, case, answer).await;
+        }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
             answer.reason = format!(
@@ -253,6 +260,7 @@ where
             // A kill that took long may have been paged; a restore that does is another matter.
             incident.paged = false;
             incident.sent_at = Some(self.clock.now());
+            incident.inactive_at = None;
         }
         let desired = Desired {
             restored_at: Some(self.clock.now()),
@@ -261,6 +269,46 @@ where
         };
         let acted = self.restore(case, incident, desired).await?;
         Ok(self.report(acted, answer))
+    }
+
+    /// Closes the incident of a SIM that nothing was done about: what was found of it is judged, and
+    /// does not come again.
+    async fn judge(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        (answer.outcome, answer.reason) =
+            (Outcome::Done, format!("it is {}; what was found of it is judged", sim.status));
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason =
+                format!("what was found of it would be judged, it is {} already", sim.status);
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        incident.stage = Stage::Restored;
+        incident.alerts.clear();
+        let (desired, version) = &case.desired;
+        let desired = Desired {
+            restored_at: Some(self.clock.now()),
+            judged: self.judged_keys(case, policy, &incident),
+            ..desired.clone()
+        };
+        let commit = Commit {
+            incident: Some((incident, incident_version(case))),
+            closes: true,
+            desired: Some((desired, *version)),
+            audit: vec![self.entry(request, Some(case.sim))],
+            ..Commit::of(case.sim)
+        };
+        Ok(match self.commit(&commit, "judging what was found of a SIM").await? {
+            Committed::Done => Step::Done,
+            Committed::Conflict => Step::Again,
+        })
     }
 
     async fn protect(

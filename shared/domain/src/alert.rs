@@ -107,10 +107,11 @@ impl Alert {
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
         let leak =
             incident.findings.iter().find(leak).filter(|_| pending.kind == AlertKind::Leaking);
-        let why = leak.or(incident.findings.first()).map_or_else(
-            || incident.human.as_ref().map_or(String::new(), |human| human.reason.clone()),
-            ToString::to_string,
-        );
+        // A human's word explains an act better than what a machine found before.
+        let human =
+            incident.human.as_ref().map(|human| format!("By {}: {}", human.by, human.reason));
+        let found = incident.findings.first().map(ToString::to_string);
+        let why = leak.map(ToString::to_string).or(human).or(found).unwrap_or_default();
         Self {
             id: format!("{}-{}", incident.id, pending.number),
             severity: words.severity,

@@ -245,7 +245,7 @@ fn what_a_human_did_bears_their_name_and_reason_in_one_line() {
     let (by, reason) = ("ops@example.com\nWhy".to_owned(), "reported\r\nstolen".to_owned());
     incident.human = Some(Human { by, reason });
     let alert = alert(&incident, AlertKind::Unreachable);
-    insta::assert_snapshot!(alert.sms.unwrap(), @"SimFuse: pump 17 is NOT in the status it should have. reported  stolen. Retrying. Check the provider and its credentials, or use its console");
+    insta::assert_snapshot!(alert.sms.unwrap(), @"SimFuse: pump 17 is NOT in the status it should have. By ops@example.com Why: reported  ... Retrying. Check the provider and its credentials, or use its console");
     insta::assert_snapshot!(alert.email, @r"
         pump 17 is NOT in the status it should have
 

@@ -232,6 +232,30 @@ impl Policy {
 }
 
 impl Rules {
+    /// What an operator may expect of these rules, and will not get.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.binding.mode == BindingMode::Strict
+            && self.binding.allowed_tacs.is_empty()
+            && self.binding.enrol == Enrol::Learnt
+        {
+            warnings.push(
+                "binding is strict and no allowed_tacs are declared: no device is strange to a SIM \
+                 until its own is learnt, over 24 active hours and 3 days",
+            );
+        }
+        if self.mode == Mode::Enforce
+            && self.binding.mode != BindingMode::Strict
+            && self.limits.act == LimitAct::Alert
+            && self.countries.is_empty()
+        {
+            warnings
+                .push("mode is enforce, and no rule here deactivates: every verdict is an alert");
+        }
+        warnings
+    }
+
     /// The verdict that one finding asks for.
     #[must_use]
     pub fn verdict_of(&self, finding: &Finding) -> Verdict {
