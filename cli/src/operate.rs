@@ -150,15 +150,17 @@ fn text(answer: &Answer) -> String {
 }
 
 fn status_text(status: &Status) -> String {
-    let acts = status.policy_mode == status.armed
-        && status.armed == simfuse_domain::policy::Mode::Enforce
-        && status.stopped.is_none();
+    let enforce = simfuse_domain::policy::Mode::Enforce;
+    let acts = status.enforces_anywhere && status.armed == enforce && status.stopped.is_none();
+    let acts = match (acts, status.policy_mode == enforce) {
+        (true, true) => "ON",
+        (true, false) => "ON for some fleets or SIMs",
+        (false, _) => "off",
+    };
     let mut lines = vec![
         format!(
             "Automatic kills   {} (policy: {}, function: {})",
-            if acts { "ON" } else { "off" },
-            status.policy_mode,
-            status.armed
+            acts, status.policy_mode, status.armed
         ),
         match &status.stopped {
             Some(stop) => {

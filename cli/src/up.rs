@@ -52,7 +52,21 @@ struct Places {
 }
 
 /// Runs the command until it is interrupted.
-pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
+pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError> {
+    // A variable that is set to nothing is not set.
+    for value in [
+        &mut args.public_webhook_url,
+        &mut args.secret_json,
+        &mut args.supersim_api_base,
+        &mut args.supersim_token_url,
+    ] {
+        *value = value.take().filter(|text| !text.is_empty());
+    }
+    let is_http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+    if let Some(url) = args.public_webhook_url.as_ref().filter(|url| !is_http(url)) {
+        let why = "expected an absolute http or https URL";
+        return Err(CliError::Usage(format!("PUBLIC_WEBHOOK_URL {url}: {why}")));
+    }
     let address = loopback(&args.listen)?;
     let interrupted = interrupts();
     let interrupted =

@@ -52,7 +52,7 @@ pub(crate) fn split(bytes: &[u8]) -> Elements<'_> {
                 found.elements.push(Element::Value(value.get()));
                 values.byte_offset()
             }
-            Some(Err(error)) if error.is_eof() && rest.starts_with(b"[") => {
+            Some(Err(_)) if rest.starts_with(b"[") => {
                 array(rest, &mut found);
                 rest.len()
             }
@@ -151,6 +151,12 @@ mod tests {
     fn a_bad_line_costs_no_other() {
         let expected = [Value(r#"{"a":1}"#), Text(b"{oops"), Value(r#"{"b":2}"#)];
         assert_eq!(check("{\"a\":1}\n{oops\n{\"b\":2}", &expected), None);
+    }
+
+    #[test]
+    fn an_array_with_a_fault_gives_what_stands_before_it_and_the_rest_as_one() {
+        let expected = [Value(r#"{"a":1}"#), Text(br#"{oops},{"b":2}]"#)];
+        assert!(check(r#"[{"a":1},{oops},{"b":2}]"#, &expected).is_some());
     }
 
     #[test]

@@ -51,7 +51,11 @@ where
             }
         }
         incident.stage = Stage::Admitted;
-        let desired = Desired { status: Some(TargetStatus::Inactive), ..case.desired.0.clone() };
+        let desired = Desired {
+            status: Some(TargetStatus::Inactive),
+            inactive_at: None,
+            ..case.desired.0.clone()
+        };
         let intent = Commit {
             kill_windows,
             unless_stopped: authority != Authority::Human,
@@ -70,7 +74,7 @@ where
         if incident.stage != Stage::Restored {
             incident.stage = Stage::Restoring;
         }
-        let desired = Desired { status: Some(TargetStatus::Active), ..desired };
+        let desired = Desired { status: Some(TargetStatus::Active), inactive_at: None, ..desired };
         self.act(case, incident, desired, TargetStatus::Active, Commit::of(case.sim)).await
     }
 

@@ -22,6 +22,9 @@ use crate::error::{Chain, KillSwitchError};
 /// share one cap changes it for one another, each pass lets at least one through.
 const PASSES_MAX: u32 = 24;
 
+/// Devices and countries of one SIM that earlier restores judged, and that are kept.
+const JUDGED_BEFORE_MAX: usize = 200;
+
 /// The longest pause before a pass is repeated.
 const PAUSE_MAX_MS: u64 = 40;
 
@@ -136,12 +139,19 @@ where
         }
         // Whoever made the SIM active again has judged what was found so far.
         let (desired, desired_version) = &case.desired;
-        let desired = (incident.stage == Stage::RestoredElsewhere).then(|| {
-            let judged = self.judged_keys(case, policy, &incident);
-            let restored_at = Some(self.clock.now());
-            let desired = Desired { status: None, restored_at, judged, ..desired.clone() };
-            (desired, *desired_version)
-        });
+        let desired = match incident.stage {
+            Stage::RestoredElsewhere => Some(Desired {
+                status: None,
+                restored_at: Some(self.clock.now()),
+                judged: self.judged_keys(case, policy, &incident),
+                inactive_at: None,
+                ..desired.clone()
+            }),
+            // Traffic that begins after this is no event that came late.
+            Stage::Proven => Some(Desired { inactive_at: incident.inactive_at, ..desired.clone() }),
+            _ => None,
+        };
+        let desired = desired.map(|desired| (desired, *desired_version));
         // What was found while a restore was watched has only been seen, not considered.
         let watched = incident.stage == Stage::Restored;
         let commit = Commit {
@@ -171,7 +181,10 @@ where
         let (_, current) = incident::assess(&look, incident.fleet);
         let stored = case.findings.keys().cloned();
         let known = incident.findings.iter().map(Finding::key);
-        stored.chain(known).chain(current.into_keys()).collect()
+        // A device or country that was judged once stays judged; a window of time is soon over.
+        let lasting = |key: &&String| key.starts_with("device_") || key.starts_with("country_");
+        let before = case.desired.0.judged.iter().filter(lasting).take(JUDGED_BEFORE_MAX).cloned();
+        stored.chain(known).chain(current.into_keys()).chain(before).collect()
     }
 
     /// Publishes the incident's pending alerts, and records which are out. One that does not go out

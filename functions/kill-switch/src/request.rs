@@ -163,6 +163,8 @@ pub struct Details {
 pub struct Status {
     /// What policy says.
     pub policy_mode: Mode,
+    /// Whether policy enforces for any fleet or SIM, whatever it says for the account.
+    pub enforces_anywhere: bool,
     /// What the function's environment allows.
     pub armed: Mode,
     /// Whether and why everything is stopped.

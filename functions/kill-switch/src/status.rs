@@ -35,6 +35,7 @@ where
             |of: fn(Stage) -> bool| open.iter().filter(|open| of(open.incident.stage)).count();
         Ok(Status {
             policy_mode: policy.base().mode,
+            enforces_anywhere: policy.enforces_anywhere(),
             armed: self.armed,
             stopped,
             open: open.len(),

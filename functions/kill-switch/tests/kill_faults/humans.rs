@@ -122,7 +122,7 @@ async fn status_tells_of_the_whole_and_of_one_sim() {
     assert_eq!(
         answer["status"],
         json!({
-            "policy_mode": "enforce", "armed": "enforce", "stopped": null, "open": 0, "held": 0,
+            "policy_mode": "enforce", "enforces_anywhere": true, "armed": "enforce", "stopped": null, "open": 0, "held": 0,
             "unproven": 0, "last_event_age_secs": null, "last_alert": null,
         })
     );

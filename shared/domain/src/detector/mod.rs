@@ -48,6 +48,11 @@ pub struct Detector {
     pub assess: fn(&Snapshot<'_>) -> Vec<Finding>,
 }
 
+/// Whether traffic began after the SIM was inactive.
+pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
+    !(alive_after_kill::DETECTOR.assess)(snapshot).is_empty()
+}
+
 /// Every detector.
 pub const ALL: &[Detector] = &[
     device_not_allowed::DETECTOR,

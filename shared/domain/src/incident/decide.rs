@@ -184,6 +184,12 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
     }
     match sim.status {
         // What we switched off before needs no second incident: this is an event that came late.
+        SimStatus::Inactive if is_alive_after_proof(look) => {
+            incident.inactive_at = look.case.desired.0.inactive_at;
+            incident.stage = Stage::Leaking;
+            incident.alert(AlertKind::Leaking, look.now);
+            check_again(look.now, incident, CHECK_EVERY)
+        }
         SimStatus::Inactive if look.case.desired.0.status == Some(TargetStatus::Inactive) => {
             if look.case.incident.is_none() { Decision::Rest } else { lapse(look, &incident) }
         }
@@ -196,6 +202,18 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
             }
         }
     }
+}
+
+/// Whether a SIM that was proven dead carries traffic that began after its end.
+fn is_alive_after_proof(look: &Look<'_>) -> bool {
+    let (desired, _) = &look.case.desired;
+    let (Some(inactive_at), Some(state)) = (desired.inactive_at, &look.case.state) else {
+        return false;
+    };
+    let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
+    let control = Control { inactive_at: Some(inactive_at), restored_at: desired.restored_at };
+    let snapshot = Snapshot { state, rules: &rules, control };
+    look.case.incident.is_none() && detector::is_alive_after_kill(&snapshot)
 }
 
 /// The guard that an automatic act waits for, other than the caps.

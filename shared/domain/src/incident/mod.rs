@@ -52,6 +52,9 @@ pub struct Desired {
     pub judged: BTreeSet<String>,
     /// Who protected the SIM at run time.
     pub protected_by: Option<String>,
+    /// Since when the SIM is inactive on our request, once it was proven dead.
+    #[serde(default)]
+    pub inactive_at: Option<Timestamp>,
 }
 
 /// What is done about one SIM.

@@ -124,7 +124,7 @@ impl Scene {
             let judged = incident.findings.iter().map(Finding::key).collect();
             let restored_at = Some(time("01T14:06:05"));
             let status = Some(TargetStatus::Active);
-            self.case.desired.0 = Desired { status, restored_at, judged, protected_by: None };
+            self.case.desired.0 = Desired { status, restored_at, judged, ..Desired::default() };
         }
         incident.next_check = time("01T14:07:05");
         if matches!(stage, Stage::Alerted | Stage::Held(_)) {

@@ -224,6 +224,15 @@ impl Policy {
         &self.base
     }
 
+    /// Whether any SIM's rules enforce: the account's, a fleet's or a SIM's own.
+    #[must_use]
+    pub fn enforces_anywhere(&self) -> bool {
+        let mut own = self.sims.values().map(|layer| layer.over(&self.base).mode);
+        self.base.mode == Mode::Enforce
+            || self.fleets.values().any(|rules| rules.mode == Mode::Enforce)
+            || own.any(|mode| mode == Mode::Enforce)
+    }
+
     /// The text that the policy was read from.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -19,7 +19,7 @@ fn restored() -> Scene {
     Scene::rogue().when("01T16:30").with(|scene| {
         let judged = BTreeSet::from(["hour_limit#2026-03-01T14Z".to_owned()]);
         let (status, restored_at) = (Some(TargetStatus::Active), Some(time("01T16:00")));
-        scene.case.desired.0 = Desired { status, restored_at, judged, protected_by: None };
+        scene.case.desired.0 = Desired { status, restored_at, judged, ..Desired::default() };
     })
 }
 
@@ -427,4 +427,17 @@ fn the_whole_of_a_theft_told_once() {
     scene.check(Says::Inactive, "record quiet");
     scene = scene.then(Says::Inactive).also(rejected("04T10:00")).when("04T10:01");
     scene.check(Says::Inactive, "close proven +Proven");
+}
+
+#[test]
+fn traffic_after_the_proof_is_a_leak_and_not_an_event_that_came_late() {
+    let proven = |inactive_at| {
+        Scene::rogue().with(|scene| {
+            let desired = &mut scene.case.desired.0;
+            desired.status = Some(TargetStatus::Inactive);
+            desired.inactive_at = Some(time(inactive_at));
+        })
+    };
+    proven("01T13:50").check(Says::Inactive, "record leaking +Leaking");
+    proven("01T14:07").check(Says::Inactive, "rest");
 }
