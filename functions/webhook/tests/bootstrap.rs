@@ -1,9 +1,5 @@
 //! The function's own binary, under the Lambda Runtime API: a signed event becomes a stored state.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that goes wrong should stop at once and say where"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that goes wrong should stop at once and say where")]
 
 use std::process::{Child, Command};
 use std::time::Duration;
