@@ -169,6 +169,10 @@ sid!(
     /// One data session of a SIM.
     SessionSid, "PI", "a data session SID: PI and 32 hexadecimal digits"
 );
+sid!(
+    /// A mobile network that Super SIM can use.
+    NetworkSid, "HW", "a Network SID: HW and 32 hexadecimal digits"
+);
 
 /// The number printed on a SIM card: 18 to 22 digits (ITU-T E.118 allows 19; cards carry up to 20,
 /// and some lists add a check digit or two).

@@ -7,9 +7,11 @@ mod alerts;
 mod cases;
 mod clock;
 mod dead_letters;
+mod fleets;
 mod policies;
 mod states;
 mod super_sim;
+mod usage_records;
 
 use std::error::Error;
 
@@ -17,9 +19,11 @@ pub use alerts::{AlertError, Alerts};
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::Clock;
 pub use dead_letters::{DeadLetter, DeadLetters};
+pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
 pub use policies::Policies;
 pub use states::{Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
+pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 
 /// Why the table did not do what was asked.
 #[derive(Debug, thiserror::Error)]
