@@ -11,8 +11,9 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Written,
+    Usages, Written,
 };
+use simfuse_domain::usage::SimUsage;
 use simfuse_domain::verdict::Verdict;
 
 use super::Found;
@@ -69,6 +70,16 @@ impl States for Recorder {
         let verdict = self.policy.base().verdict_of(finding);
         self.record(sim, verdict, std::slice::from_ref(finding));
         Ok(())
+    }
+}
+
+/// A file of events holds no usage records.
+impl Usages for Recorder {
+    async fn read_usages(
+        &self,
+        _sims: &[SimSid],
+    ) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
+        Ok(BTreeMap::new())
     }
 }
 

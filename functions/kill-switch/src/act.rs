@@ -146,8 +146,13 @@ where
         for (scope, cap) in [Some(account), fleet].into_iter().flatten() {
             let read = self.table.read_kill_window(scope).await;
             let (window, version) = read.map_err(KillSwitchError::table("reading a cap"))?;
-            // The size of the fleet is not known yet: of a cap's share only the count is asked.
-            match window.admit(now, cap, None) {
+            // Of a fleet whose size is unknown, only the cap's count is asked.
+            let sims = match scope {
+                CapScope::Fleet(fleet) => self.table.fleet_sims(fleet).await,
+                CapScope::Account => Ok(None),
+            };
+            let sims = sims.map_err(KillSwitchError::table("reading the size of a fleet"))?;
+            match window.admit(now, cap, sims) {
                 Some(window) => windows.push((scope, window, version)),
                 None => return Ok(None),
             }

@@ -2,13 +2,35 @@
 
 use std::error::Error;
 
-use simfuse_aws::function;
+use jiff::Timestamp;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use simfuse_aws::client::load_config;
+use simfuse_aws::{SystemClock, function};
+use simfuse_usage_aggregator::adapters;
 use simfuse_usage_aggregator::config::Config;
+use simfuse_usage_aggregator::error::Chain;
+use simfuse_usage_aggregator::handler::{Aggregator, Invocation, diagnostic};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     function::log();
     function::install_tls()?;
-    let _config = Config::from_env()?;
-    Err("the aggregator cannot run yet".into())
+    let config = Config::from_env()?;
+    let aws = load_config().await;
+    let provider = adapters::provider(&aws, &config).await?;
+    let (table, alerts) = (adapters::table(&aws, &config), adapters::alerts(&aws, &config));
+    let aggregator = &Aggregator::new(table, provider, alerts, SystemClock);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let invocation = Invocation {
+            id: event.context.request_id.clone(),
+            deadline: Timestamp::from_millisecond(deadline).unwrap_or(Timestamp::MAX),
+        };
+        aggregator.handle(event.payload, &invocation).await.map_err(|error| {
+            tracing::error!(error = %Chain(&error), "run failed");
+            diagnostic(&error)
+        })
+    }))
+    .await
 }

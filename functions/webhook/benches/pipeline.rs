@@ -150,7 +150,8 @@ fn pipeline(criterion: &mut Criterion) {
                     by_sim.entry(event.sim).or_default().push(event);
                 });
                 let known = BTreeSet::new();
-                let look = Look { policy: &policy, detectors: detector::ALL, known: &known };
+                let detectors = detector::ALL;
+                let look = Look { policy: &policy, detectors, usage: None, known: &known };
                 let mut applied = 0;
                 for (sim, events) in &by_sim {
                     let events: Vec<&Event> = events.iter().collect();

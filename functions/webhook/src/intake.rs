@@ -13,9 +13,10 @@ use simfuse_domain::event::Event;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, States, StoredState, Written,
+    DeadLetter, DeadLetters, Heartbeat, Policies, States, StoredState, Usages, Written,
 };
 use simfuse_domain::time::AHEAD_MAX;
+use simfuse_domain::usage::SimUsage;
 use simfuse_supersim::envelope::{self, Decoded, Ignored};
 use tokio::sync::Mutex;
 
@@ -97,7 +98,7 @@ struct Batch<'a> {
     received_at: Timestamp,
 }
 
-impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
+impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
     /// An intake into this table, with every detector.
     pub fn new(table: T, receipt: Receipt) -> Self {
         Self {
@@ -199,9 +200,13 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
             by_sim.entry(element.1.sim).or_default().push(element);
         }
         let sims: Vec<SimSid> = by_sim.keys().copied().collect();
-        let mut stored = self.table.read_states(&sims).await.map_err(WebhookError::Table)?;
-        let settled = by_sim.iter();
-        let settled = settled.map(|(sim, of)| self.settle(*sim, stored.remove(sim), of, batch));
+        let states = self.table.read_states(&sims);
+        let read = tokio::try_join!(states, self.table.read_usages(&sims));
+        let (mut stored, usages) = read.map_err(WebhookError::Table)?;
+        let settled = by_sim.iter().map(|(sim, elements)| {
+            let usage = usages.get(sim);
+            self.settle(*sim, (stored.remove(sim), usage), elements, batch)
+        });
         let settled: Vec<_> = settled.collect();
         let tallies = stream::iter(settled).buffer_unordered(WRITES_AT_ONCE);
         tallies
@@ -220,14 +225,15 @@ impl<T: States + DeadLetters + Heartbeat + Policies> Intake<T> {
     async fn settle(
         &self,
         sim: SimSid,
-        mut stored: Option<StoredState>,
+        (mut stored, usage): (Option<StoredState>, Option<&SimUsage>),
         elements: &[&(usize, Event)],
         batch: &Batch<'_>,
     ) -> Result<Tally, WebhookError> {
         let events: Vec<&Event> = elements.iter().map(|(_, event)| event).collect();
         let mut known = BTreeSet::new();
         for _attempt in 0..WRITE_ATTEMPTS_MAX {
-            let look = Look { policy: batch.policy, detectors: self.detectors, known: &known };
+            let (policy, detectors) = (batch.policy, self.detectors);
+            let look = Look { policy, detectors, usage, known: &known };
             let assessed = sim::assess(sim, stored.take(), &events, look, batch.received_at);
             let Ok(Assessed { applied, late, write }) = assessed else {
                 return self.give_up_on(sim, elements, batch).await;

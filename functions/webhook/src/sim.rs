@@ -14,6 +14,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{StateWrite, StoredState};
 use simfuse_domain::state::{Folded, SimState};
+use simfuse_domain::usage::SimUsage;
 
 /// Findings of one SIM that are looked at: a transaction holds 100 items. The detectors come in the
 /// order of what their findings may lead to, and a SIM with this many has long been judged.
@@ -37,6 +38,8 @@ pub struct Look<'a> {
     pub policy: &'a Policy,
     /// The detectors.
     pub detectors: &'a [Detector],
+    /// What usage records say of the SIM.
+    pub usage: Option<&'a SimUsage>,
     /// Keys of findings that the table turned out to have already.
     pub known: &'a BTreeSet<String>,
 }
@@ -76,7 +79,7 @@ pub fn assess(
     }));
     let (state, changed, late) = folded.map_err(|_panic| FoldPanicked)?;
     let applied = events.len().saturating_sub(late);
-    let found = detect(&state, look.policy, look.detectors);
+    let found = detect(&state, look);
     // What is no longer found needs no remembering: should it come back, the table knows it.
     let keys = found.iter().map(Finding::key).take(FINDINGS_MAX).collect();
     let is_new = |finding: &Finding| !known.contains(&finding.key());
@@ -88,9 +91,10 @@ pub fn assess(
     Ok(Assessed { applied, late, write: Some(write) })
 }
 
-fn detect(state: &SimState, policy: &Policy, detectors: &[Detector]) -> Vec<Finding> {
+fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
+    let Look { policy, detectors, usage, .. } = look;
     let rules = policy.rules_for(state.fleet(), state.sim);
-    let snapshot = Snapshot { state, rules: &rules, control: Control::default() };
+    let snapshot = Snapshot { state, usage, rules: &rules, control: Control::default() };
     let mut findings = Vec::new();
     for detector in detectors {
         match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {

@@ -9,10 +9,10 @@ use crate::incident::{Hold, Incident, Stage};
 use crate::state::SimState;
 
 /// A subject that SNS accepts: ASCII, shorter than this.
-const SUBJECT_BYTES_MAX: usize = 99;
+pub(crate) const SUBJECT_BYTES_MAX: usize = 99;
 
 /// One SMS of the GSM-7 alphabet.
-const SMS_CHARS_MAX: usize = 160;
+pub(crate) const SMS_CHARS_MAX: usize = 160;
 
 /// A name longer than this is shortened in an SMS, so that what to do stays in it.
 const SMS_NAME_CHARS_MAX: usize = 20;
@@ -317,7 +317,7 @@ fn email(
 
 /// Printable ASCII that GSM-7 carries in one character each; anything else becomes a question mark.
 /// Two dots stand for what is cut off.
-fn plain(text: &str, chars_max: usize) -> String {
+pub(crate) fn plain(text: &str, chars_max: usize) -> String {
     let plain = |char: char| match char {
         ' '..='Z' | 'a'..='z' | '_' => char,
         _ if char.is_control() => ' ',

@@ -9,6 +9,7 @@ use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
 use crate::id::SessionSid;
 use crate::network::Country;
+use crate::port::SimStatus;
 
 /// Which detector made a claim. Ids are never renamed: findings, audit and runbook refer to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +33,36 @@ pub enum DetectorId {
     AliveAfterKill,
     /// SimFuse itself failed on this SIM: a human must look.
     Degraded,
+    /// Usage records hold far more than events showed.
+    BytesUnseen,
+    /// A SIM that we deactivated is active.
+    ActiveAfterKill,
+    /// A SIM that is inactive has usage records.
+    InactiveUsesData,
+    /// A SIM that fell silent for longer than it ever did.
+    Silent,
+    /// A Fleet's own data limit is missing, changed, or above policy. Of a fleet, not of a SIM.
+    LimitDrift,
+    /// Sessions end without any update: the subscription lacks them. Of the account.
+    UpdatesMissing,
+    /// No event came for longer than ever before. Of the account.
+    NoEvents,
+}
+
+impl DetectorId {
+    /// Whether what it found rests on more than a case shows, so that it stands until a human
+    /// judged it and is not found anew.
+    #[must_use]
+    pub const fn is_kept(self) -> bool {
+        matches!(
+            self,
+            Self::Degraded
+                | Self::BytesUnseen
+                | Self::ActiveAfterKill
+                | Self::InactiveUsesData
+                | Self::Silent
+        )
+    }
 }
 
 impl fmt::Display for DetectorId {
@@ -46,6 +77,13 @@ impl fmt::Display for DetectorId {
             Self::PeriodLimit => "period_limit",
             Self::AliveAfterKill => "alive_after_kill",
             Self::Degraded => "degraded",
+            Self::BytesUnseen => "bytes_unseen",
+            Self::ActiveAfterKill => "active_after_kill",
+            Self::InactiveUsesData => "inactive_uses_data",
+            Self::Silent => "silent",
+            Self::LimitDrift => "limit_drift",
+            Self::UpdatesMissing => "updates_missing",
+            Self::NoEvents => "no_events",
         })
     }
 }
@@ -108,6 +146,33 @@ pub enum Evidence {
         /// The session that carried it.
         session: SessionSid,
     },
+    /// Usage records beside events.
+    Unseen {
+        /// What usage records say was used.
+        billed: Bytes,
+        /// What events showed of it.
+        shown: Bytes,
+        /// Begin of the time.
+        from: Timestamp,
+        /// End of the time.
+        to: Timestamp,
+    },
+    /// A status that contradicts what was done.
+    Status {
+        /// What the provider says.
+        status: SimStatus,
+        /// Since when the SIM should be inactive.
+        inactive_since: Option<Timestamp>,
+        /// What it used since then.
+        used: Option<Bytes>,
+    },
+    /// Nothing came.
+    Silence {
+        /// The latest sign of life.
+        since: Timestamp,
+        /// The longest pause before, in hours.
+        pause_hours_max: i64,
+    },
     /// What failed.
     Fault {
         /// In one sentence.
@@ -143,6 +208,19 @@ impl fmt::Display for Finding {
             }
             Evidence::Alive { inactive_at, began, .. } => {
                 write!(f, "traffic that began at {began} although inactive since {inactive_at}")
+            }
+            Evidence::Unseen { billed, shown, .. } => {
+                write!(f, "used {billed} in {}, events showed {shown}", self.about)
+            }
+            Evidence::Status { status, inactive_since, used } => {
+                write!(f, "the provider says {status}")?;
+                if let Some(since) = inactive_since {
+                    write!(f, ", should be inactive since {since}")?;
+                }
+                used.map_or(Ok(()), |used| write!(f, ", used {used} since then"))
+            }
+            Evidence::Silence { since, pause_hours_max } => {
+                write!(f, "silent since {since}, never before for over {pause_hours_max} hours")
             }
             Evidence::Fault { what } => f.write_str(what),
         }

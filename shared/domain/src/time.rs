@@ -51,6 +51,18 @@ impl Hour {
         Self(self.0.saturating_add(1))
     }
 
+    /// The hour so many hours later; earlier for a negative number.
+    #[must_use]
+    pub const fn plus(self, hours: i32) -> Self {
+        Self(self.0.saturating_add(hours))
+    }
+
+    /// How many hours later the other is; 0 for one that is not.
+    #[must_use]
+    pub fn hours_until(self, other: Self) -> u32 {
+        u32::try_from(other.0.saturating_sub(self.0)).unwrap_or(0)
+    }
+
     /// When the hour begins.
     #[must_use]
     pub fn start(self) -> Timestamp {
@@ -67,6 +79,18 @@ impl Hour {
     /// Seconds from 1970 to the begin of the hour.
     pub(crate) fn start_secs(self) -> i64 {
         i64::from(self.0).saturating_mul(HOUR_SECS)
+    }
+}
+
+impl std::str::FromStr for Hour {
+    type Err = crate::id::IdError;
+
+    /// Reads what `Display` prints: `2026-03-01T14Z`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const ERROR: crate::id::IdError = crate::id::IdError::new("an hour: 2026-03-01T14Z");
+        let begin = text.strip_suffix('Z').ok_or(ERROR)?;
+        let begin: Timestamp = format!("{begin}:00:00Z").parse().map_err(|_syntax| ERROR)?;
+        Ok(Self::of(begin))
     }
 }
 
@@ -114,6 +138,12 @@ impl Window {
         let next = date.last_of_month().tomorrow().unwrap_or(Date::MAX);
         let name = date.strftime("%Y-%m").to_string();
         Self { name, hours: hour_at(first)..hour_at(next) }
+    }
+
+    /// Whether the window is longer than a day: a month or a billing period.
+    #[must_use]
+    pub fn is_period(&self) -> bool {
+        self.hours.start.hours_until(self.hours.end) > 24
     }
 
     /// When the window begins.

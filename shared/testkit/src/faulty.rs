@@ -19,13 +19,15 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
     OpenIncident, Policies, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState,
-    SuperSim, TableError, TargetStatus, Written,
+    SuperSim, TableError, TargetStatus, Usages, Written,
 };
+
+use simfuse_domain::usage::SimUsage;
 
 /// A port's method.
 #[expect(missing_docs, reason = "each is named after its method")]
@@ -46,6 +48,8 @@ pub enum Method {
     Unacknowledged,
     OpenIncidents,
     ReadStop,
+    FleetSims,
+    ReadUsages,
     WriteStop,
     LastPaged,
     RecordPaged,
@@ -260,6 +264,13 @@ impl<P: Policies> Policies for Faulty<P> {
     }
 }
 
+impl<P: Usages> Usages for Faulty<P> {
+    async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
+        let call = self.inner.read_usages(sims);
+        plain(Method::ReadUsages, self.next(Method::ReadUsages), call).await
+    }
+}
+
 impl<P: Cases> Cases for Faulty<P> {
     async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
         let fault = self.next(Method::ReadCase);
@@ -313,6 +324,11 @@ impl<P: Cases> Cases for Faulty<P> {
         let fault = self.next(Method::OpenIncidents);
         let call = self.inner.open_incidents(due_before, incidents_max);
         plain(Method::OpenIncidents, fault, call).await
+    }
+
+    async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
+        let call = self.inner.fleet_sims(fleet);
+        plain(Method::FleetSims, self.next(Method::FleetSims), call).await
     }
 
     async fn read_stop(&self) -> Result<Option<Stop>, TableError> {

@@ -1,5 +1,7 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
+mod usages;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +10,7 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Desired, Incident};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
@@ -16,6 +18,8 @@ use simfuse_domain::port::{
     OpenIncident, Policies, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
+
+pub use usages::UsageContent;
 
 /// The table in memory. Clones share their content.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,7 @@ struct Content {
     /// Texts of all policies that were applied; the last is the current one.
     policies: Vec<String>,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
+    usage: UsageContent,
 }
 
 #[derive(Debug)]
@@ -243,6 +248,7 @@ impl Cases for MemoryTable {
         Ok(Case {
             sim,
             state: state.map(|stored| stored.state),
+            usage: content.usage.bases.get(&sim).cloned(),
             findings: findings.collect(),
             desired: content.desired.get(&sim).cloned().unwrap_or_default(),
             incident: content.incidents.get(&sim).cloned(),
@@ -325,6 +331,12 @@ impl Cases for MemoryTable {
         due.sort_by_key(|open| (open.next_check, open.incident.sim));
         due.truncate(incidents_max);
         Ok(due)
+    }
+
+    async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
+        let content = self.content();
+        let sims = content.usage.fleets.get(&fleet).and_then(|item| item.sims);
+        Ok(sims.map(|sims| sims.all()))
     }
 
     async fn read_stop(&self) -> Result<Option<Stop>, TableError> {

@@ -73,6 +73,12 @@ on_both! {
     cases::findings_are_listed_until_they_are_acknowledged
     cases::a_case_holds_the_latest_findings
     cases::concurrent_kills_lose_no_count
+    usages::what_was_used_is_read_back
+    usages::items_are_written_over
+    usages::parts_come_in_order
+    usages::a_checkpoint_has_one_writer_at_a_time
+    usages::the_inventory_is_read_back
+    usages::a_case_shows_usage
     table::the_policy_applied_last_is_current
     table::policies_applied_at_the_same_time_do_not_mix
     table::the_stop_switch_is_set_and_lifted

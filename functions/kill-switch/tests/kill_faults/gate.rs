@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::{CapScope, KillWindow};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, Case, Cases, Commit, Committed, Heartbeat, OpenIncident, Policies,
@@ -110,6 +110,10 @@ impl<P> Gated<P> {
 }
 
 impl<P: Cases> Cases for Gated<P> {
+    async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
+        self.table("reading the size of a fleet", self.inner.fleet_sims(fleet)).await
+    }
+
     async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
         self.table("reading a case", self.inner.read_case(sim)).await
     }

@@ -11,9 +11,10 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Written,
+    Usages, Written,
 };
 use simfuse_domain::state::SimState;
+use simfuse_domain::usage::SimUsage;
 
 /// When a call never answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,12 @@ impl<T: States> States for Gate<T> {
         received_at: Timestamp,
     ) -> Result<(), TableError> {
         self.pass(self.inner.insert_finding(sim, finding, received_at)).await
+    }
+}
+
+impl<T: Usages> Usages for Gate<T> {
+    async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
+        self.pass(self.inner.read_usages(sims)).await
     }
 }
 

@@ -9,15 +9,18 @@ use jiff::Timestamp;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Incident;
-use simfuse_domain::port::{Case, Cases, Commit, Committed, OpenIncident, Stop, TableError};
+use simfuse_domain::port::{
+    Case, Cases, Commit, Committed, OpenIncident, Stop, TableError, UsageStore,
+};
 
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
 use super::keys::{Key, audit_hour, due_incidents, findings_of, shard_of, sortable};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
+use super::usages::read_usage;
 use super::{Put, Table, by_sort_key, contention_pauses};
 
 /// How long a past incident is kept, from its opening: a year, and a month to look back on it.
@@ -31,7 +34,13 @@ const ACKNOWLEDGED_AT_ONCE: usize = 8;
 
 impl Cases for Table {
     async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
-        let keys = [Key::state(sim), Key::control(sim), Key::open_incident(sim), Key::stop()];
+        let keys = [
+            Key::state(sim),
+            Key::usage(sim),
+            Key::control(sim),
+            Key::open_incident(sim),
+            Key::stop(),
+        ];
         let doing = format!("reading the case of {sim}");
         let items = Box::pin(self.get_all(HashSet::from(keys), &doing));
         let (items, findings) =
@@ -43,6 +52,7 @@ impl Cases for Table {
         Ok(Case {
             sim,
             state: state.map(|stored| stored.state),
+            usage: row("BASE").map(read_usage).transpose()?,
             findings,
             desired: desired.unwrap_or_default(),
             incident: row("INCIDENT#OPEN").map(|row| versioned(row, "incident")).transpose()?,
@@ -91,6 +101,11 @@ impl Cases for Table {
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
         self.due_incidents(due_before, incidents_max).await
+    }
+
+    async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
+        let item = UsageStore::read_fleet(self, fleet).await?;
+        Ok(item.and_then(|item| item.sims).map(|sims| sims.all()))
     }
 
     async fn read_stop(&self) -> Result<Option<Stop>, TableError> {

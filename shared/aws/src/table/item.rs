@@ -41,6 +41,22 @@ impl Draft {
         self.text(name, sortable(time))
     }
 
+    /// A text; one that is unknown is left out.
+    pub(super) fn maybe_text(self, name: &str, text: Option<String>) -> Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self,
+        }
+    }
+
+    /// A number; one that is unknown is left out.
+    pub(super) fn maybe_number(self, name: &str, number: Option<impl ToString>) -> Self {
+        match number {
+            Some(number) => self.number(name, number),
+            None => self,
+        }
+    }
+
     pub(super) fn number(self, name: &str, number: impl ToString) -> Self {
         self.with(name, AttributeValue::N(number.to_string()))
     }
@@ -134,6 +150,24 @@ impl<'a> Row<'a> {
         let number = self.0.get(name).and_then(|value| value.as_n().ok());
         let number = number.and_then(|digits| digits.parse().ok());
         number.ok_or_else(|| self.fault(format!("{name} is not a number in range")))
+    }
+
+    /// A text; absent is unknown.
+    pub(super) fn maybe_text(self, name: &str) -> Result<Option<&'a str>, TableError> {
+        self.0.contains_key(name).then(|| self.text(name)).transpose()
+    }
+
+    /// A text that is something; absent is unknown.
+    pub(super) fn maybe_parsed<T>(self, name: &str) -> Result<Option<T>, TableError>
+    where
+        T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    {
+        self.0.contains_key(name).then(|| self.parsed(name)).transpose()
+    }
+
+    /// A number; absent is unknown.
+    pub(super) fn maybe_number<T: FromStr>(self, name: &str) -> Result<Option<T>, TableError> {
+        self.0.contains_key(name).then(|| self.number(name)).transpose()
     }
 
     pub(super) fn bytes(self, name: &str) -> Result<&'a [u8], TableError> {

@@ -5,8 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::CapScope;
-use simfuse_domain::id::SimSid;
-use simfuse_domain::port::DeadLetter;
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::port::{DeadLetter, Pass, UsageWindow};
 
 /// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass
 /// theft inserts findings as fast as the webhook runs: eight leave it room, and the sweep still
@@ -74,6 +74,40 @@ impl Key {
         Self::new("POLICY", "STOP")
     }
 
+    pub(super) fn usage(sim: SimSid) -> Self {
+        Self::new(format!("US#{sim}"), "BASE")
+    }
+
+    pub(super) fn used(sim: SimSid, window: UsageWindow) -> Self {
+        Self::new(format!("US#{sim}"), named(window))
+    }
+
+    pub(super) fn inventory(sim: SimSid) -> Self {
+        Self::new(format!("US#{sim}"), "SIM")
+    }
+
+    pub(super) fn checkpoint(name: &str) -> Self {
+        Self::new("US#RUN", name)
+    }
+
+    pub(super) fn fleet_used(fleet: FleetSid, window: UsageWindow) -> Self {
+        Self::new(format!("FLEET#{fleet}"), named(window))
+    }
+
+    pub(super) fn fleet_inventory(fleet: FleetSid) -> Self {
+        Self::new(format!("FLEET#{fleet}"), "INVENTORY")
+    }
+
+    pub(super) fn rank(fleet: FleetSid, window: UsageWindow, page: u32) -> Self {
+        let window = window.window().name;
+        Self::new(format!("FLEET#{fleet}"), format!("RANK#{window}#{page:04}"))
+    }
+
+    pub(super) fn part(fleet: FleetSid, window: UsageWindow, pass: Pass, page: u32) -> Self {
+        let parts = parts_of(window, pass);
+        Self::new(format!("FLEET#{fleet}"), format!("{parts}#{page:010}"))
+    }
+
     pub(super) fn dead_letter(letter: &DeadLetter) -> Self {
         let last = letter.sha256.chars().last().and_then(|digit| digit.to_digit(16));
         let shard = last.unwrap_or_default() % u32::from(SHARDS);
@@ -86,6 +120,24 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.pk, self.sk)
     }
+}
+
+/// What an hour or a day is called in keys.
+fn named(window: UsageWindow) -> String {
+    let kind = match window {
+        UsageWindow::Hour(_) => "HOUR",
+        UsageWindow::Day(_) => "DAY",
+    };
+    format!("{kind}#{}", window.window().name)
+}
+
+/// How the keys of a window's parts begin.
+pub(super) fn parts_of(window: UsageWindow, pass: Pass) -> String {
+    let pass = match pass {
+        Pass::Fresh => "FRESH",
+        Pass::Close => "CLOSE",
+    };
+    format!("PART#{}#{pass}", window.window().name)
 }
 
 /// Partition of a SIM's findings.

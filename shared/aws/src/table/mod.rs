@@ -1,4 +1,4 @@
-//! The table: one DynamoDB table behind five ports.
+//! The table: one DynamoDB table behind the domain's ports.
 //!
 //! Every item's key begins with the prefix of its one writer (`EV#` the webhook, `KS#` the
 //! kill-switch, …), which is what IAM grants on. Items that a sweep has to find carry `ipk` and
@@ -16,6 +16,7 @@ mod states;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod usages;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

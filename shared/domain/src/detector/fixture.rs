@@ -3,10 +3,13 @@
 use jiff::Timestamp;
 
 use super::{Control, Detector, Snapshot};
+use crate::bytes::Bytes;
 use crate::event::{Event, EventKind, SessionReport, Usage};
 use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
 use crate::policy::{Policy, Rules};
 use crate::state::SimState;
+use crate::time::Hour;
+use crate::usage::{SimUsage, Source};
 
 pub(crate) const MB: u64 = 1_000_000;
 
@@ -150,8 +153,33 @@ pub(crate) fn claims(
     rules: &Rules,
     control: Control,
 ) -> Vec<String> {
+    claims_beside(detector, events, None, rules, control)
+}
+
+/// What a detector claims of events and usage records.
+pub(crate) fn claims_beside(
+    detector: Detector,
+    events: &[Event],
+    usage: Option<&SimUsage>,
+    rules: &Rules,
+    control: Control,
+) -> Vec<String> {
     let state = state_of(events);
-    let findings = (detector.assess)(&Snapshot { state: &state, rules, control });
+    let findings = (detector.assess)(&Snapshot { state: &state, usage, rules, control });
     let claims = findings.iter().map(|found| format!("{} {}: {found}", found.key(), found.at));
     claims.collect()
+}
+
+/// Usage of the SIM with these hours of March closed.
+pub(crate) fn records(hours: &[(&str, u64)]) -> SimUsage {
+    let mut usage = SimUsage::new(sim());
+    for (hour, bytes) in hours {
+        usage.close(hour_of(hour), Bytes(*bytes), Source { fleet: None, page: 0 });
+    }
+    usage
+}
+
+/// An hour of March 2026: `01T14`.
+pub(crate) fn hour_of(text: &str) -> Hour {
+    format!("2026-03-{text}Z").parse().unwrap()
 }

@@ -5,7 +5,11 @@
 //! under the limit; and a firmware update may break a limit in a healthy fleet, which is why a limit
 //! alerts unless the operator says that it should cut, and why a maintenance window raises it.
 //!
-//! The period is the UTC calendar month, as far as the events within the horizon show it.
+//! Events tell at once and may be lost; usage records come later and are what is billed. What either
+//! proves counts. The period is the SIM's billing period where it is known, else the calendar month
+//! of UTC; without usage records, as far as the events within the horizon show it.
+
+use std::ops::Range;
 
 use jiff::Timestamp;
 
@@ -13,6 +17,7 @@ use crate::bytes::Bytes;
 use crate::detector::{Detector, Snapshot};
 use crate::finding::{DetectorId, Evidence, Finding};
 use crate::time::{Hour, Window};
+use crate::usage::SimUsage;
 
 pub(super) const SESSION: Detector =
     Detector { id: DetectorId::SessionLimit, assess: assess_sessions };
@@ -34,7 +39,11 @@ pub(super) const PERIOD: Detector = Detector {
     id: DetectorId::PeriodLimit,
     assess: |snapshot| {
         let limit = snapshot.rules.limits.period;
-        assess_windows(snapshot, DetectorId::PeriodLimit, limit, Window::of_month)
+        let period_of = |hour| match snapshot.usage {
+            Some(usage) => usage.period_of(hour),
+            None => Window::of_month(hour),
+        };
+        assess_windows(snapshot, DetectorId::PeriodLimit, limit, period_of)
     },
 };
 
@@ -42,36 +51,61 @@ fn assess_windows(
     snapshot: &Snapshot<'_>,
     detector: DetectorId,
     limit: Option<Bytes>,
-    window_of: fn(Hour) -> Window,
+    window_of: impl Fn(Hour) -> Window,
 ) -> Vec<Finding> {
-    let Some(limit) = limit else {
-        return Vec::new();
-    };
-    let state = snapshot.state;
     let mut findings = Vec::new();
-    if state.bytes_at_most() <= limit {
+    let Some(limit) = limit.filter(|limit| may_exceed(snapshot, *limit)) else {
         return findings;
-    }
+    };
+    let mut hours = snapshot.state.hours();
+    hours.extend(snapshot.usage.iter().flat_map(|usage| usage.hours()).map(|(hour, _)| hour));
     let mut assessed_until = None;
-    for hour in state.hours() {
+    for hour in hours {
         if assessed_until.is_some_and(|until| hour < until) {
             continue;
         }
         let window = window_of(hour);
         assessed_until = Some(window.hours.end);
-        let seen = match snapshot.control.restored_at {
-            Some(restored_at) => state.bytes_after(restored_at, &window.hours),
-            None => state.bytes_in(&window.hours),
-        };
+        let seen = seen_in(snapshot, &window);
         let (from, to) = (window.start(), window.end());
         let limit = snapshot.rules.limit_during(limit, from, to);
         if seen > limit {
             let evidence = Evidence::Bytes { seen, limit, from, to, session: None };
-            let at = to.min(state.now());
+            let at = to.min(snapshot.now());
             findings.push(Finding { detector, about: window.name, at, evidence });
         }
     }
     findings
+}
+
+/// Whether any window could hold more than the limit, by bounds that are quick to compute.
+fn may_exceed(snapshot: &Snapshot<'_>, limit: Bytes) -> bool {
+    let records = snapshot.usage.map_or(Bytes(0), SimUsage::bytes_at_most);
+    snapshot.state.bytes_at_most().plus(records) > limit
+}
+
+/// The least number of bytes used in the window: the more of what events prove of it, and of what
+/// usage records say of its closed hours together with what either says of the hours after them.
+fn seen_in(snapshot: &Snapshot<'_>, window: &Window) -> Bytes {
+    let state = snapshot.state;
+    let events = |hours: &Range<Hour>| match snapshot.control.restored_at {
+        Some(restored_at) => state.bytes_after(restored_at, hours),
+        None => state.bytes_in(hours),
+    };
+    let shown = events(&window.hours);
+    let Some(usage) = snapshot.usage else { return shown };
+    // After a restore only hours count that lie wholly behind it.
+    let restored = snapshot.control.restored_at.map(|time| Hour::ending_at(time).after());
+    let begin = restored.map_or(window.hours.start, |hour| hour.max(window.hours.start));
+    let open_from = usage.open_from().unwrap_or(begin).max(begin);
+    let closed = if begin == window.hours.start && window.is_period() {
+        usage.closed_bytes_in(window)
+    } else {
+        usage.bytes_within(&(begin..open_from.min(window.hours.end)))
+    };
+    let open = open_from..window.hours.end;
+    let later = events(&open).max(usage.bytes_within(&open));
+    shown.max(closed.plus(later))
 }
 
 fn assess_sessions(snapshot: &Snapshot<'_>) -> Vec<Finding> {
@@ -101,9 +135,14 @@ fn assess_sessions(snapshot: &Snapshot<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use crate::detector::fixture::{MB, Opened, claims, rules, time, used};
+    use crate::bytes::Bytes;
+    use crate::detector::fixture::{
+        MB, Opened, claims, claims_beside, hour_of, records, rules, time, used,
+    };
     use crate::detector::{Control, Detector};
     use crate::event::Event;
+    use crate::port::BillingPeriod;
+    use crate::usage::SimUsage;
 
     const HOUR_20: &str = "[limits]\nhour_mb = 20";
     const DAY_50: &str = "[limits]\nday_mb = 50";
@@ -301,5 +340,78 @@ mod tests {
              2026-03-01T15:00:00Z\nbytes_max_mb = 5"
         );
         check(super::HOUR, &[used("01T14:00", "01T14:36", 20 * MB)], &policy, &[]);
+    }
+
+    #[track_caller]
+    fn check_beside(
+        detector: Detector,
+        (events, records): (&[Event], &SimUsage),
+        policy: &str,
+        expected: &[&str],
+    ) {
+        let (rules, control) = (rules(policy), Control::default());
+        assert_eq!(claims_beside(detector, events, Some(records), &rules, control), expected);
+    }
+
+    #[test]
+    fn usage_records_break_a_limit_of_which_no_event_told() {
+        let closed = records(&[("01T14", 20 * MB + 1)]);
+        let broken = "hour_limit#2026-03-01T14Z 2026-03-01T15:00:00Z: used 20.0 MB in \
+                      2026-03-01T14Z, limit 20.0 MB";
+        check_beside(super::HOUR, (&[], &closed), HOUR_20, &[broken]);
+        let mut seen = records(&[("01T10", MB)]);
+        seen.see(hour_of("01T14"), Bytes(20 * MB + 1));
+        check_beside(super::HOUR, (&[], &seen), HOUR_20, &[broken]);
+        check_beside(super::HOUR, (&[], &records(&[("01T14", 20 * MB)])), HOUR_20, &[]);
+    }
+
+    #[test]
+    fn what_events_and_records_both_tell_counts_once() {
+        let events = [used("01T14:00", "01T14:36", 18 * MB)];
+        let records = records(&[("01T14", 19 * MB)]);
+        check_beside(super::HOUR, (&events, &records), HOUR_20, &[]);
+        check_beside(super::DAY, (&events, &records), "[limits]\nday_mb = 19", &[]);
+    }
+
+    #[test]
+    fn events_add_to_closed_hours_what_came_later() {
+        let records = records(&[("01T10", 30 * MB), ("01T11", 5 * MB)]);
+        let broken = "day_limit#2026-03-01 2026-03-01T14:36:00Z: used 50.0 MB in 2026-03-01, limit \
+                      50.0 MB";
+        let later = [used("01T14:00", "01T14:36", 15 * MB + 1)];
+        check_beside(super::DAY, (&later, &records), DAY_50, &[broken]);
+        let later = [used("01T14:00", "01T14:36", 15 * MB)];
+        check_beside(super::DAY, (&later, &records), DAY_50, &[]);
+    }
+
+    #[test]
+    fn a_period_holds_what_was_closed_long_before_the_horizon() {
+        let mut records = records(&[("01T10", 200 * MB), ("20T10", MB)]);
+        let policy = "[limits]\nperiod_mb = 250";
+        let later = [used("21T14:00", "21T14:36", 50 * MB)];
+        let broken = "period_limit#2026-03 2026-03-21T14:36:00Z: used 251.0 MB in 2026-03, limit \
+                      250.0 MB";
+        check_beside(super::PERIOD, (&later, &records), policy, &[broken]);
+        let days = |start: &str, end: &str| BillingPeriod { start: time(start), end: time(end) };
+        records.set_period(days("10T00:00", "31T00:00"), Bytes(MB));
+        check_beside(super::PERIOD, (&later, &records), policy, &[]);
+        records.set_period(days("10T00:00", "31T00:00"), Bytes(200 * MB + 1));
+        let broken = "period_limit#2026-03-10/2026-03-31 2026-03-21T14:36:00Z: used 250.0 MB in \
+                      2026-03-10/2026-03-31, limit 250.0 MB";
+        check_beside(super::PERIOD, (&later, &records), policy, &[broken]);
+    }
+
+    #[test]
+    fn after_a_restore_only_hours_that_lie_wholly_behind_it_count() {
+        let records = records(&[("01T14", 60 * MB), ("01T15", 10 * MB), ("01T16", 10 * MB)]);
+        let count = |detector: Detector, policy: &str, restored_at| {
+            let control = Control { inactive_at: None, restored_at: Some(time(restored_at)) };
+            claims_beside(detector, &[], Some(&records), &rules(policy), control).len()
+        };
+        assert_eq!(count(super::DAY, DAY_50, "01T14:00"), 1);
+        assert_eq!(count(super::DAY, DAY_50, "01T14:00:00.001"), 0);
+        let period = "[limits]\nperiod_mb = 15";
+        assert_eq!(count(super::PERIOD, period, "01T15:00"), 1);
+        assert_eq!(count(super::PERIOD, period, "01T15:30"), 0);
     }
 }

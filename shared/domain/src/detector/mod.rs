@@ -18,16 +18,29 @@ use jiff::Timestamp;
 use crate::finding::{DetectorId, Finding};
 use crate::policy::Rules;
 use crate::state::SimState;
+use crate::usage::SimUsage;
 
 /// All that a detector may see.
 #[derive(Debug, Clone, Copy)]
 pub struct Snapshot<'a> {
     /// What events say about the SIM; its latest event time is *now*.
     pub state: &'a SimState,
+    /// What usage records say about it; `None` where there are none, or none that could be read.
+    pub usage: Option<&'a SimUsage>,
     /// The policy as it applies to the SIM.
     pub rules: &'a Rules,
     /// What was done about the SIM, as far as the caller may know: the webhook may not.
     pub control: Control,
+}
+
+impl Snapshot<'_> {
+    /// The time that the snapshot shows: of the SIM's latest event, or the end of the latest hour
+    /// that usage records know of.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let usage = self.usage.and_then(SimUsage::now);
+        usage.map_or(self.state.now(), |usage| usage.max(self.state.now()))
+    }
 }
 
 /// What was done about a SIM, as far as detectors need it.
@@ -52,6 +65,9 @@ pub struct Detector {
 pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
     !(alive_after_kill::DETECTOR.assess)(snapshot).is_empty()
 }
+
+/// The detectors that usage records alone may set off.
+pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
 
 /// Every detector.
 pub const ALL: &[Detector] = &[

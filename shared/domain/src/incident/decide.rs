@@ -12,6 +12,7 @@ use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
 use crate::port::{Case, ProviderError, Sim, SimStatus, TargetStatus};
+use crate::state::SimState;
 use crate::verdict::Verdict;
 
 /// An incident in which nothing more happens for this long is over.
@@ -82,19 +83,17 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
     let case = look.case;
     let (desired, _) = &case.desired;
     let judged = |finding: &Finding| desired.judged.contains(&finding.key());
-    let stored = case.findings.values().filter(|finding| finding.detector == DetectorId::Degraded);
+    let stored = case.findings.values().filter(|finding| finding.detector.is_kept());
     let mut findings: Vec<Finding> = stored.filter(|finding| !judged(finding)).cloned().collect();
-    let Some(state) = &case.state else {
-        let rules = look.policy.base();
-        return (rules.rule(&findings), keyed(findings));
-    };
-    let rules = look.policy.rules_for(fleet, state.sim);
+    let unknown = SimState::new(case.sim);
+    let state = case.state.as_ref().unwrap_or(&unknown);
+    let rules = look.policy.rules_for(fleet, case.sim);
     let incident = case.incident.as_ref().map(|(incident, _)| incident);
     let control = Control {
         inactive_at: incident.and_then(|incident| incident.inactive_at),
         restored_at: desired.restored_at,
     };
-    let snapshot = Snapshot { state, rules: &rules, control };
+    let snapshot = Snapshot { state, usage: case.usage.as_ref(), rules: &rules, control };
     for detector in detector::ALL {
         // One failing detector stops no other; the webhook has recorded it as degraded.
         let assessed = catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot)));
@@ -212,7 +211,7 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
     };
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
     let control = Control { inactive_at: Some(inactive_at), restored_at: desired.restored_at };
-    let snapshot = Snapshot { state, rules: &rules, control };
+    let snapshot = Snapshot { state, usage: None, rules: &rules, control };
     look.case.incident.is_none() && detector::is_alive_after_kill(&snapshot)
 }
 
@@ -254,7 +253,14 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
         | DetectorId::DeviceChanged
         | DetectorId::CountryNotAllowed
         | DetectorId::AliveAfterKill
-        | DetectorId::Degraded => !judged.contains(&finding.key()),
+        | DetectorId::Degraded
+        | DetectorId::BytesUnseen
+        | DetectorId::ActiveAfterKill
+        | DetectorId::InactiveUsesData
+        | DetectorId::Silent
+        | DetectorId::LimitDrift
+        | DetectorId::UpdatesMissing
+        | DetectorId::NoEvents => !judged.contains(&finding.key()),
     }
 }
 

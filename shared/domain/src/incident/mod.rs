@@ -254,11 +254,13 @@ impl Incident {
     #[must_use]
     pub fn rogue_since(&self) -> Timestamp {
         let begins = self.findings.iter().map(|finding| match &finding.evidence {
-            Evidence::Bytes { from, .. } => *from,
+            Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
             Evidence::Alive { began, .. } => *began,
-            Evidence::Device { .. } | Evidence::Country { .. } | Evidence::Fault { .. } => {
-                finding.at
-            }
+            Evidence::Silence { since, .. } => *since,
+            Evidence::Device { .. }
+            | Evidence::Country { .. }
+            | Evidence::Status { .. }
+            | Evidence::Fault { .. } => finding.at,
         });
         begins.min().unwrap_or(self.opened_at)
     }

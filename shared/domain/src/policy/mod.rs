@@ -289,7 +289,14 @@ impl Rules {
             | DetectorId::DayLimit
             | DetectorId::PeriodLimit => limit,
             DetectorId::AliveAfterKill => Verdict::Deactivate,
-            DetectorId::Degraded => Verdict::Alert,
+            DetectorId::Degraded
+            | DetectorId::BytesUnseen
+            | DetectorId::ActiveAfterKill
+            | DetectorId::InactiveUsesData
+            | DetectorId::LimitDrift
+            | DetectorId::UpdatesMissing
+            | DetectorId::NoEvents => Verdict::Alert,
+            DetectorId::Silent => Verdict::Watch,
         }
     }
 

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::audit::AuditEntry;
 use crate::finding::Finding;
 use crate::guard::{CapScope, KillWindow};
-use crate::id::SimSid;
+use crate::id::{FleetSid, SimSid};
 use crate::incident::{Desired, Incident};
 use crate::port::TableError;
 use crate::state::SimState;
+use crate::usage::SimUsage;
 
 /// The kill-switch's own items, and its view of what the deciders wrote.
 pub trait Cases: Send + Sync {
@@ -68,6 +69,15 @@ pub trait Cases: Send + Sync {
         incidents_max: usize,
     ) -> impl Future<Output = Result<Vec<OpenIncident>, TableError>> + Send;
 
+    /// How many SIMs the inventory counted in a fleet; `None` while it did not.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn fleet_sims(
+        &self,
+        fleet: FleetSid,
+    ) -> impl Future<Output = Result<Option<u32>, TableError>> + Send;
+
     /// The stop switch.
     ///
     /// # Errors
@@ -112,6 +122,8 @@ pub struct Case {
     pub sim: SimSid,
     /// What events say, if there were any.
     pub state: Option<SimState>,
+    /// What usage records say, if there were any.
+    pub usage: Option<SimUsage>,
     /// The deciders' findings, by key, at most [`Case::FINDINGS_MAX`], the latest.
     pub findings: BTreeMap<String, Finding>,
     /// What should be, with its version; 0 while it was never written.

@@ -12,6 +12,7 @@ mod policies;
 mod states;
 mod super_sim;
 mod usage_records;
+mod usage_store;
 
 use std::error::Error;
 
@@ -24,6 +25,10 @@ pub use policies::Policies;
 pub use states::{Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
+pub use usage_store::{
+    FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, UsageItem, UsageStore, UsageWindow,
+    Usages, Used,
+};
 
 /// Why the table did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -34,7 +34,7 @@ fn findings(state: &SimState) -> Vec<Finding> {
         let policy: Policy = text.parse().unwrap();
         let rules = policy.rules_for(state.fleet(), state.sim);
         for control in [Control::default(), control] {
-            let snapshot = Snapshot { state, rules: &rules, control };
+            let snapshot = Snapshot { state, usage: None, rules: &rules, control };
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
     }

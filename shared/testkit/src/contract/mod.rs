@@ -11,6 +11,7 @@
 pub mod cases;
 pub mod states;
 pub mod table;
+pub mod usages;
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::audit::{AuditEntry, Phase};

@@ -1,0 +1,172 @@
+//! How far the aggregator has come: what one run leaves for the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use simfuse_domain::id::FleetSid;
+use simfuse_domain::port::{FleetSims, UsageStore};
+use simfuse_domain::time::Hour;
+
+use crate::error::AggregatorError;
+
+/// The account's checkpoint.
+const RUN: &str = "RUN";
+
+/// A checkpoint with the version that it was read with, or written with last.
+#[derive(Debug)]
+pub(crate) struct Checkpoint<C> {
+    name: String,
+    version: u64,
+    /// What is kept.
+    pub(crate) content: C,
+}
+
+impl<C: Serialize + DeserializeOwned + Default> Checkpoint<C> {
+    /// Reads it; one that was never written is empty.
+    pub(crate) async fn read<T: UsageStore>(
+        table: &T,
+        name: String,
+    ) -> Result<Self, AggregatorError> {
+        let doing = format!("reading the checkpoint {name}");
+        let read = table.read_checkpoint(&name).await.map_err(AggregatorError::table(doing))?;
+        let Some((text, version)) = read else {
+            return Ok(Self { name, version: 0, content: C::default() });
+        };
+        match serde_json::from_str(&text) {
+            Ok(content) => Ok(Self { name, version, content }),
+            Err(source) => Err(AggregatorError::Checkpoint { name, source }),
+        }
+    }
+
+    /// Writes it, unless another run has.
+    pub(crate) async fn write<T: UsageStore>(
+        &mut self,
+        table: &T,
+        now: Timestamp,
+    ) -> Result<(), AggregatorError> {
+        let text = serde_json::to_string(&self.content);
+        let text =
+            text.map_err(|source| AggregatorError::Checkpoint { name: self.name.clone(), source })?;
+        let doing = format!("writing the checkpoint {}", self.name);
+        let written = table.write_checkpoint(&self.name, &text, self.version, now).await;
+        if !written.map_err(AggregatorError::table(doing))? {
+            return Err(AggregatorError::Overtaken { name: self.name.clone() });
+        }
+        self.version = self.version.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// The account's progress.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// The run under way: no other may begin before it is over.
+    pub(crate) lease: Option<Lease>,
+    /// The latest hour that is closed for all fleets.
+    pub(crate) closed_through: Option<Hour>,
+    /// The latest hour that was seen for all fleets.
+    pub(crate) seen_through: Option<Hour>,
+    /// The latest day whose totals were compared.
+    pub(crate) compared_through: Option<Hour>,
+    /// The day of which the inventory was last taken.
+    pub(crate) inventory_of: Option<Hour>,
+    /// The inventory that is being taken.
+    pub(crate) inventory: Option<Inventory>,
+    /// How the account's history is read at first.
+    pub(crate) history: History,
+    /// Hours of the last two weeks in which any SIM used data.
+    pub(crate) active_hours: BTreeSet<Hour>,
+}
+
+/// The right to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    /// Whose: the invocation's id.
+    pub(crate) owner: String,
+    /// A run that is not over by then has died.
+    pub(crate) until: Timestamp,
+}
+
+/// The inventory that is being taken.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(crate) struct Inventory {
+    /// Where the list of SIMs goes on; `None` at its begin.
+    pub(crate) next: Option<String>,
+    /// Pages read so far.
+    pub(crate) pages: u32,
+    /// SIMs so far, by fleet and status.
+    pub(crate) sims: BTreeMap<FleetSid, FleetSims>,
+    /// SIMs so far, with those that have no fleet.
+    pub(crate) sims_read: u64,
+    /// SIMs so far whose bytes no event showed, the first ones by name.
+    pub(crate) unseen: Suspects,
+    /// SIMs so far that fell silent.
+    pub(crate) silent: Suspects,
+}
+
+/// SIMs of which something is told together.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub(crate) struct Suspects {
+    /// How many there are.
+    pub(crate) count: u64,
+    /// What was found of the first ones.
+    pub(crate) named: Vec<String>,
+}
+
+/// How far the history is read.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum History {
+    /// Not begun.
+    #[default]
+    Unread,
+    /// Under way.
+    Reading {
+        /// Where the list of SIMs goes on.
+        next: Option<String>,
+        /// SIMs of that page that are done.
+        sims_done_of_page: usize,
+        /// SIMs done in all.
+        sims_done: u64,
+    },
+    /// Every SIM's history is taught.
+    Read,
+}
+
+/// The progress of one fleet in one window.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Task {
+    /// Which window and pass; another one's task is begun anew.
+    pub(crate) of: String,
+    /// Pages read.
+    pub(crate) pages: u32,
+    /// Where the records go on; `None` at their begin and their end.
+    pub(crate) next: Option<String>,
+    /// Whether all pages are read.
+    pub(crate) is_read: bool,
+    /// Whether totals and ranks are written.
+    pub(crate) is_done: bool,
+}
+
+impl Checkpoint<Run> {
+    /// The account's.
+    pub(crate) async fn of_run<T: UsageStore>(table: &T) -> Result<Self, AggregatorError> {
+        Self::read(table, RUN.to_owned()).await
+    }
+}
+
+impl Checkpoint<Task> {
+    /// One fleet's in this window.
+    pub(crate) async fn of_fleet<T: UsageStore>(
+        table: &T,
+        fleet: FleetSid,
+        of: String,
+    ) -> Result<Self, AggregatorError> {
+        let mut task = Self::read(table, format!("TASK#{fleet}")).await?;
+        if task.content.of != of {
+            task.content = Task { of, ..Task::default() };
+        }
+        Ok(task)
+    }
+}

@@ -1,0 +1,101 @@
+//! Telling a human, once a day for each thing; and what is looked at in every run.
+
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::notice::{Drift, Notice};
+use simfuse_domain::port::{
+    Alerts, Clock, Fleet, FleetItem, Heartbeat, Inventory, Policies, States, UsageItem,
+    UsageRecords, UsageStore, Usages,
+};
+use simfuse_domain::time::Hour;
+
+use crate::checkpoint::Run;
+use crate::error::{AggregatorError, Chain};
+use crate::handler::Aggregator;
+use crate::run::Context;
+
+/// The account may be silent for this much longer than ever in the last two weeks.
+const SILENCE_MARGIN_HOURS: u32 = 2;
+
+impl<T, P, A, C> Aggregator<T, P, A, C>
+where
+    T: UsageStore + Usages + States + Policies + Heartbeat,
+    P: UsageRecords + Inventory,
+    A: Alerts,
+    C: Clock,
+{
+    /// Publishes a notice unless it was today. One that does not go out is tried again by the next
+    /// run, and keeps this one from nothing.
+    pub(crate) async fn notify(&self, notice: &Notice) -> Result<(), AggregatorError> {
+        let now = self.clock.now();
+        let name = format!("NOTICE#{}", notice.id(now));
+        let read = self.table.read_checkpoint(&name).await;
+        if read.map_err(AggregatorError::table("looking for a notice"))?.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = self.alerts.publish(&notice.alert(now)).await {
+            tracing::error!(error = %Chain(&error), "notice not published");
+            return Ok(());
+        }
+        let written = self.table.write_checkpoint(&name, "told", 0, now).await;
+        written.map_err(AggregatorError::table("recording a notice"))?;
+        Ok(())
+    }
+
+    /// Compares each fleet's own data limit with what it was and with policy.
+    pub(crate) async fn look_at_fleets(
+        &self,
+        context: &Context<'_>,
+        fleets: &[Fleet],
+        _now: Timestamp,
+    ) -> Result<(), AggregatorError> {
+        for fleet in fleets {
+            let known = self.table.read_fleet(fleet.sid).await;
+            let known = known.map_err(AggregatorError::table("reading a fleet"))?;
+            if let Some(drift) = drift_of(fleet, known.as_ref()) {
+                self.notify(&Notice::LimitDrift { fleet: fleet.clone(), drift }).await?;
+            }
+            if known.as_ref().map(|known| &known.fleet) != Some(fleet) {
+                let sims = known.and_then(|known| known.sims);
+                let item = FleetItem { fleet: fleet.clone(), sims };
+                self.put(context, &[UsageItem::FleetInventory(item)]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether events still come: the dead man's switch of the whole pipeline.
+    pub(crate) async fn look_for_silence(
+        &self,
+        _context: &Context<'_>,
+        run: &Run,
+        now: Timestamp,
+    ) -> Result<(), AggregatorError> {
+        // Without usage there is no rhythm, and nothing that events could have shown.
+        let Some(first) = run.active_hours.first() else { return Ok(()) };
+        let allowed = allowed_silence(run);
+        let last = self.table.last_beat().await;
+        let since = last.map_err(AggregatorError::table("reading the heartbeat"))?;
+        if now.duration_since(since.unwrap_or_else(|| first.start())) > allowed {
+            self.notify(&Notice::NoEvents { since, allowed }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The longest pause between two hours in which any SIM used data, and a margin.
+fn allowed_silence(run: &Run) -> SignedDuration {
+    let hours: Vec<Hour> = run.active_hours.iter().copied().collect();
+    let pauses = hours.array_windows().map(|[one, next]| one.hours_until(*next));
+    let longest = pauses.max().unwrap_or(1);
+    SignedDuration::from_hours(i64::from(longest.saturating_add(SILENCE_MARGIN_HOURS)))
+}
+
+/// What is wrong with a fleet's own data limit, beside what it was.
+fn drift_of(fleet: &Fleet, known: Option<&FleetItem>) -> Option<Drift> {
+    let Some(limit) = fleet.data_limit_mb else {
+        // A fleet without data needs none.
+        return (fleet.data_enabled != Some(false)).then_some(Drift::Missing);
+    };
+    let was_mb = known.and_then(|known| known.fleet.data_limit_mb);
+    was_mb.filter(|was_mb| *was_mb != limit).map(|was_mb| Drift::Changed { was_mb })
+}

@@ -1,0 +1,192 @@
+//! One page of an hour's records: what it says of each SIM, and what follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use simfuse_domain::bytes::Bytes;
+use simfuse_domain::detector::{Control, LIMITS, Snapshot};
+use simfuse_domain::finding::{Evidence, Finding};
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::policy::Rules;
+use simfuse_domain::port::{
+    Alerts, Clock, Heartbeat, Inventory, Part, Policies, Recorded, States, UsageItem, UsageRecord,
+    UsageRecords, UsageStore, UsageWindow, Usages, Used,
+};
+use simfuse_domain::state::SimState;
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::{Closed, SimUsage, Source};
+
+use crate::error::AggregatorError;
+use crate::handler::Aggregator;
+use crate::run::Context;
+
+/// What a page says of each SIM.
+pub(crate) type Found = BTreeMap<SimSid, Used>;
+
+impl<T, P, A, C> Aggregator<T, P, A, C>
+where
+    T: UsageStore + Usages + States + Policies + Heartbeat,
+    P: UsageRecords + Inventory,
+    A: Alerts,
+    C: Clock,
+{
+    /// Sorts out a page's records: those of the window, each SIM once, and none that stood on the
+    /// page before (while one reads, records move to later pages). What lacks the SIM or the bytes
+    /// is unknown, not zero.
+    pub(crate) fn found(
+        &self,
+        context: &Context<'_>,
+        records: &[UsageRecord],
+        window: UsageWindow,
+        before: &BTreeSet<SimSid>,
+    ) -> Found {
+        let begin = window.window().start();
+        let mut found = Found::new();
+        let mut unknown = 0;
+        for record in records {
+            let (Some(sim), Some(used)) = (record.sim, used_of(record)) else {
+                unknown += 1;
+                continue;
+            };
+            if record.from != begin {
+                unknown += 1;
+            } else if !before.contains(&sim)
+                && found.get(&sim).is_none_or(|other| other.total < used.total)
+            {
+                found.insert(sim, used);
+            }
+        }
+        context.tally(|answer| answer.records_unknown += unknown);
+        found
+    }
+
+    /// An hour that has just ended: its records are kept, and limits are looked at; nothing is
+    /// counted or learnt yet.
+    pub(crate) async fn see_page(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        hour: Hour,
+        page: u32,
+        found: Found,
+    ) -> Result<Part, AggregatorError> {
+        let sims: Vec<SimSid> = found.keys().copied().collect();
+        let usages = self.table.read_usages(&sims).await;
+        let mut usages = usages.map_err(AggregatorError::table("reading usage"))?;
+        let (mut items, mut findings) = (Vec::new(), Vec::new());
+        for (sim, used) in &found {
+            let mut usage = usages.remove(sim).unwrap_or_else(|| SimUsage::new(*sim));
+            let rules = context.policy.rules_for(Some(fleet), *sim);
+            // Nearly every SIM keeps within its limits, and is written when its hour is closed.
+            if usage.see(hour, used.total) {
+                let broken = broken_limits(&usage, &rules, hour);
+                if !broken.is_empty() {
+                    items.push(UsageItem::Base(usage));
+                    findings.push((*sim, broken));
+                }
+            }
+            let window = UsageWindow::Hour(hour);
+            items.push(UsageItem::Sim(*sim, Some(fleet), window, used.clone()));
+        }
+        self.put(context, &items).await?;
+        self.insert(&findings).await?;
+        Ok(part_of(page, found))
+    }
+
+    /// An hour that is to be closed: counted, learnt, judged.
+    pub(crate) async fn close_page(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        hour: Hour,
+        page: u32,
+        mut found: Found,
+    ) -> Result<Part, AggregatorError> {
+        let window = UsageWindow::Hour(hour);
+        let sims: Vec<SimSid> = found.keys().copied().collect();
+        let recorded = self.table.read_recorded(&window, &sims).await;
+        let mut recorded = recorded.map_err(AggregatorError::table("reading usage"))?;
+        let source = Source { fleet: Some(fleet), page };
+        let (mut items, mut changed, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+        found.retain(|sim, used| {
+            let Recorded { usage, used: known } = recorded.remove(sim).unwrap_or_default();
+            let mut usage = usage.unwrap_or_else(|| SimUsage::new(*sim));
+            let closed = usage.close(hour, used.total, source);
+            if closed == Closed::Elsewhere {
+                return false;
+            }
+            let hours = if usage.bytes_in(hour) == used.total {
+                used.clone()
+            } else {
+                Used { total: usage.bytes_in(hour), ..Used::default() }
+            };
+            if known.as_ref() != Some(&hours) {
+                items.push(UsageItem::Sim(*sim, Some(fleet), window, hours));
+            }
+            changed.push((usage, closed));
+            true
+        });
+        self.learn_periods(context, fleet, &mut changed).await?;
+        for (usage, closed) in changed {
+            let rules = context.policy.rules_for(Some(fleet), usage.sim);
+            let broken = broken_limits(&usage, &rules, hour);
+            if !broken.is_empty() {
+                findings.push((usage.sim, broken));
+            }
+            if closed != Closed::Before {
+                items.push(UsageItem::Base(usage));
+            }
+        }
+        self.put(context, &items).await?;
+        self.insert(&findings).await?;
+        Ok(part_of(page, found))
+    }
+
+    /// Hands findings over to the kill-switch, after what they rest on is written.
+    pub(crate) async fn insert(
+        &self,
+        findings: &[(SimSid, Vec<Finding>)],
+    ) -> Result<(), AggregatorError> {
+        let now = self.clock.now();
+        for (sim, found) in findings {
+            for finding in found {
+                let inserted = self.table.insert_finding(*sim, finding, now).await;
+                inserted.map_err(AggregatorError::table(format!("writing a finding of {sim}")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What usage records alone show of the limits of windows that the hour is part of. The kill-switch
+/// rules again over all that is known.
+fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
+    let state = SimState::new(usage.sim);
+    let control = Control::default();
+    let snapshot = Snapshot { state: &state, usage: Some(usage), rules, control };
+    let found = LIMITS.iter().flat_map(|detector| (detector.assess)(&snapshot));
+    let holds = |finding: &Finding| match &finding.evidence {
+        Evidence::Bytes { from, to, .. } => *from <= hour.start() && hour.end() <= *to,
+        _ => false,
+    };
+    found.filter(holds).collect()
+}
+
+/// What a record says was used; `None` where it does not say how much.
+pub(crate) fn used_of(record: &UsageRecord) -> Option<Used> {
+    let billed = record.billed.as_ref();
+    Some(Used {
+        up: record.up,
+        down: record.down,
+        total: record.total?,
+        billed_micros: billed.map(|billed| billed.micros),
+        currency: billed.map(|billed| billed.currency.clone()),
+    })
+}
+
+/// What is kept of a page for totals and ranks.
+pub(crate) fn part_of(page: u32, found: Found) -> Part {
+    let billed = found.values().filter_map(|used| used.billed_micros);
+    let billed_micros = billed.reduce(i64::saturating_add);
+    let used = found.into_iter().filter(|(_, used)| used.total > Bytes(0));
+    Part { page, sims: used.map(|(sim, used)| (sim, used.total)).collect(), billed_micros }
+}

@@ -1,0 +1,201 @@
+//! One hour or day, for all fleets: page by page, then totals and ranks.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::port::{
+    Alerts, Clock, Granularity, Heartbeat, Inventory, PageLink, Part, Pass, Policies, States,
+    UsageGroup, UsageItem, UsageQuery, UsageRecords, UsageStore, UsageWindow, Usages,
+};
+
+use crate::checkpoint::{Checkpoint, Task};
+use crate::error::AggregatorError;
+use crate::handler::Aggregator;
+use crate::rank::{Rank, SIMS_PER_PAGE};
+use crate::run::{Context, Progress};
+
+/// Fleets read at the same time: the provider throttles by concurrency.
+const FLEETS_AT_ONCE: usize = 4;
+
+/// Pages of one fleet's window: more than ten million SIMs fill.
+const PAGES_MAX: u32 = 50_000;
+
+impl<T, P, A, C> Aggregator<T, P, A, C>
+where
+    T: UsageStore + Usages + States + Policies + Heartbeat,
+    P: UsageRecords + Inventory,
+    A: Alerts,
+    C: Clock,
+{
+    /// Reads a window for all fleets, some at a time.
+    pub(crate) async fn read_window(
+        &self,
+        context: &Context<'_>,
+        fleets: &[FleetSid],
+        window: UsageWindow,
+        pass: Pass,
+    ) -> Result<Progress, AggregatorError> {
+        let reads = fleets.iter();
+        let reads = reads.map(|fleet| Box::pin(self.read_fleet(context, *fleet, window, pass)));
+        let reads: Vec<_> = reads.collect();
+        let reads = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE);
+        let all = |all, one| async move { Ok(if one == Progress::Paused { one } else { all }) };
+        reads.try_fold(Progress::Done, all).await
+    }
+
+    /// Reads one fleet's window from where the last run stopped.
+    async fn read_fleet(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        window: UsageWindow,
+        pass: Pass,
+    ) -> Result<Progress, AggregatorError> {
+        let of = format!("{pass:?} {}", window.window().name);
+        let mut task = Checkpoint::of_fleet(&self.table, fleet, of).await?;
+        if task.content.is_done {
+            return Ok(Progress::Done);
+        }
+        let mut before = self.sims_before(fleet, window, pass, &task.content).await?;
+        while !task.content.is_read {
+            if self.is_over(context) {
+                return Ok(Progress::Paused);
+            }
+            let part = self.read_page(context, fleet, window, pass, &mut task, &before).await?;
+            // What a page repeats that repeats the page before is known as well.
+            if !part.is_empty() {
+                before = part;
+            }
+        }
+        self.total(context, fleet, window, pass, task.content.pages).await?;
+        task.content.is_done = true;
+        task.write(&self.table, self.clock.now()).await?;
+        Ok(Progress::Done)
+    }
+
+    /// Reads one page, writes what it holds, and notes that it did. Says which SIMs stood on it.
+    async fn read_page(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        window: UsageWindow,
+        pass: Pass,
+        task: &mut Checkpoint<Task>,
+        before: &BTreeSet<SimSid>,
+    ) -> Result<BTreeSet<SimSid>, AggregatorError> {
+        let query = query_of(fleet, window);
+        let link = task.content.next.clone().map(PageLink);
+        let page = self.provider.usage_page(&query, link.as_ref()).await;
+        let doing = || format!("reading the usage of {fleet} in {}", window.window().name);
+        let page = page.map_err(AggregatorError::provider(doing()))?;
+        let number = task.content.pages;
+        if number >= PAGES_MAX || (page.next.is_some() && page.next == link) {
+            return Err(AggregatorError::Endless { what: doing(), pages: number });
+        }
+        context.tally(|answer| {
+            answer.calls += 1;
+            answer.pages += 1;
+            answer.records += u64::try_from(page.items.len()).unwrap_or(0);
+            answer.records_unknown += u64::try_from(page.unreadable).unwrap_or(0);
+        });
+        let found = self.found(context, &page.items, window, before);
+        let part = match (window, pass) {
+            (UsageWindow::Hour(hour), Pass::Fresh) => {
+                self.see_page(context, fleet, hour, number, found).await?
+            }
+            (UsageWindow::Hour(hour), Pass::Close) => {
+                self.close_page(context, fleet, hour, number, found).await?
+            }
+            (UsageWindow::Day(day), _) => {
+                self.compare_page(context, fleet, day, number, found).await?
+            }
+        };
+        let sims = part.sims.iter().map(|(sim, _)| *sim).collect();
+        self.put(context, &[UsageItem::Part(fleet, window, pass, part)]).await?;
+        task.content.pages = number.saturating_add(1);
+        task.content.is_read = page.next.is_none();
+        task.content.next = page.next.map(|link| link.0);
+        task.write(&self.table, self.clock.now()).await?;
+        Ok(sims)
+    }
+
+    /// The SIMs of the page before the one with which a task goes on.
+    async fn sims_before(
+        &self,
+        fleet: FleetSid,
+        window: UsageWindow,
+        pass: Pass,
+        task: &Task,
+    ) -> Result<BTreeSet<SimSid>, AggregatorError> {
+        let Some(page) = task.pages.checked_sub(1) else { return Ok(BTreeSet::new()) };
+        let parts = self.parts(fleet, window, pass, page).await?;
+        Ok(parts.iter().take(1).flat_map(|part| &part.sims).map(|(sim, _)| *sim).collect())
+    }
+
+    /// Adds up what the pages left, and writes totals and ranks.
+    async fn total(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        window: UsageWindow,
+        pass: Pass,
+        pages: u32,
+    ) -> Result<(), AggregatorError> {
+        let mut rank = Rank::default();
+        let mut from_page = 0;
+        while from_page < pages {
+            let parts = self.parts(fleet, window, pass, from_page).await?;
+            let Some(last) = parts.last() else { break };
+            from_page = last.page.saturating_add(1);
+            // An earlier pass may have had more pages.
+            parts.iter().filter(|part| part.page < pages).for_each(|part| rank.add(part));
+        }
+        let (mut used, sims) = rank.finish();
+        used.closed = pass == Pass::Close;
+        let ranked = (0_u32..).zip(sims.chunks(SIMS_PER_PAGE));
+        let mut items: Vec<UsageItem> = ranked
+            .map(|(page, sims)| UsageItem::Rank(fleet, window, page, sims.to_vec()))
+            .collect();
+        used.rank_pages = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        items.push(UsageItem::Fleet(fleet, window, used));
+        self.put(context, &items).await
+    }
+
+    async fn parts(
+        &self,
+        fleet: FleetSid,
+        window: UsageWindow,
+        pass: Pass,
+        from_page: u32,
+    ) -> Result<Vec<Part>, AggregatorError> {
+        let parts = self.table.read_parts(fleet, &window, pass, from_page).await;
+        parts.map_err(AggregatorError::table("reading what pages held"))
+    }
+
+    pub(crate) async fn put(
+        &self,
+        context: &Context<'_>,
+        items: &[UsageItem],
+    ) -> Result<(), AggregatorError> {
+        let put = self.table.put_usage(items, self.clock.now()).await;
+        put.map_err(AggregatorError::table("writing usage"))?;
+        context.tally(|answer| answer.items_written += u64::try_from(items.len()).unwrap_or(0));
+        Ok(())
+    }
+}
+
+fn query_of(fleet: FleetSid, window: UsageWindow) -> UsageQuery {
+    UsageQuery {
+        sim: None,
+        fleet: Some(fleet),
+        network: None,
+        country: None,
+        group: Some(UsageGroup::Sim),
+        granularity: match window {
+            UsageWindow::Hour(_) => Granularity::Hour,
+            UsageWindow::Day(_) => Granularity::Day,
+        },
+        hours: window.window().hours,
+    }
+}

@@ -1,0 +1,380 @@
+//! What usage records say about one SIM: the aggregator's side of what is known.
+//!
+//! Events are fast and may be lost; usage records are what the provider bills, come an hour or more
+//! later, and may still grow. So an hour is *seen* when it ends and *closed* three hours later, once
+//! and in order: then, and only then, it is counted towards the period and learnt. What grows later
+//! is counted and never learnt.
+//!
+//! Whoever judges a SIM adds to the closed hours what events show after them (`closed_through`).
+
+use std::ops::Range;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::Bytes;
+use crate::id::{FleetSid, SimSid};
+use crate::port::BillingPeriod;
+use crate::time::{Hour, Window};
+
+/// Version of the stored form. One of a newer version is never overwritten.
+pub const USAGE_SCHEMA: u32 = 1;
+
+/// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
+pub const HOURS_KEPT: i32 = 50;
+
+/// Fleets that one SIM may be in within one hour.
+const FLEETS_PER_HOUR_MAX: usize = 4;
+
+/// What usage records say about one SIM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SimUsage {
+    /// The SIM.
+    pub sim: SimSid,
+    /// The latest hour with a record that is closed.
+    closed_through: Option<Hour>,
+    /// Where the records of that hour were found: one that comes again elsewhere counts once.
+    closed_from: Vec<Source>,
+    /// The latest hours with records, closed or only seen, in order.
+    hours: Vec<(Hour, u64)>,
+    /// Closed bytes of the calendar month of the latest closed hour.
+    month: Option<(Hour, u64)>,
+    period: Option<Period>,
+    baseline: Baseline,
+    /// The longest pause between two hours with usage, in hours.
+    pause_hours_max: u32,
+    last_active: Option<Hour>,
+}
+
+/// A billing period, and what was used in its closed hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Period {
+    start_ms: i64,
+    end_ms: i64,
+    bytes: u64,
+}
+
+/// What is usual for a SIM: of the natural logarithm of an active hour's kilobytes and one, the
+/// middle and the spread, with a half-life of about a week (`ln(1 + bytes/1000)`; Huber's clipping,
+/// so that one wild hour teaches little).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Active hours learnt.
+    pub active_hours: u32,
+    /// The middle.
+    pub middle: f64,
+    /// The spread: 1.2533 times the mean distance from the middle, which is a normal distribution's
+    /// standard deviation.
+    pub spread: f64,
+}
+
+/// Where a record was found: a SIM that changes its fleet has one of each for the same hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The fleet whose records were read; `None` for all of the SIM's.
+    pub fleet: Option<FleetSid>,
+    /// The page.
+    pub page: u32,
+}
+
+/// What became of an hour that was to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It is counted and learnt.
+    Now,
+    /// It was closed from another fleet's records, too, and these are added to it.
+    Added,
+    /// It was closed from the same page before: nothing is changed.
+    Before,
+    /// It was closed from another page, or a later hour was: the record came twice.
+    Elsewhere,
+}
+
+impl SimUsage {
+    /// The usage of a SIM that has no records.
+    #[must_use]
+    pub const fn new(sim: SimSid) -> Self {
+        Self {
+            sim,
+            closed_through: None,
+            closed_from: Vec::new(),
+            hours: Vec::new(),
+            month: None,
+            period: None,
+            baseline: Baseline { active_hours: 0, middle: 0.0, spread: 0.0 },
+            pause_hours_max: 0,
+            last_active: None,
+        }
+    }
+
+    /// Closes an hour of which a record was found there.
+    pub fn close(&mut self, hour: Hour, bytes: Bytes, source: Source) -> Closed {
+        match self.closed_through {
+            Some(closed) if closed > hour => return Closed::Elsewhere,
+            Some(closed) if closed == hour => return self.close_again(hour, bytes, source),
+            _ => {}
+        }
+        (self.closed_through, self.closed_from) = (Some(hour), vec![source]);
+        self.keep(hour, bytes);
+        self.count(hour, bytes);
+        // A silent hour teaches nothing.
+        if bytes > Bytes(0) {
+            self.baseline.learn(bytes);
+            let pause = self.last_active.map_or(0, |last| last.hours_until(hour));
+            self.pause_hours_max = self.pause_hours_max.max(pause);
+            self.last_active = Some(hour);
+        }
+        Closed::Now
+    }
+
+    fn close_again(&mut self, hour: Hour, bytes: Bytes, source: Source) -> Closed {
+        if self.closed_from.contains(&source) {
+            return Closed::Before;
+        }
+        let known = self.closed_from.iter().any(|other| other.fleet == source.fleet);
+        if known || self.closed_from.len() >= FLEETS_PER_HOUR_MAX {
+            return Closed::Elsewhere;
+        }
+        self.closed_from.push(source);
+        let was = self.bytes_in(hour);
+        self.amend(hour, was, was.plus(bytes));
+        Closed::Added
+    }
+
+    /// Sees an hour that is not closed yet; it may be seen again and hold more. Says whether that
+    /// changed anything.
+    pub fn see(&mut self, hour: Hour, bytes: Bytes) -> bool {
+        if self.closed_through.is_some_and(|closed| closed >= hour) || self.bytes_in(hour) == bytes
+        {
+            return false;
+        }
+        self.keep(hour, bytes);
+        true
+    }
+
+    /// A closed hour turned out to hold another number of bytes: it is counted, and not learnt.
+    pub fn amend(&mut self, hour: Hour, was: Bytes, is: Bytes) {
+        if let Some((_, kept)) = self.hours.iter_mut().find(|(kept, _)| *kept == hour) {
+            *kept = is.0;
+        } else if self.oldest_kept() <= Some(hour) {
+            self.keep(hour, is);
+        }
+        let adjust = |bytes: &mut u64| *bytes = bytes.saturating_add(is.0).saturating_sub(was.0);
+        if let Some((month, bytes)) = &mut self.month
+            && Window::of_month(*month).hours.contains(&hour)
+        {
+            adjust(bytes);
+        }
+        if let Some(period) = &mut self.period
+            && period.hours().contains(&hour)
+        {
+            adjust(&mut period.bytes);
+        }
+    }
+
+    /// Learns the SIM's billing period, and what was used in its hours up to `closed_through`.
+    pub fn set_period(&mut self, period: BillingPeriod, closed_bytes: Bytes) {
+        let (start_ms, end_ms) = (period.start.as_millisecond(), period.end.as_millisecond());
+        self.period = Some(Period { start_ms, end_ms, bytes: closed_bytes.0 });
+    }
+
+    fn keep(&mut self, hour: Hour, bytes: Bytes) {
+        let place = self.hours.partition_point(|(kept, _)| *kept < hour);
+        match self.hours.get_mut(place) {
+            Some((kept, known)) if *kept == hour => *known = bytes.0,
+            _ => self.hours.insert(place, (hour, bytes.0)),
+        }
+        let oldest = self.oldest_kept();
+        self.hours.retain(|(kept, _)| Some(*kept) >= oldest);
+    }
+
+    /// Hours before this one are not kept.
+    fn oldest_kept(&self) -> Option<Hour> {
+        self.hours.last().map(|(latest, _)| latest.plus(HOURS_KEPT.saturating_neg()))
+    }
+
+    fn count(&mut self, hour: Hour, bytes: Bytes) {
+        let month = Window::of_month(hour).hours.start;
+        self.month = match self.month {
+            Some((known, sum)) if known == month => Some((month, sum.saturating_add(bytes.0))),
+            _ => Some((month, bytes.0)),
+        };
+        if let Some(period) = &mut self.period
+            && period.hours().contains(&hour)
+        {
+            period.bytes = period.bytes.saturating_add(bytes.0);
+        }
+    }
+
+    /// The latest hour with a record that is closed: of later hours, events say more.
+    #[must_use]
+    pub const fn closed_through(&self) -> Option<Hour> {
+        self.closed_through
+    }
+
+    /// The hours kept, with their bytes, in order.
+    pub fn hours(&self) -> impl Iterator<Item = (Hour, Bytes)> {
+        self.hours.iter().map(|(hour, bytes)| (*hour, Bytes(*bytes)))
+    }
+
+    /// What records say of the hour, as far as it is kept.
+    #[must_use]
+    pub fn bytes_in(&self, hour: Hour) -> Bytes {
+        self.hours().find(|(kept, _)| *kept == hour).map_or(Bytes(0), |(_, bytes)| bytes)
+    }
+
+    /// What records say of these hours, as far as they are kept.
+    #[must_use]
+    pub fn bytes_within(&self, hours: &Range<Hour>) -> Bytes {
+        self.hours().filter(|(hour, _)| hours.contains(hour)).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// No window holds more bytes of the SIM's records than this, a bound that is quick to compute.
+    #[must_use]
+    pub fn bytes_at_most(&self) -> Bytes {
+        let hours: Bytes = self.hours().map(|(_, bytes)| bytes).sum();
+        let month = self.month.map_or(0, |(_, bytes)| bytes);
+        let period = self.period.map_or(0, |period| period.bytes);
+        hours.plus(Bytes(month.max(period)))
+    }
+
+    /// The begin of the first hour after those that are closed.
+    #[must_use]
+    pub fn open_from(&self) -> Option<Hour> {
+        self.closed_through.map(Hour::after)
+    }
+
+    /// The end of the latest hour with a record.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        self.hours.last().map(|(hour, _)| hour.end())
+    }
+
+    /// The period that the hour is part of: the SIM's billing period where that is known, else the
+    /// calendar month of UTC.
+    #[must_use]
+    pub fn period_of(&self, hour: Hour) -> Window {
+        match &self.period {
+            Some(period) if period.hours().contains(&hour) => {
+                let date = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+                let name = format!("{}/{}", date(period.start()), date(period.end()));
+                Window { name, hours: period.hours() }
+            }
+            _ => Window::of_month(hour),
+        }
+    }
+
+    /// What was used in the closed hours of a period that [`period_of`](Self::period_of) gave.
+    #[must_use]
+    pub fn closed_bytes_in(&self, period: &Window) -> Bytes {
+        if let Some(known) = &self.period
+            && known.hours() == period.hours
+        {
+            return Bytes(known.bytes);
+        }
+        let month = self.month.filter(|(month, _)| *month == period.hours.start);
+        month.map_or(Bytes(0), |(_, bytes)| Bytes(bytes))
+    }
+
+    /// Whether the SIM's billing period should be asked for. It spans at most two calendar months,
+    /// so its usage can be over a limit only when a month's is over half of it; half of that leaves
+    /// time to ask.
+    #[must_use]
+    pub fn needs_period(&self, limit: Bytes) -> bool {
+        let now = self.now().unwrap_or(Timestamp::MIN);
+        let known = self.period.as_ref().is_some_and(|period| now <= period.end());
+        let quarter = limit.0 / 4;
+        !known && self.month.is_some_and(|(_, bytes)| bytes > quarter)
+    }
+
+    /// What is usual for the SIM.
+    #[must_use]
+    pub const fn baseline(&self) -> &Baseline {
+        &self.baseline
+    }
+
+    /// The latest closed hour in which the SIM used bytes.
+    #[must_use]
+    pub const fn last_active(&self) -> Option<Hour> {
+        self.last_active
+    }
+
+    /// The longest pause between two hours with usage so far.
+    #[must_use]
+    pub fn pause_max(&self) -> SignedDuration {
+        SignedDuration::from_hours(i64::from(self.pause_hours_max))
+    }
+
+    /// The compact form that is stored.
+    ///
+    /// # Errors
+    /// Never for usage that was made here; the encoder's signature allows for one.
+    pub fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(self)
+    }
+
+    /// Reads the compact form.
+    ///
+    /// # Errors
+    /// When the bytes are not usage of [`USAGE_SCHEMA`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+}
+
+impl Period {
+    fn start(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.start_ms).unwrap_or(Timestamp::MIN)
+    }
+
+    fn end(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.end_ms).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Its hours: of the first and the last only what lies wholly in it is certain to be its own.
+    fn hours(&self) -> Range<Hour> {
+        BillingPeriod { start: self.start(), end: self.end() }.hours()
+    }
+}
+
+impl BillingPeriod {
+    /// The hours that lie wholly in the period.
+    #[must_use]
+    pub fn hours(&self) -> Range<Hour> {
+        Hour::ending_at(self.start).after()..Hour::of(self.end)
+    }
+}
+
+impl Baseline {
+    /// Hours that are learnt as they are, before there is a middle to compare with.
+    const UNCLIPPED_HOURS: u32 = 24;
+
+    /// The least weight of an hour: its half-life is about a week of hours.
+    const WEIGHT_MIN: f64 = 1.0 / 168.0;
+
+    /// The mean distance from the middle of a normal distribution, as a part of its standard
+    /// deviation, turned round: the square root of half of pi.
+    const SPREAD_OF_DISTANCE: f64 = 1.2533;
+
+    /// Learns an active hour.
+    fn learn(&mut self, bytes: Bytes) {
+        #[expect(clippy::cast_precision_loss, reason = "a logarithm of it is taken")]
+        let level = (bytes.0 as f64 / 1e3).ln_1p();
+        if self.active_hours == 0 {
+            self.middle = level;
+        }
+        let weight = (1.0 / f64::from(self.active_hours.saturating_add(1))).max(Self::WEIGHT_MIN);
+        let mut step = level - self.middle;
+        let mut distance = Self::SPREAD_OF_DISTANCE * step.abs();
+        if self.active_hours >= Self::UNCLIPPED_HOURS {
+            step = step.clamp(-2.5 * self.spread, 2.5 * self.spread);
+            distance = distance.min(4.0 * self.spread);
+        }
+        self.middle += weight * step;
+        self.spread += weight * (distance - self.spread);
+        self.active_hours = self.active_hours.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

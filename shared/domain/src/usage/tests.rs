@@ -1,0 +1,236 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MB: u64 = 1_000_000;
+
+fn hour(text: &str) -> Hour {
+    format!("2026-03-{text}Z").parse().unwrap()
+}
+
+/// A page of the first fleet's records.
+fn page(page: u32) -> Source {
+    Source { fleet: Some(FleetSid::from_bytes([1; 16])), page }
+}
+
+fn usage() -> SimUsage {
+    SimUsage::new(SimSid::from_bytes([1; 16]))
+}
+
+fn period(start: &str, end: &str) -> BillingPeriod {
+    BillingPeriod { start: start.parse().unwrap(), end: end.parse().unwrap() }
+}
+
+#[test]
+fn an_hour_is_closed_once_and_in_order() {
+    let mut usage = usage();
+    assert_eq!(usage.close(hour("01T14"), Bytes(5), page(1)), Closed::Now);
+    let closed = usage.clone();
+    assert_eq!(usage.close(hour("01T14"), Bytes(5), page(1)), Closed::Before);
+    assert_eq!(usage.close(hour("01T14"), Bytes(5), page(2)), Closed::Elsewhere);
+    assert_eq!(usage.close(hour("01T13"), Bytes(9), page(1)), Closed::Elsewhere);
+    assert_eq!(usage, closed, "nothing of it is counted or learnt twice");
+}
+
+#[test]
+fn a_sim_that_changed_its_fleet_has_the_bytes_of_both() {
+    let other = Source { fleet: Some(FleetSid::from_bytes([2; 16])), page: 1 };
+    let mut usage = usage();
+    assert_eq!(usage.close(hour("01T14"), Bytes(5), page(1)), Closed::Now);
+    assert_eq!(usage.close(hour("01T14"), Bytes(7), other), Closed::Added);
+    assert_eq!(usage.close(hour("01T14"), Bytes(7), other), Closed::Before);
+    assert_eq!(
+        usage.close(hour("01T14"), Bytes(7), Source { page: 2, ..other }),
+        Closed::Elsewhere
+    );
+    assert_eq!(usage.bytes_in(hour("01T14")), Bytes(12));
+    assert_eq!(usage.closed_bytes_in(&usage.period_of(hour("01T14"))), Bytes(12));
+}
+
+#[test]
+fn what_is_only_seen_is_neither_counted_nor_learnt() {
+    let mut usage = usage();
+    assert!(usage.see(hour("01T14"), Bytes(MB)));
+    assert!(!usage.see(hour("01T14"), Bytes(MB)), "nothing new");
+    assert!(usage.see(hour("01T14"), Bytes(2 * MB)), "it grew");
+    assert_eq!(usage.bytes_in(hour("01T14")), Bytes(2 * MB));
+    assert_eq!(usage.baseline().active_hours, 0);
+    assert_eq!(usage.closed_bytes_in(&usage.period_of(hour("01T14"))), Bytes(0));
+    assert_eq!(usage.close(hour("01T14"), Bytes(3 * MB), page(1)), Closed::Now);
+    assert!(!usage.see(hour("01T14"), Bytes(MB)), "closed hours are amended, not seen");
+    assert_eq!(usage.closed_bytes_in(&usage.period_of(hour("01T14"))), Bytes(3 * MB));
+}
+
+#[test]
+fn growth_of_a_closed_hour_is_counted_and_not_learnt() {
+    let mut usage = usage();
+    usage.close(hour("01T14"), Bytes(MB), page(1));
+    let learnt = *usage.baseline();
+    usage.amend(hour("01T14"), Bytes(MB), Bytes(7 * MB));
+    assert_eq!(usage.bytes_in(hour("01T14")), Bytes(7 * MB));
+    assert_eq!(usage.closed_bytes_in(&usage.period_of(hour("01T14"))), Bytes(7 * MB));
+    assert_eq!(*usage.baseline(), learnt);
+}
+
+#[test]
+fn an_hour_without_usage_teaches_nothing() {
+    let mut usage = usage();
+    usage.close(hour("01T14"), Bytes(MB), page(1));
+    let before = (*usage.baseline(), usage.pause_max());
+    usage.close(hour("01T20"), Bytes(0), page(1));
+    assert_eq!((*usage.baseline(), usage.pause_max()), before);
+    assert_eq!(usage.last_active(), Some(hour("01T14")));
+    usage.close(hour("01T22"), Bytes(MB), page(1));
+    assert_eq!(usage.pause_max(), SignedDuration::from_hours(8));
+}
+
+#[test]
+fn a_billing_period_counts_across_the_turn_of_a_month() {
+    let mut usage = usage();
+    usage.close("2026-02-27T10Z".parse().unwrap(), Bytes(90 * MB), page(1));
+    let from_20th = period("2026-02-20T09:30:00Z", "2026-03-20T09:30:00Z");
+    usage.set_period(from_20th, Bytes(150 * MB));
+    usage.close(hour("02T10"), Bytes(70 * MB), page(1));
+    let window = usage.period_of(hour("02T10"));
+    assert_eq!(window.name, "2026-02-20/2026-03-20");
+    assert_eq!(window.start().to_string(), "2026-02-20T10:00:00Z", "whole hours only");
+    assert_eq!(window.end().to_string(), "2026-03-20T09:00:00Z");
+    assert_eq!(usage.closed_bytes_in(&window), Bytes(220 * MB));
+    let after = usage.period_of(hour("20T09"));
+    assert_eq!(after.name, "2026-03", "what comes after it is the calendar's again");
+    assert_eq!(usage.closed_bytes_in(&after), Bytes(70 * MB));
+}
+
+#[test]
+fn a_period_is_asked_for_when_it_might_matter() {
+    let limit = Bytes(200 * MB);
+    let mut usage = usage();
+    usage.close(hour("01T10"), Bytes(50 * MB), page(1));
+    assert!(!usage.needs_period(limit), "two months of this are no more than half of the limit");
+    usage.close(hour("01T11"), Bytes(1), page(1));
+    assert!(usage.needs_period(limit));
+    usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(60 * MB));
+    assert!(!usage.needs_period(limit));
+    usage.close(hour("20T00"), Bytes(MB), page(1));
+    assert!(usage.needs_period(limit), "the one that is known is over");
+}
+
+#[test]
+fn the_baseline_is_that_of_its_formula() {
+    let mut baseline = Baseline::default();
+    for bytes in [1_000, 3_000, 1_000, 3_000] {
+        baseline.learn(Bytes(bytes));
+    }
+    // Levels ln 2 and ln 4: the middle is their mean, and the spread 1.2533 times what each was off
+    // from the middle so far: 0, ln 2, ln 2 / 2, 2/3 ln 2.
+    let (middle, distance) = (1.5 * 2f64.ln(), 2f64.ln() * (1.0 + 0.5 + 2.0 / 3.0) / 4.0);
+    assert!((baseline.middle - middle).abs() < 1e-12, "{baseline:?}");
+    assert!((baseline.spread - 1.2533 * distance).abs() < 1e-12, "{baseline:?}");
+}
+
+#[test]
+fn one_wild_hour_teaches_little() {
+    let mut baseline = Baseline::default();
+    for hour in 0..200_u64 {
+        baseline.learn(Bytes(10_000 + (hour % 10) * 1_000));
+    }
+    let usual = baseline;
+    baseline.learn(Bytes(5_000 * MB));
+    assert!(baseline.middle - usual.middle < 2.5 * usual.spread / 168.0 + 1e-9, "{baseline:?}");
+}
+
+#[test]
+fn what_was_stored_is_read_back() {
+    let mut usage = usage();
+    for at in 0..60 {
+        usage.close(hour("01T00").plus(at), Bytes(40_000), page(1));
+    }
+    usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(MB));
+    let stored = usage.encode().unwrap();
+    assert!(stored.len() <= 600, "{} bytes: an item of 1 kB costs one write unit", stored.len());
+    assert_eq!(SimUsage::decode(&stored).unwrap(), usage);
+}
+
+/// What may happen to a SIM's usage.
+#[derive(Debug, Clone, Copy)]
+enum Happens {
+    /// The hour after the latest closed one ends, and so many bytes are seen.
+    Seen(u64),
+    /// The next hour is closed with this many bytes.
+    Closed(u64),
+    /// The hour so many hours back grows.
+    Grown(i32, u64),
+    /// The latest close is done again: by the page, by another, for an hour before.
+    Repeated,
+}
+
+fn happens() -> impl Strategy<Value = Happens> {
+    let bytes = || prop_oneof![Just(0), 1..40 * MB];
+    prop_oneof![
+        1 => bytes().prop_map(Happens::Seen),
+        4 => bytes().prop_map(Happens::Closed),
+        1 => (0..60, 1..MB).prop_map(|(back, bytes)| Happens::Grown(back, bytes)),
+        1 => Just(Happens::Repeated),
+    ]
+}
+
+proptest! {
+    /// The model keeps every hour for ever and adds up when asked.
+    #[test]
+    fn usage_is_what_a_naive_model_says(story in prop::collection::vec(happens(), 0..200)) {
+        let first: Hour = "2026-02-27T22Z".parse().unwrap();
+        let billed = period("2026-02-27T23:00:00Z", "2026-03-03T12:00:00Z");
+        let mut usage = usage();
+        usage.set_period(billed, Bytes(0));
+        let mut model: BTreeMap<Hour, u64> = BTreeMap::new();
+        let (mut next, mut seen, mut learnt) = (first, None, 0);
+        for event in story {
+            match event {
+                Happens::Seen(bytes) => {
+                    usage.see(next, Bytes(bytes));
+                    // An hour of which nothing was seen is not kept for a record of nothing.
+                    seen = if bytes == 0 { seen.map(|_| 0) } else { Some(bytes) };
+                }
+                Happens::Closed(bytes) => {
+                    prop_assert_eq!(usage.close(next, Bytes(bytes), page(3)), Closed::Now);
+                    model.insert(next, bytes);
+                    learnt += u32::from(bytes > 0);
+                    (next, seen) = (next.after(), None);
+                }
+                Happens::Grown(back, more) => {
+                    let hour = next.before().plus(-back);
+                    if let Some(bytes) = model.get_mut(&hour) {
+                        usage.amend(hour, Bytes(*bytes), Bytes(*bytes + more));
+                        *bytes += more;
+                    }
+                }
+                Happens::Repeated => {
+                    if let Some((hour, bytes)) = model.last_key_value() {
+                        prop_assert_ne!(usage.close(*hour, Bytes(*bytes), page(3)), Closed::Now);
+                        prop_assert_ne!(usage.close(*hour, Bytes(*bytes), page(4)), Closed::Now);
+                        let before = hour.before();
+                        prop_assert_eq!(usage.close(before, Bytes(1), page(3)), Closed::Elsewhere);
+                    }
+                }
+            }
+            let latest = if seen.is_some() { next } else { next.before() };
+            let kept = latest.plus(-HOURS_KEPT)..next;
+            let kept: Vec<_> = model.range(kept).map(|(hour, sum)| (*hour, Bytes(*sum))).collect();
+            let of_model = kept.into_iter().chain(seen.map(|bytes| (next, Bytes(bytes))));
+            prop_assert!(usage.hours().filter(|(_, sum)| sum.0 > 0)
+                .eq(of_model.filter(|(_, sum)| sum.0 > 0)));
+            prop_assert_eq!(usage.baseline().active_hours, learnt);
+            for window in [usage.period_of(first), usage.period_of(next.before())] {
+                let sum: u64 = model.range(window.hours.clone()).map(|(_, sum)| sum).sum();
+                let latest = model.last_key_value().map(|(hour, _)| Window::of_month(*hour).hours);
+                // Of a calendar month that is over nothing is kept.
+                if latest.is_some_and(|month| month == window.hours) || window.hours == billed.hours()
+                {
+                    prop_assert_eq!(usage.closed_bytes_in(&window), Bytes(sum));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The aggregator's items.
+
+use simfuse_domain::id::FleetSid;
+use simfuse_domain::incident::Desired;
+use simfuse_domain::port::{
+    Cases, Commit, Fleet, FleetItem, FleetSims, Part, Pass, Recorded, Sim, SimStatus, UsageItem,
+    UsageStore, UsageWindow, Usages, Used,
+};
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::{SimUsage, Source};
+
+use super::{Bytes, at, sim};
+
+fn hour() -> Hour {
+    Hour::of(at(0))
+}
+
+fn fleet() -> FleetSid {
+    FleetSid::from_bytes([0xf1; 16])
+}
+
+fn used(total: u64) -> Used {
+    Used { up: Some(Bytes(1)), total: Bytes(total), ..Used::default() }
+}
+
+fn usage(number: u16, bytes: u64) -> SimUsage {
+    let mut usage = SimUsage::new(sim(number));
+    usage.close(hour(), Bytes(bytes), Source { fleet: Some(fleet()), page: 7 });
+    usage
+}
+
+/// What is written is read back, and what is not known stays unknown.
+pub async fn what_was_used_is_read_back<T: UsageStore + Usages>(table: &T) {
+    let window = UsageWindow::Hour(hour());
+    let all = [sim(1), sim(2), sim(3)];
+    assert!(table.read_recorded(&window, &all).await.unwrap().is_empty());
+    let billed = Used {
+        up: None,
+        down: Some(Bytes(2)),
+        total: Bytes(3),
+        billed_micros: Some(-4),
+        currency: Some("USD".to_owned()),
+    };
+    let items = [
+        UsageItem::Base(usage(1, 50)),
+        UsageItem::Sim(sim(1), Some(fleet()), window, billed.clone()),
+        UsageItem::Sim(sim(2), None, window, used(9)),
+        UsageItem::Sim(sim(2), None, UsageWindow::Day(hour()), used(10)),
+    ];
+    table.put_usage(&items, at(0)).await.unwrap();
+    let together = [UsageItem::Sim(sim(2), None, UsageWindow::Hour(hour().before()), used(8))];
+    table.put_together(&together, at(0)).await.unwrap();
+    let before = UsageWindow::Hour(hour().before());
+    let recorded = table.read_recorded(&before, &all).await.unwrap();
+    assert_eq!(recorded[&sim(2)].used, Some(used(8)));
+    let recorded = table.read_recorded(&window, &all).await.unwrap();
+    assert_eq!(recorded.len(), 2);
+    let expected = Recorded { usage: Some(usage(1, 50)), used: Some(billed) };
+    assert_eq!(recorded[&sim(1)], expected);
+    assert_eq!(recorded[&sim(2)], Recorded { usage: None, used: Some(used(9)) });
+    let day = table.read_recorded(&UsageWindow::Day(hour()), &all).await.unwrap();
+    assert_eq!(day[&sim(2)].used, Some(used(10)));
+    assert_eq!(day[&sim(1)].used, None);
+    let usages = table.read_usages(&all).await.unwrap();
+    assert_eq!(usages.into_iter().collect::<Vec<_>>(), [(sim(1), usage(1, 50))]);
+}
+
+/// Of two writes the later one stands, also within one call; hundreds at once are all written.
+pub async fn items_are_written_over<T: UsageStore + Usages>(table: &T) {
+    let window = UsageWindow::Hour(hour());
+    let many: Vec<_> = (0..300).map(|n| UsageItem::Base(usage(n, 1))).collect();
+    table.put_usage(&many, at(0)).await.unwrap();
+    let twice = [2, 3].map(|total| UsageItem::Sim(sim(4), None, window, used(total)));
+    table.put_usage(&twice, at(0)).await.unwrap();
+    let again: Vec<_> = (0..300).map(|n| UsageItem::Base(usage(n, 2))).collect();
+    table.put_usage(&again, at(0)).await.unwrap();
+    let sims: Vec<_> = (0..300).map(sim).collect();
+    let recorded = table.read_recorded(&window, &sims).await.unwrap();
+    assert_eq!(recorded.len(), 300);
+    assert!((0..300).all(|n| recorded[&sim(n)].usage == Some(usage(n, 2))));
+    assert_eq!(recorded[&sim(4)].used, Some(used(3)));
+}
+
+/// Parts come in the order of their pages, from the one that was asked for, and of no other window.
+pub async fn parts_come_in_order<T: UsageStore>(table: &T) {
+    let (this, next) = (UsageWindow::Hour(hour()), UsageWindow::Hour(hour().after()));
+    let part = |page: u32| {
+        let number = u16::try_from(page).unwrap();
+        Part { page, sims: vec![(sim(number), Bytes(page.into()))], billed_micros: None }
+    };
+    let of = |window, pass, page| UsageItem::Part(fleet(), window, pass, part(page));
+    let mut items: Vec<_> = (0..12).rev().map(|page| of(this, Pass::Close, page)).collect();
+    items.push(of(this, Pass::Fresh, 99));
+    items.push(of(next, Pass::Close, 99));
+    items.push(UsageItem::Part(FleetSid::from_bytes([0; 16]), this, Pass::Close, part(99)));
+    table.put_usage(&items, at(0)).await.unwrap();
+    let mut pages = Vec::new();
+    let mut from_page = 2;
+    loop {
+        let parts = table.read_parts(fleet(), &this, Pass::Close, from_page).await.unwrap();
+        let Some(last) = parts.last() else { break };
+        from_page = last.page + 1;
+        pages.extend(parts);
+    }
+    assert_eq!(pages, (2..12).map(part).collect::<Vec<_>>());
+}
+
+/// A checkpoint is written over only by who read it.
+pub async fn a_checkpoint_has_one_writer_at_a_time<T: UsageStore>(table: &T) {
+    assert_eq!(table.read_checkpoint("run").await.unwrap(), None);
+    assert!(table.write_checkpoint("run", "1", 0, at(0)).await.unwrap());
+    assert!(!table.write_checkpoint("run", "other", 0, at(0)).await.unwrap());
+    assert_eq!(table.read_checkpoint("run").await.unwrap(), Some(("1".to_owned(), 1)));
+    assert!(table.write_checkpoint("run", "2", 1, at(0)).await.unwrap());
+    assert!(!table.write_checkpoint("run", "other", 1, at(0)).await.unwrap());
+    assert!(table.write_checkpoint("else", "1", 0, at(0)).await.unwrap());
+    assert_eq!(table.read_checkpoint("run").await.unwrap(), Some(("2".to_owned(), 2)));
+}
+
+/// The inventory tells SIMs, fleets and their sizes; what the kill-switch wants is read along.
+pub async fn the_inventory_is_read_back<T: UsageStore + Cases>(table: &T) {
+    let named = Sim {
+        sid: sim(1),
+        iccid: Some("8988307000001234567".parse().unwrap()),
+        unique_name: Some("pump-17".to_owned()),
+        status: SimStatus::Ready,
+        fleet: Some(fleet()),
+    };
+    let bare = Sim {
+        sid: sim(2),
+        iccid: None,
+        unique_name: None,
+        status: SimStatus::Unknown,
+        fleet: None,
+    };
+    let sims = Some(FleetSims { active: 7, inactive: 2, other: 1 });
+    let fleet_item = |sims| FleetItem {
+        fleet: Fleet {
+            sid: fleet(),
+            unique_name: None,
+            data_enabled: Some(true),
+            data_limit_mb: Some(250),
+        },
+        sims,
+    };
+    assert_eq!(table.fleet_sims(fleet()).await.unwrap(), None);
+    assert_eq!(table.read_fleet(fleet()).await.unwrap(), None);
+    let uncounted = [UsageItem::FleetInventory(fleet_item(None))];
+    table.put_usage(&uncounted, at(0)).await.unwrap();
+    assert_eq!(table.fleet_sims(fleet()).await.unwrap(), None);
+    let items = [
+        UsageItem::Inventory(named.clone()),
+        UsageItem::Inventory(bare.clone()),
+        UsageItem::FleetInventory(fleet_item(sims)),
+    ];
+    table.put_usage(&items, at(0)).await.unwrap();
+    assert_eq!(table.read_fleet(fleet()).await.unwrap(), Some(fleet_item(sims)));
+    assert_eq!(table.fleet_sims(fleet()).await.unwrap(), Some(10));
+    let read = table.read_inventory(&[sim(1), sim(2), sim(3)]).await.unwrap();
+    assert_eq!(read.into_values().collect::<Vec<_>>(), [named, bare]);
+    let desired = Desired { restored_at: Some(at(5)), ..Desired::default() };
+    let commit = Commit { desired: Some((desired.clone(), 0)), ..Commit::of(sim(2)) };
+    table.commit(&commit).await.unwrap();
+    let read = table.read_desired(&[sim(1), sim(2)]).await.unwrap();
+    assert_eq!(read.into_iter().collect::<Vec<_>>(), [(sim(2), desired)]);
+}
+
+/// A SIM's case shows its usage.
+pub async fn a_case_shows_usage<T: UsageStore + Cases>(table: &T) {
+    assert_eq!(table.read_case(sim(1)).await.unwrap().usage, None);
+    table.put_usage(&[UsageItem::Base(usage(1, 50))], at(0)).await.unwrap();
+    assert_eq!(table.read_case(sim(1)).await.unwrap().usage, Some(usage(1, 50)));
+}
