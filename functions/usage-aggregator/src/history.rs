@@ -18,7 +18,7 @@ use crate::billing::query_of;
 use crate::checkpoint::{Checkpoint, History, Run};
 use crate::error::AggregatorError;
 use crate::handler::Aggregator;
-use crate::page::used_of;
+use crate::page::{hour_of, used_of};
 use crate::run::{Context, Progress};
 
 /// Hours of history: the 31 days that the provider shows by the hour, less one, so that an hour that
@@ -122,8 +122,8 @@ where
         let records = records.map_err(AggregatorError::provider(doing))?;
         let mut by_hour: BTreeMap<Hour, Used> = BTreeMap::new();
         for record in &records {
-            if let Some(used) = used_of(record) {
-                by_hour.insert(Hour::of(record.from), used);
+            if let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) {
+                by_hour.insert(hour, used);
             }
         }
         if by_hour.is_empty() {
@@ -182,15 +182,16 @@ where
             let records = records.map_err(AggregatorError::provider(doing))?;
             let mut items = Vec::new();
             for record in &records {
-                let Some(used) = used_of(record) else { continue };
-                let hour = Hour::of(record.from);
+                let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) else {
+                    continue;
+                };
                 let window = if granularity == Granularity::Hour {
                     if used.total > Bytes(0) {
                         run.content.active_hours.insert(hour);
                     }
                     UsageWindow::Hour(hour)
                 } else {
-                    UsageWindow::Day(hour)
+                    UsageWindow::day_of(hour)
                 };
                 let used = FleetUsed {
                     sims: 0,

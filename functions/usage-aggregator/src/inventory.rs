@@ -69,7 +69,7 @@ where
             run.write(&self.table, self.clock.now()).await?;
         }
         self.conclude(context, &taken).await?;
-        run.content.inventory_of = Some(today);
+        (run.content.inventory, run.content.inventory_of) = (None, Some(today));
         run.write(&self.table, self.clock.now()).await?;
         Ok(Progress::Done)
     }

@@ -171,6 +171,11 @@ fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
     found.filter(holds).collect()
 }
 
+/// The hour with which a record begins; `None` for one that begins within an hour.
+pub(crate) fn hour_of(record: &UsageRecord) -> Option<Hour> {
+    Some(Hour::of(record.from)).filter(|hour| hour.start() == record.from)
+}
+
 /// What a record says was used; `None` where it does not say how much.
 pub(crate) fn used_of(record: &UsageRecord) -> Option<Used> {
     let billed = record.billed.as_ref();

@@ -178,7 +178,7 @@ where
             && run.content.compared_through < Some(hour)
         {
             for days in (0..DAYS_COMPARED).rev() {
-                let day = UsageWindow::Day(hour.plus(days.saturating_mul(-24)));
+                let day = UsageWindow::day_of(hour.plus(days.saturating_mul(-24)));
                 context.at(format!("comparing the day {}", day.window().name));
                 if self.read_window(context, fleets, day, Pass::Close).await? == Progress::Paused {
                     return Ok(Progress::Paused);

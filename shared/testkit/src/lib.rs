@@ -4,6 +4,7 @@
 //! Nothing here reaches the network beyond the sockets it is given, and all of it is repeatable from
 //! a seed.
 
+pub mod account;
 pub mod clock;
 pub mod contract;
 pub mod faulty;

@@ -124,11 +124,17 @@ pub trait UsageStore: Send + Sync {
 pub enum UsageWindow {
     /// This hour.
     Hour(Hour),
-    /// The day that this hour is part of.
+    /// The day that begins with this hour.
     Day(Hour),
 }
 
 impl UsageWindow {
+    /// The day that the hour is part of.
+    #[must_use]
+    pub fn day_of(hour: Hour) -> Self {
+        Self::Day(Window::of_day(hour).hours.start)
+    }
+
     /// Its hours and its name.
     #[must_use]
     pub fn window(self) -> Window {
