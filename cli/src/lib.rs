@@ -61,12 +61,12 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
 struct PolicyChecked {
     ok: bool,
     error: Option<String>,
-    warnings: Vec<&'static str>,
+    warnings: Vec<String>,
 }
 
 fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> {
     let (error, warnings) = match replay::policy_of(Some(file)) {
-        Ok(policy) => (None, policy.base().warnings()),
+        Ok(policy) => (None, policy.warnings()),
         Err(error @ CliError::Policy { .. }) => (Some(sentence(&error)), Vec::new()),
         Err(error) => return Err(error),
     };

@@ -120,7 +120,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         mode: armed,
         secret: made_up,
     };
-    for warning in policy.base().warnings() {
+    for warning in policy.warnings() {
         note(&format!("warning: {warning}"));
     }
     output.print(&places, || text(&places, &args));

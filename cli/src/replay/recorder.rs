@@ -97,8 +97,4 @@ impl Policies for Recorder {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.table.current_policy().await
     }
-
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.table.apply_policy(policy).await
-    }
 }

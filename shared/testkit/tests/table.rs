@@ -74,7 +74,9 @@ on_both! {
     cases::a_case_holds_the_latest_findings
     cases::concurrent_kills_lose_no_count
     table::the_policy_applied_last_is_current
-    table::policies_applied_at_the_same_time_do_not_mix
+    table::a_policy_replaces_only_the_version_that_was_read
+    table::a_policy_with_another_entrys_id_is_not_applied
+    table::an_entry_about_no_sim_is_never_changed
     table::the_stop_switch_is_set_and_lifted
     table::a_stop_with_another_entrys_id_is_not_set
     table::the_latest_page_of_each_name_is_remembered

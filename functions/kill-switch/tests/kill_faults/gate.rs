@@ -11,8 +11,9 @@ use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, Case, Cases, Commit, Committed, Heartbeat, OpenIncident, Policies,
-    ProviderError, Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
+    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, Heartbeat, OpenIncident, Policies,
+    PolicyChange, PolicyVersion, PolicyVersions, ProviderError, Sim, SimName, Stop, SuperSim,
+    TableError, TargetStatus,
 };
 use simfuse_supersim::client::SuperSimClient;
 use tokio::sync::Notify;
@@ -163,9 +164,21 @@ impl<P: Policies> Policies for Gated<P> {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.table("reading the policy", self.inner.current_policy()).await
     }
+}
 
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.table("applying a policy", self.inner.apply_policy(policy)).await
+impl<P: PolicyVersions> PolicyVersions for Gated<P> {
+    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
+        self.table("reading the policy's version", self.inner.policy_version()).await
+    }
+
+    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
+        self.table("applying a policy", self.inner.replace_policy(change)).await
+    }
+}
+
+impl<P: AuditLog> AuditLog for Gated<P> {
+    async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
+        self.table("recording an entry", self.inner.record_audit(entry)).await
     }
 }
 

@@ -117,8 +117,4 @@ impl<T: Policies> Policies for Gate<T> {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.pass(self.inner.current_policy()).await
     }
-
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.pass(self.inner.apply_policy(policy)).await
-    }
 }

@@ -7,6 +7,7 @@ mod file;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -24,6 +25,10 @@ pub use file::PolicyError;
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
 pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
+
+/// What a Fleet's own data limit may be, in megabytes: the provider takes no more (OpenAPI
+/// description, `DataLimit`), and 0 would cut off the whole fleet.
+pub const FLEET_LIMIT_MB: RangeInclusive<u32> = 1..=2_000_000;
 
 /// A whole policy.
 #[derive(Debug, Clone)]
@@ -129,6 +134,9 @@ pub struct Limits {
     pub period: Option<Bytes>,
     /// In a data session.
     pub session: Option<Bytes>,
+    /// What the Fleet's own data limit at the provider should be at most: megabytes for each of its
+    /// SIMs in a billing period. It says nothing of single SIMs, and no detector asks for it.
+    pub fleet_limit_mb: Option<u32>,
     /// What a broken limit means.
     pub act: LimitAct,
 }
@@ -233,6 +241,22 @@ impl Policy {
             || own.any(|mode| mode == Mode::Enforce)
     }
 
+    /// What an operator may expect of this policy, and will not get; of a fleet's or SIM's layer
+    /// only what is not said of the account's already.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let base = self.base.warnings();
+        let mut warnings: Vec<String> = base.iter().map(ToString::to_string).collect();
+        let fleets = self.fleets.iter().map(|(sid, rules)| (sid.to_string(), rules.warnings()));
+        let sims = self.sims.iter();
+        let sims = sims.map(|(sid, layer)| (sid.to_string(), layer.over(&self.base).warnings()));
+        for (sid, own) in fleets.chain(sims) {
+            let new = own.iter().filter(|warning| !base.contains(warning));
+            warnings.extend(new.map(|warning| format!("{sid}: {warning}")));
+        }
+        warnings
+    }
+
     /// The text that the policy was read from.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -242,8 +266,7 @@ impl Policy {
 
 impl Rules {
     /// What an operator may expect of these rules, and will not get.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
+    fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.binding.mode == BindingMode::Strict
             && self.binding.allowed_tacs.is_empty()
