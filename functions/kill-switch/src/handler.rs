@@ -8,7 +8,9 @@ use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+use simfuse_domain::port::{
+    Alerts, AuditLog, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions, SuperSim,
+};
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
@@ -23,8 +25,8 @@ const FINDING: &str = "FIND#";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {

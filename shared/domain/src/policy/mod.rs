@@ -3,6 +3,7 @@
 //! A policy file has a layer for the whole account and may have one for a fleet and one for a SIM;
 //! [`Policy::rules_for`] lays them over one another.
 
+mod change;
 mod file;
 
 use std::borrow::Cow;
@@ -219,11 +220,17 @@ impl Policy {
     /// The rules for a SIM of this fleet.
     #[must_use]
     pub fn rules_for(&self, fleet: Option<FleetSid>, sim: SimSid) -> Cow<'_, Rules> {
-        let rules = fleet.and_then(|fleet| self.fleets.get(&fleet)).unwrap_or(&self.base);
+        let rules = fleet.map_or(&self.base, |fleet| self.rules_for_fleet(fleet));
         match self.sims.get(&sim) {
             Some(layer) => Cow::Owned(layer.over(rules)),
             None => Cow::Borrowed(rules),
         }
+    }
+
+    /// The rules of a fleet.
+    #[must_use]
+    pub fn rules_for_fleet(&self, fleet: FleetSid) -> &Rules {
+        self.fleets.get(&fleet).unwrap_or(&self.base)
     }
 
     /// The rules for SIMs without rules of their own or of their fleet.
