@@ -1,21 +1,31 @@
-//! The REST API's Sims resource: the adapter of [`SuperSim`].
+//! The REST API: the adapter of the provider's ports, one module a resource.
 //!
-//! One attempt a call, no redirect, no proxy from the environment: what is retried, and when, is
-//! the kill-switch's to decide, and a local run must not leave the machine. Every property of an
-//! answer may be null (OpenAPI description, `nullable` throughout).
+//! No redirect, no proxy from the environment: a local run must not leave the machine. A call of
+//! [`SuperSim`](simfuse_domain::port::SuperSim) and every change is one attempt: what is retried
+//! then, and when, is the caller's to decide. Lists and fleets are read with retries (`read.rs`).
+//! Every property of an answer may be null (OpenAPI description, `nullable` throughout).
 
 mod answer;
+mod fleets;
+mod inventory;
+mod pages;
+mod read;
+mod sims;
 mod token;
 mod url;
+mod usage;
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
-use simfuse_domain::id::{Iccid, SimSid};
-use simfuse_domain::port::{ProviderError, Sim, SimName, SuperSim, TargetStatus};
+use simfuse_domain::port::ProviderError;
 
-use self::answer::{read_body, refusal, sim_of, sims_of, unavailable};
+use self::answer::{ANSWER_BYTES_MAX, Answer, answer_to};
+pub use self::fleets::{DATA_LIMIT_MB_MAX, DATA_LIMIT_MB_MIN};
+pub use self::pages::{PAGE_BYTES_MAX, PAGE_SIZE, USAGE_PAGE_SIZE};
+use self::read::Pauses;
+pub use self::read::{READ_ATTEMPTS_MAX, READ_TIMEOUT, RETRY_AFTER_MAX};
 use self::token::{Token, TokenSource};
 pub use self::url::{ApiOrigin, TokenUrl, UrlError};
 use crate::secret::ApiCredentials;
@@ -48,12 +58,13 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// The Sims resource of one account.
+/// The API as one account may use it.
 #[derive(Debug)]
 pub struct SuperSimClient {
     http: reqwest::Client,
     origin: ApiOrigin,
     auth: Auth,
+    pauses: Pauses,
 }
 
 #[derive(Debug)]
@@ -92,108 +103,48 @@ impl SuperSimClient {
                 Auth::Bearer(TokenSource::new(config.token_url, client_id, client_secret))
             }
         };
-        Ok(Self { http, origin: config.origin, auth })
-    }
-
-    async fn fetch_by_path(&self, name: &str) -> Result<Sim, ProviderError> {
-        let Some(url) = self.origin.sim(name) else { return Err(ProviderError::NotFound) };
-        let (status, body) = self.call(|| self.http.request(Method::GET, url.clone())).await?;
-        if status != StatusCode::OK {
-            return Err(refusal(status, &body));
-        }
-        sim_of(&body)
-    }
-
-    async fn fetch_by_iccid(&self, iccid: Iccid) -> Result<Sim, ProviderError> {
-        let url = self.origin.sims();
-        let query = [("Iccid", iccid.to_string())];
-        let request = || self.http.request(Method::GET, url.clone()).query(&query);
-        let (status, body) = self.call(request).await?;
-        if status != StatusCode::OK {
-            return Err(refusal(status, &body));
-        }
-        let mut sims = sims_of(&body)?;
-        let sim = sims.pop().ok_or(ProviderError::NotFound)?;
-        // A filter that was not applied would hand over a stranger's SIM.
-        if !sims.is_empty() || sim.iccid.is_some_and(|other| other != iccid) {
-            return Err(unavailable("the answer is not about the ICCID that was asked for"));
-        }
-        Ok(sim)
-    }
-
-    async fn update(&self, sim: SimSid, target: TargetStatus) -> Result<Sim, ProviderError> {
-        let Some(url) = self.origin.sim(&sim.to_string()) else {
-            return Err(ProviderError::NotFound);
-        };
-        let form = [("Status", target.status().to_string())];
-        let request = || self.http.request(Method::POST, url.clone()).form(&form);
-        let (status, body) = self.call(request).await?;
-        // Both mean that the request was taken; only the answer's status says how far it got.
-        if status != StatusCode::OK && status != StatusCode::ACCEPTED {
-            return Err(refusal(status, &body));
-        }
-        same_sim(sim, sim_of(&body)?)
+        Ok(Self { http, origin: config.origin, auth, pauses: Pauses::BETWEEN_READS })
     }
 
     /// Makes one request, or a second one where KORE says that the token is no longer good: such a
     /// request was refused before anything was done.
-    async fn call(
+    async fn call(&self, request: impl Fn() -> RequestBuilder) -> Result<Answer, ProviderError> {
+        self.call_up_to(ANSWER_BYTES_MAX, request).await
+    }
+
+    /// The same, for an answer of this length at most.
+    async fn call_up_to(
         &self,
+        bytes_max: usize,
         request: impl Fn() -> RequestBuilder,
-    ) -> Result<(StatusCode, Vec<u8>), ProviderError> {
+    ) -> Result<Answer, ProviderError> {
         let tokens = match &self.auth {
             Auth::Basic { user, password } => {
                 let request = request().basic_auth(user, Some(password.expose_secret()));
-                return answer_to(request).await;
+                return answer_to(request, bytes_max).await;
             }
             Auth::Bearer(tokens) => tokens,
         };
         let with = |token: &Token| request().bearer_auth(token.expose());
         let token = tokens.get(&self.http).await?;
-        let (status, body) = answer_to(with(&token)).await?;
-        if status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN {
-            return Ok((status, body));
+        let answer = answer_to(with(&token), bytes_max).await?;
+        if answer.status != StatusCode::UNAUTHORIZED && answer.status != StatusCode::FORBIDDEN {
+            return Ok(answer);
         }
         let renewed = tokens.renew(&self.http, &token).await?;
-        answer_to(with(&renewed)).await
+        answer_to(with(&renewed), bytes_max).await
     }
 }
 
-impl SuperSim for SuperSimClient {
-    async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
-        within_timeout(async {
-            match name {
-                SimName::Sid(sid) => same_sim(*sid, self.fetch_by_path(&sid.to_string()).await?),
-                SimName::Iccid(iccid) => self.fetch_by_iccid(*iccid).await,
-                SimName::UniqueName(name) => self.fetch_by_path(name).await,
-            }
-        })
-        .await
-    }
-
-    async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
-        within_timeout(self.update(sim, status)).await
-    }
-}
-
-/// Refuses an answer about another SIM: a kill is recorded under the SIM that was asked for.
-fn same_sim(asked: SimSid, sim: Sim) -> Result<Sim, ProviderError> {
-    if sim.sid == asked { Ok(sim) } else { Err(unavailable("the answer is about another SIM")) }
-}
-
-async fn within_timeout<T>(
+/// Gives up a call that does not end in time, whatever it waits for.
+async fn within<T>(
+    limit: Duration,
     call: impl Future<Output = Result<T, ProviderError>>,
 ) -> Result<T, ProviderError> {
-    tokio::time::timeout(CALL_TIMEOUT, call).await.unwrap_or_else(|elapsed| {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|elapsed| {
         let source = Some(elapsed.into());
         Err(ProviderError::Unavailable { reason: "no answer in time".to_owned(), source })
     })
-}
-
-async fn answer_to(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), ProviderError> {
-    let response: Response = request.send().await.map_err(answer::unreachable)?;
-    let status = response.status();
-    Ok((status, read_body(response).await?))
 }
 
 #[cfg(test)]

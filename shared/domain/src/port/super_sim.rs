@@ -135,8 +135,8 @@ impl TargetStatus {
 /// Why the provider did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// The account has no such SIM (404; codes 20404, 83005).
-    #[error("the provider knows no such SIM")]
+    /// The account has no such SIM or fleet (404; codes 20404, 83005).
+    #[error("the provider knows no such SIM or fleet")]
     NotFound,
     /// Error 83010: the SIM's present status forbids this one. It may already be there, so re-read.
     #[error("the provider does not allow this change of status now (83010)")]

@@ -1,11 +1,14 @@
 //! Answers of the REST API, and what an error among them means.
 
-use reqwest::{Response, StatusCode};
+use std::time::Duration;
+
+use reqwest::header::RETRY_AFTER;
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use simfuse_domain::port::{ProviderError, Sim, SimStatus};
 
 /// A Sim has about 700 bytes, an error less: more than this is not the API.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Of the provider's own words, for logs and for the operator.
 const MESSAGE_CHARS_MAX: usize = 200;
@@ -17,8 +20,35 @@ const CODE_UPDATE_FAILED: u32 = 83_004;
 const CODE_SIM_NOT_FOUND: u32 = 83_005;
 const CODE_TRANSITION_NOT_ALLOWED: u32 = 83_010;
 
+/// What the server said, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// How long the server wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body of a success.
+    pub(super) fn expect_ok(self) -> Result<Vec<u8>, ProviderError> {
+        if self.status == StatusCode::OK { Ok(self.body) } else { Err(self.refusal()) }
+    }
+
+    pub(super) fn refusal(&self) -> ProviderError {
+        refusal(self.status, &self.body)
+    }
+}
+
+/// The answer is not the API's, and will not be a shorter one the next time.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {bytes_max} bytes")]
+pub(super) struct TooLong {
+    bytes_max: usize,
+}
+
 #[derive(Deserialize)]
-struct SimAnswer {
+pub(super) struct SimAnswer {
     sid: Option<String>,
     iccid: Option<String>,
     unique_name: Option<String>,
@@ -67,7 +97,7 @@ pub(super) fn sims_of(body: &[u8]) -> Result<Vec<Sim>, ProviderError> {
     list.sims.into_iter().map(sim).collect()
 }
 
-fn sim(answer: SimAnswer) -> Result<Sim, ProviderError> {
+pub(super) fn sim(answer: SimAnswer) -> Result<Sim, ProviderError> {
     let sid = answer.sid.and_then(|sid| sid.parse().ok());
     let status = match answer.status.as_deref() {
         Some("new") => SimStatus::New,
@@ -87,7 +117,7 @@ fn sim(answer: SimAnswer) -> Result<Sim, ProviderError> {
 }
 
 /// What an answer other than success means. The error's code says more than the HTTP status.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
+fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     let error: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
     if !status.is_client_error() {
         return unavailable(format!("HTTP status {}", status.as_u16()));
@@ -110,12 +140,31 @@ pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
     }
 }
 
-/// The body, as long as it is an answer's length.
-pub(super) async fn read_body(mut response: Response) -> Result<Vec<u8>, ProviderError> {
+/// Sends a request and reads the answer, as long as that is no longer than it may be.
+pub(super) async fn answer_to(
+    request: RequestBuilder,
+    bytes_max: usize,
+) -> Result<Answer, ProviderError> {
+    let response = request.send().await.map_err(unreachable)?;
+    let status = response.status();
+    let retry_after = retry_after(&response);
+    let body = read_body(response, bytes_max).await?;
+    Ok(Answer { status, retry_after, body })
+}
+
+/// `Retry-After` in seconds; its other form, a date, would have to be held against a clock.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let secs = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(secs))
+}
+
+async fn read_body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ProviderError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(unavailable("the answer is longer than 64 kB"));
+        if body.len().saturating_add(chunk.len()) > bytes_max {
+            let reason = "the answer is longer than it can be".to_owned();
+            let source = Some(TooLong { bytes_max }.into());
+            return Err(ProviderError::Unavailable { reason, source });
         }
         body.extend_from_slice(&chunk);
     }

@@ -1,5 +1,10 @@
+mod fields;
+mod lists;
+mod retries;
+
 use serde_json::{Value, json};
-use simfuse_domain::port::SimStatus;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::port::{SimName, SimStatus, SuperSim, TargetStatus};
 use wiremock::matchers::{any, body_string, header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -29,12 +34,14 @@ fn client_at(provider: Provider, origin: &str) -> SuperSimClient {
     drop(rustls::crypto::ring::default_provider().install_default());
     let json =
         r#"{"account_sid": "AC1", "auth_token": "t", "client_id": "c", "client_secret": "s"}"#;
-    SuperSimClient::new(ClientConfig {
+    let mut client = SuperSimClient::new(ClientConfig {
         origin: origin.parse().unwrap(),
         token_url: format!("{origin}/token").parse().unwrap(),
         credentials: ApiCredentials::from_json(provider, json).unwrap(),
     })
-    .unwrap()
+    .unwrap();
+    client.pauses = Pauses { first: Duration::ZERO, longest: Duration::ZERO };
+    client
 }
 
 /// A token endpoint that gives `token-1`, `token-2`… and is asked `times` times.

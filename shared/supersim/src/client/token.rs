@@ -10,8 +10,7 @@ use simfuse_domain::port::ProviderError;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::answer::{refusal, unavailable, unreadable};
-use super::answer_to;
+use super::answer::{ANSWER_BYTES_MAX, answer_to, unavailable, unreadable};
 use super::url::TokenUrl;
 
 /// A token is renewed this long before it expires, so that none expires on its way.
@@ -87,18 +86,19 @@ impl TokenSource {
             ("client_secret", self.client_secret.expose_secret()),
         ];
         let asked_at = Instant::now();
-        let (status, body) = answer_to(http.post(self.url.url().clone()).form(&form)).await?;
-        match status {
+        let request = http.post(self.url.url().clone()).form(&form);
+        let answer = answer_to(request, ANSWER_BYTES_MAX).await?;
+        match answer.status {
             StatusCode::OK | StatusCode::CREATED => {}
             // OAuth2 says 400 to a wrong client as well (RFC 6749, section 5.2).
             StatusCode::BAD_REQUEST => {
-                return Err(ProviderError::Unauthorized { status: status.as_u16() });
+                return Err(ProviderError::Unauthorized { status: answer.status.as_u16() });
             }
             // Not a SIM that is unknown: the endpoint is not where it was said to be.
             StatusCode::NOT_FOUND => return Err(unavailable("no token endpoint (404)")),
-            _ => return Err(refusal(status, &body)),
+            _ => return Err(answer.refusal()),
         }
-        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(unreadable)?;
+        let answer: TokenAnswer = serde_json::from_slice(&answer.body).map_err(unreadable)?;
         let text = answer.access_token.filter(|text| !text.is_empty());
         let text = text.ok_or_else(|| unavailable("the token endpoint sent no token"))?;
         let life = life(&answer.expires_in).min(LIFE_MAX);

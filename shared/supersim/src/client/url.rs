@@ -25,6 +25,23 @@ pub enum UrlError {
     NotAnEndpoint,
 }
 
+/// Why the address of a page is not followed: credentials are sent to the API's own origin only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("it is not a URL")]
+    NotAUrl,
+    #[error("it has another scheme than the API")]
+    Scheme,
+    #[error("it is on another host than the API")]
+    Host,
+    #[error("it is on another port than the API")]
+    Port,
+    #[error("its path is not under /v1/")]
+    Path,
+    #[error("it names a user")]
+    User,
+}
+
 /// Scheme, host and port of the REST API; the paths, with `/v1`, are the client's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiOrigin(Url);
@@ -44,21 +61,72 @@ impl ApiOrigin {
 
     /// `/v1/Sims`
     pub(super) fn sims(&self) -> Url {
-        let mut url = self.0.clone();
-        url.set_path("/v1/Sims");
-        url
+        self.list("/v1/Sims")
     }
 
-    /// `/v1/Sims/{name}`, or `None` for a name that cannot be part of a path: the list, or another
-    /// resource, would answer in its place.
+    /// `/v1/Sims/{name}`, or `None` for a name that cannot be part of a path.
     pub(super) fn sim(&self, name: &str) -> Option<Url> {
-        if matches!(name, "" | "." | "..") {
-            return None;
-        }
-        let mut url = self.sims();
-        url.path_segments_mut().ok()?.push(name);
-        Some(url)
+        with_segments(self.sims(), &[name])
     }
+
+    /// `/v1/Sims/{sim}/BillingPeriods`
+    pub(super) fn billing_periods(&self, sim: &str) -> Option<Url> {
+        with_segments(self.sims(), &[sim, "BillingPeriods"])
+    }
+
+    /// `/v1/Fleets`
+    pub(super) fn fleets(&self) -> Url {
+        self.list("/v1/Fleets")
+    }
+
+    /// `/v1/Fleets/{name}`, or `None` for a name that cannot be part of a path.
+    pub(super) fn fleet(&self, name: &str) -> Option<Url> {
+        with_segments(self.fleets(), &[name])
+    }
+
+    /// `/v1/Networks`
+    pub(super) fn networks(&self) -> Url {
+        self.list("/v1/Networks")
+    }
+
+    /// `/v1/UsageRecords`
+    pub(super) fn usage_records(&self) -> Url {
+        self.list("/v1/UsageRecords")
+    }
+
+    /// The address of a page, if it may be given credentials: only the API's own may.
+    pub(super) fn page(&self, link: &str) -> Result<Url, LinkError> {
+        let url: Url = link.parse().map_err(|_syntax| LinkError::NotAUrl)?;
+        if url.scheme() != self.0.scheme() {
+            Err(LinkError::Scheme)
+        } else if url.host() != self.0.host() {
+            Err(LinkError::Host)
+        } else if url.port_or_known_default() != self.0.port_or_known_default() {
+            Err(LinkError::Port)
+        } else if !url.path().starts_with("/v1/") {
+            Err(LinkError::Path)
+        } else if !url.username().is_empty() || url.password().is_some() {
+            Err(LinkError::User)
+        } else {
+            Ok(url)
+        }
+    }
+
+    fn list(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+/// Appends to a path; `None` where one of the names cannot be part of it: the list, or another
+/// resource, would answer in its place.
+fn with_segments(mut url: Url, names: &[&str]) -> Option<Url> {
+    if names.iter().any(|name| matches!(*name, "" | "." | "..")) {
+        return None;
+    }
+    url.path_segments_mut().ok()?.extend(names);
+    Some(url)
 }
 
 impl TokenUrl {
@@ -178,6 +246,31 @@ mod tests {
             let url = origin.sim(name);
             assert_eq!(url.as_ref().map(Url::path), path, "{name}");
             assert_eq!(url.as_ref().and_then(Url::query), None);
+        }
+    }
+
+    #[test]
+    fn a_page_is_on_the_api_s_own_origin_under_v1() {
+        for (origin, link, expected) in [
+            ("https://h.example", "https://h.example/v1/Sims?Page=1", Ok(())),
+            ("https://h.example", "https://h.example:443/v1/Sims", Ok(())),
+            ("https://h.example", "https://H.EXAMPLE/v1/Sims", Ok(())),
+            ("http://127.0.0.1:81", "http://127.0.0.1:81/v1/Sims", Ok(())),
+            ("https://h.example", "http://h.example/v1/Sims", Err(LinkError::Scheme)),
+            ("https://h.example", "https://h.example.org/v1/Sims", Err(LinkError::Host)),
+            ("https://h.example", "https://h.example@other.example/v1/", Err(LinkError::Host)),
+            ("https://h.example", "https://h.example:444/v1/Sims", Err(LinkError::Port)),
+            ("http://127.0.0.1:81", "http://127.0.0.1/v1/Sims", Err(LinkError::Port)),
+            ("https://h.example", "https://h.example/v2/Sims", Err(LinkError::Path)),
+            ("https://h.example", "https://h.example/v1", Err(LinkError::Path)),
+            ("https://h.example", "https://h.example/v1/../Sims", Err(LinkError::Path)),
+            ("https://h.example", "https://h.example/v1/%2e%2e/Sims", Err(LinkError::Path)),
+            ("https://h.example", "https://u:p@h.example/v1/Sims", Err(LinkError::User)),
+            ("https://h.example", "/v1/Sims?Page=1", Err(LinkError::NotAUrl)),
+            ("https://h.example", "", Err(LinkError::NotAUrl)),
+        ] {
+            let origin: ApiOrigin = origin.parse().unwrap();
+            assert_eq!(origin.page(link).map(drop), expected, "{link}");
         }
     }
 }
