@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use serde::Serialize;
-use similar::TextDiff;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::Applied;
 use simfuse_kill_switch::request::{Action, Answer, PolicyAnswer, PolicyOutcome, Request};
+use similar::TextDiff;
 
 use crate::args::{ApplyArgs, WhereArgs};
 use crate::error::{CliError, sentence};

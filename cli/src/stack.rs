@@ -36,7 +36,9 @@ impl Stack {
     pub(crate) async fn find(name: &str) -> Result<Self, CliError> {
         let config = simfuse_aws::client::operator_config(INVOKE_WITHIN).await;
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
-            CliError::Remote("no AWS region: set AWS_REGION, or AWS_PROFILE to one that has it".into())
+            CliError::Remote(
+                "no AWS region: set AWS_REGION, or AWS_PROFILE to one that has it".into(),
+            )
         })?;
         let provider = config.credentials_provider();
         let provider = provider.ok_or_else(|| no_credentials("none are configured"))?;

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use simfuse_aws::Table;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Written,
+    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    TableError, Written,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -90,6 +91,12 @@ impl Heartbeat for Recorder {
 
     async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
         self.table.last_beat().await
+    }
+}
+
+impl NewsFeed for Recorder {
+    async fn insert_news(&self, _news: &News, _received_at: Timestamp) -> Result<(), TableError> {
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ pub mod error;
 mod fleet;
 pub mod handler;
 mod manual;
+mod news;
 mod policy;
 pub mod request;
 mod status;

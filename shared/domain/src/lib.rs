@@ -16,6 +16,7 @@ pub mod guard;
 pub mod id;
 pub mod incident;
 pub mod network;
+pub mod news;
 pub mod policy;
 pub mod port;
 pub mod session;

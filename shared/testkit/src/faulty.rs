@@ -20,12 +20,13 @@ use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Fleet,
-    Fleets, Heartbeat, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions,
-    ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState, SuperSim, TableError,
-    TargetStatus, Written,
+    Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState, SuperSim,
+    TableError, TargetStatus, Written,
 };
 
 /// A port's method.
@@ -42,6 +43,9 @@ pub enum Method {
     PolicyVersion,
     ReplacePolicy,
     RecordAudit,
+    InsertNews,
+    ReadTold,
+    WriteTold,
     ReadCase,
     ReadKillWindow,
     Commit,
@@ -68,7 +72,8 @@ pub enum Fault {
     Unreachable,
     /// It took effect, and the answer was lost.
     LostAnswer,
-    /// Another came first: a `Conflict` from `write_state`, `commit` and `replace_policy`,
+    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told` and
+    /// `replace_policy`,
     /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
     /// throttled.
     Conflict,
@@ -258,7 +263,6 @@ impl<P: Policies> Policies for Faulty<P> {
         let fault = self.next(Method::CurrentPolicy);
         plain(Method::CurrentPolicy, fault, self.inner.current_policy()).await
     }
-
 }
 
 impl<P: PolicyVersions> PolicyVersions for Faulty<P> {
@@ -271,6 +275,35 @@ impl<P: PolicyVersions> PolicyVersions for Faulty<P> {
         match self.next(Method::ReplacePolicy) {
             Some(Fault::Conflict) => Ok(Committed::Conflict),
             fault => plain(Method::ReplacePolicy, fault, self.inner.replace_policy(change)).await,
+        }
+    }
+}
+
+impl<P: NewsFeed> NewsFeed for Faulty<P> {
+    async fn insert_news(&self, news: &News, received_at: Timestamp) -> Result<(), TableError> {
+        let fault = self.next(Method::InsertNews);
+        plain(Method::InsertNews, fault, self.inner.insert_news(news, received_at)).await
+    }
+}
+
+impl<P: NewsLimits> NewsLimits for Faulty<P> {
+    async fn read_told(&self, scope: Scope) -> Result<(Told, u64), TableError> {
+        plain(Method::ReadTold, self.next(Method::ReadTold), self.inner.read_told(scope)).await
+    }
+
+    async fn write_told(
+        &self,
+        scope: Scope,
+        told: &Told,
+        read: u64,
+        now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        match self.next(Method::WriteTold) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => {
+                let call = self.inner.write_told(scope, told, read, now);
+                plain(Method::WriteTold, fault, call).await
+            }
         }
     }
 }

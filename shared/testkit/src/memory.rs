@@ -10,11 +10,12 @@ use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Desired, Incident};
+use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
     AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
-    Heartbeat, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, StateWrite,
-    States, Stop, StoredState, TableError, Written,
+    Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
 
@@ -42,6 +43,10 @@ struct Content {
     /// All versions of the policy from number 1; the last is the current one.
     policies: Vec<PolicyVersion>,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
+    news: BTreeSet<(SimSid, String)>,
+    /// News that were inserted and not yet drained.
+    news_stream: Vec<News>,
+    told: BTreeMap<Scope, (Told, u64)>,
 }
 
 #[derive(Debug)]
@@ -71,6 +76,13 @@ impl MemoryTable {
     #[must_use]
     pub fn findings_stream(&self) -> Vec<SimSid> {
         std::mem::take(&mut self.content().stream)
+    }
+
+    /// The news that were inserted since the last call, in order: what the table's stream would
+    /// deliver.
+    #[must_use]
+    pub fn news_stream(&self) -> Vec<News> {
+        std::mem::take(&mut self.content().news_stream)
     }
 
     /// All findings of a SIM, acknowledged or not.
@@ -237,7 +249,6 @@ impl Policies for MemoryTable {
             source: Some(Box::new(error)),
         })
     }
-
 }
 
 impl PolicyVersions for MemoryTable {
@@ -257,6 +268,38 @@ impl PolicyVersions for MemoryTable {
             text: change.policy.text().to_owned(),
             applied: Some(change.applied.clone()),
         });
+        Ok(Committed::Done)
+    }
+}
+
+impl NewsFeed for MemoryTable {
+    async fn insert_news(&self, news: &News, _received_at: Timestamp) -> Result<(), TableError> {
+        let mut content = self.content();
+        if content.news.insert((news.sim, news.key())) {
+            content.news_stream.push(news.clone());
+        }
+        Ok(())
+    }
+}
+
+impl NewsLimits for MemoryTable {
+    async fn read_told(&self, scope: Scope) -> Result<(Told, u64), TableError> {
+        Ok(self.content().told.get(&scope).cloned().unwrap_or_default())
+    }
+
+    async fn write_told(
+        &self,
+        scope: Scope,
+        told: &Told,
+        read: u64,
+        _now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        let mut content = self.content();
+        let stored = content.told.get(&scope).map_or(0, |(_, version)| *version);
+        if stored != read {
+            return Ok(Committed::Conflict);
+        }
+        content.told.insert(scope, (told.clone(), read.saturating_add(1)));
         Ok(Committed::Done)
     }
 }

@@ -75,12 +75,28 @@ on_both! {
     cases::concurrent_kills_lose_no_count
     table::the_policy_applied_last_is_current
     table::a_policy_replaces_only_the_version_that_was_read
+    news::what_was_told_is_kept_by_scope_and_version
     table::a_policy_with_another_entrys_id_is_not_applied
     table::an_entry_about_no_sim_is_never_changed
     table::the_stop_switch_is_set_and_lifted
     table::a_stop_with_another_entrys_id_is_not_set
     table::the_latest_page_of_each_name_is_remembered
     table::dead_letters_may_come_again
+}
+
+#[tokio::test]
+async fn the_same_news_are_handed_on_once_in_memory() {
+    let table = MemoryTable::new();
+    let stream = async || table.news_stream();
+    contract::news::the_same_news_are_handed_on_once(&table, stream).await;
+}
+
+#[tokio::test]
+async fn the_same_news_are_handed_on_once_in_dynamo() {
+    let (client, streams) = dynamo_with_stream().await;
+    let table = Table::new(client, NAME);
+    let stream = async || inserted_news(&streams).await;
+    contract::news::the_same_news_are_handed_on_once(&table, stream).await;
 }
 
 #[tokio::test]

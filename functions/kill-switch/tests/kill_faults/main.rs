@@ -10,9 +10,11 @@
 mod alerts;
 mod bench;
 mod crashes;
+mod fleets;
 mod gate;
 mod guards;
 mod humans;
 mod payloads;
+mod policies;
 mod provider;
 mod restores;

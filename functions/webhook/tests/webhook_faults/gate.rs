@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Written,
+    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    TableError, Written,
 };
 use simfuse_domain::state::SimState;
 
@@ -110,6 +111,12 @@ impl<T: Heartbeat> Heartbeat for Gate<T> {
 impl<T: DeadLetters> DeadLetters for Gate<T> {
     async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), TableError> {
         self.pass(self.inner.put_dead_letter(letter)).await
+    }
+}
+
+impl<T: NewsFeed> NewsFeed for Gate<T> {
+    async fn insert_news(&self, news: &News, received_at: Timestamp) -> Result<(), TableError> {
+        self.pass(self.inner.insert_news(news, received_at)).await
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod item;
 mod keys;
 mod lists;
+mod news;
 mod policies;
 mod schema;
 mod states;

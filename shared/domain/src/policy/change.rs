@@ -39,9 +39,11 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     let mut said = Vec::new();
     if old.mode != new.mode {
         said.push(match new.mode {
-            Mode::Enforce => "mode observe → enforce: SIMs are deactivated automatically, where the \
+            Mode::Enforce => {
+                "mode observe → enforce: SIMs are deactivated automatically, where the \
                               function is armed too"
-                .to_owned(),
+                    .to_owned()
+            }
             Mode::Observe => {
                 "mode enforce → observe: nothing is deactivated automatically".to_owned()
             }
@@ -52,6 +54,13 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     countries(old, new, &mut said);
     guards(old, new, &mut said);
     maintenance(old, new, &mut said);
+    let (gone, come) = differences(&old.notify, &new.notify);
+    if !come.is_empty() {
+        said.push(format!("news from now on: {}", come.join(", ")));
+    }
+    if !gone.is_empty() {
+        said.push(format!("no more news: {}", gone.join(", ")));
+    }
     if old.proof_window != new.proof_window {
         said.push(format!(
             "proof.window_mins {} → {}",
@@ -77,11 +86,15 @@ fn binding(old: &Binding, new: &Binding, said: &mut Vec<String>) {
         said.push(format!("binding {} → {}: {means}", name(old.mode), name(new.mode)));
     }
     if old.enrol != new.enrol {
-        said.push(match new.enrol {
-            Enrol::First => "enrol learnt → first: the first device seen is trusted at once",
-            Enrol::Learnt => "enrol first → learnt: a device is trusted after 24 active hours and 3 days",
-        }
-        .to_owned());
+        said.push(
+            match new.enrol {
+                Enrol::First => "enrol learnt → first: the first device seen is trusted at once",
+                Enrol::Learnt => {
+                    "enrol first → learnt: a device is trusted after 24 active hours and 3 days"
+                }
+            }
+            .to_owned(),
+        );
     }
     let (gone, come) = differences(&old.allowed_tacs, &new.allowed_tacs);
     if !come.is_empty() {
@@ -94,11 +107,13 @@ fn binding(old: &Binding, new: &Binding, said: &mut Vec<String>) {
 
 fn limits(old: &Limits, new: &Limits, said: &mut Vec<String>) {
     if old.act != new.act {
-        said.push(match new.act {
-            LimitAct::Deactivate => "limits.act alert → deactivate: a broken limit deactivates",
-            LimitAct::Alert => "limits.act deactivate → alert: a broken limit only alerts",
-        }
-        .to_owned());
+        said.push(
+            match new.act {
+                LimitAct::Deactivate => "limits.act alert → deactivate: a broken limit deactivates",
+                LimitAct::Alert => "limits.act deactivate → alert: a broken limit only alerts",
+            }
+            .to_owned(),
+        );
     }
     for (name, old, new) in [
         ("hour", old.hour, new.hour),
@@ -107,11 +122,10 @@ fn limits(old: &Limits, new: &Limits, said: &mut Vec<String>) {
         ("session", old.session, new.session),
     ] {
         if old != new {
-            let text = |limit: Option<Bytes>| limit.map_or("none".to_owned(), |mb| mb.to_string());
             let wider = old.is_some_and(|old| new.is_none_or(|new| new > old));
             let direction = if wider { "looser" } else { "tighter" };
-            let (old, new) = (text(old), text(new));
-            said.push(format!("limit of a {name} {old} → {new}: {direction}"));
+            let (old, new) = (megabytes(old), megabytes(new));
+            said.push(format!("{name} limit {old} → {new}: {direction}"));
         }
     }
     if old.fleet_limit_mb != new.fleet_limit_mb {
@@ -122,6 +136,13 @@ fn limits(old: &Limits, new: &Limits, said: &mut Vec<String>) {
             text(new.fleet_limit_mb)
         ));
     }
+}
+
+/// To the byte, unlike what humans are told of usage.
+fn megabytes(limit: Option<Bytes>) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a limit is at most 2e12 bytes")]
+    let number = |limit: Bytes| limit.0 as f64 / 1e6;
+    limit.map_or("none".to_owned(), |limit| format!("{} MB", number(limit)))
 }
 
 fn countries(old: &Rules, new: &Rules, said: &mut Vec<String>) {
@@ -254,17 +275,19 @@ mod tests {
     fn limits_models_and_planned_work_are_said_in_words() {
         let old = "[binding]\nallowed_tacs = ['35378572']\n[limits]\nhour_mb = 20\nday_mb = 50";
         let new = "[binding]\nallowed_tacs = ['35880123']\nenrol = 'first'\n[limits]\nhour_mb = 10\n\
-                   session_mb = 7\nfleet_limit_mb = 250\n[proof]\nwindow_mins = 5\n[[maintenance]]\n\
+                   session_mb = 7\nfleet_limit_mb = 250\n[notify]\nevents = ['online']\n\
+                   [proof]\nwindow_mins = 5\n[[maintenance]]\n\
                    from = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:00:00Z\nbytes_max_mb = 60";
         insta::assert_snapshot!(changes(old, new), @r#"
     enrol learnt → first: the first device seen is trusted at once
     models known from now on: 35880123
     models known no more: 35378572
-    limit of a hour 20.0 MB → 10.0 MB: tighter
-    limit of a day 50.0 MB → none: looser
-    limit of a session none → 7.0 MB: tighter
+    hour limit 20 MB → 10 MB: tighter
+    day limit 50 MB → none: looser
+    session limit none → 7 MB: tighter
     limit wanted of the provider's fleet none → 250 MB
     planned work from 2026-03-01T02:00:00Z to 2026-03-01T04:00:00Z: limits are 60.0 MB there
+    news from now on: online
     proof.window_mins 30 → 5
     "#);
     }
@@ -278,7 +301,7 @@ mod tests {
     HF00000000000000000000000000000001: binding learnt → strict: an unknown device is deactivated
     "#);
         let sim = "[sim.HS00000000000000000000000000000001.limits]\nday_mb = 5";
-        insta::assert_snapshot!(changes(sim, ""), @"HS00000000000000000000000000000001: limit of a day 5.0 MB → none: looser");
+        insta::assert_snapshot!(changes(sim, ""), @"HS00000000000000000000000000000001: day limit 5 MB → none: looser");
     }
 
     #[test]

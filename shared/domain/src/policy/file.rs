@@ -15,6 +15,7 @@ use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
+use crate::news::NewsKind;
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
 const TEXT_BYTES_MAX: usize = 256_000;
@@ -85,7 +86,8 @@ fn read(text: &str) -> Result<File, PolicyError> {
     }
     for (sid, layer) in &file.sim {
         let (guards, limits) = (&layer.guards, &layer.limits);
-        let caps = [("max_kills", &guards.max_kills), ("account_max_kills", &guards.account_max_kills)];
+        let caps =
+            [("max_kills", &guards.max_kills), ("account_max_kills", &guards.account_max_kills)];
         for (name, cap) in caps {
             if let Some(cap) = cap {
                 let key = format!("sim.{sid}.guards.{name}");
@@ -149,6 +151,7 @@ const EMPTY: Rules = Rules {
         account_max_kills: Cap { count: 50, percent: None, window_mins: 60 },
         cooldown: SignedDuration::from_mins(1_440),
     },
+    notify: Vec::new(),
     proof_window: SignedDuration::from_mins(30),
 };
 
@@ -168,8 +171,8 @@ struct File {
     places: PlacesLayer,
     #[serde(default)]
     guards: GuardsLayer,
-    #[serde(default, rename = "notify")]
-    _notify: Notify,
+    #[serde(default)]
+    notify: NotifyLayer,
     #[serde(default)]
     proof: ProofLayer,
     #[serde(default)]
@@ -187,7 +190,7 @@ impl File {
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
-            _notify: Notify::default(),
+            notify: self.notify.clone(),
             proof: self.proof.clone(),
         }
     }
@@ -208,8 +211,8 @@ pub(super) struct Layer {
     places: PlacesLayer,
     #[serde(default)]
     guards: GuardsLayer,
-    #[serde(default, rename = "notify")]
-    _notify: Notify,
+    #[serde(default)]
+    notify: NotifyLayer,
     #[serde(default)]
     proof: ProofLayer,
 }
@@ -252,6 +255,7 @@ impl Layer {
                 account_max_kills: cap(&guards.account_max_kills, below.guards.account_max_kills),
                 cooldown: guards.cooldown_mins.map_or(below.guards.cooldown, Minutes::duration),
             },
+            notify: layered(&self.notify.events, &below.notify),
             proof_window: self.proof.window_mins.map_or(below.proof_window, Minutes::duration),
         }
     }
@@ -477,24 +481,10 @@ impl Minutes {
     }
 }
 
-/// Plain news are not sent yet, so a policy that asks for some is refused rather than ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Notify {
-    #[serde(default, rename = "events")]
-    _events: NoEvents,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "Vec<String>")]
-struct NoEvents;
-
-impl TryFrom<Vec<String>> for NoEvents {
-    type Error = &'static str;
-
-    fn try_from(events: Vec<String>) -> Result<Self, Self::Error> {
-        if events.is_empty() { Ok(Self) } else { Err("this version sends no plain news yet") }
-    }
+struct NotifyLayer {
+    events: Option<Vec<NewsKind>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

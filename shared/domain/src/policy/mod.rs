@@ -19,6 +19,7 @@ use crate::device::{Imei14, Tac};
 use crate::finding::{DetectorId, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
+use crate::news::NewsKind;
 use crate::port::Sim;
 use crate::verdict::Verdict;
 
@@ -56,6 +57,8 @@ pub struct Rules {
     pub countries: Vec<Country>,
     /// What bounds automatic acts.
     pub guards: Guards,
+    /// Plain news that humans asked for.
+    pub notify: Vec<NewsKind>,
     /// Inactive and silent for this long is quiet.
     pub proof_window: SignedDuration,
 }

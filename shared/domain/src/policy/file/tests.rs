@@ -49,7 +49,7 @@ fn the_documented_policy_is_read_to_the_letter() {
         cooldown_mins = 1440
 
         [notify]
-        events = []
+        events = ["online", "network", "usage", "device", "offline"]
 
         [proof]
         window_mins = 30
@@ -77,6 +77,7 @@ fn the_documented_policy_is_read_to_the_letter() {
     assert_eq!(base.countries, ["US".parse().unwrap(), "CA".parse().unwrap()]);
     assert_eq!(base.guards.max_kills, EMPTY.guards.max_kills);
     assert_eq!(base.guards.cooldown, SignedDuration::from_hours(24));
+    assert_eq!(base.notify.len(), 5);
     let fleet = "HF00000000000000000000000000000001".parse().unwrap();
     let other = policy.rules_for(Some(fleet), SimSid::from_bytes([9; 16]));
     assert_eq!((other.mode, other.binding.mode), (Mode::Enforce, BindingMode::Strict));
@@ -84,6 +85,7 @@ fn the_documented_policy_is_read_to_the_letter() {
     assert_eq!(other.limits.act, LimitAct::Deactivate);
     assert_eq!(other.limits.hour, Some(Bytes(20_000_000)));
     assert_eq!(other.proof_window, SignedDuration::from_mins(5));
+    assert!(other.notify.is_empty(), "this fleet is not under watch");
     let sim = "HS00000000000000000000000000000001".parse().unwrap();
     let sim = policy.rules_for(Some(fleet), sim);
     assert_eq!((sim.mode, sim.countries.len(), sim.maintenance.len()), (Mode::Enforce, 0, 2));
@@ -156,7 +158,7 @@ fn what_is_wrong_is_named_with_its_line() {
     insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: binding.allowed_tacs[0]: not a TAC: 8 digits"#);
     insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: mode: unknown variant `enforced`, expected `observe` or `enforce`"#);
     insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: guards.max_kills.count: must be from 1 to 1,000,000; to switch nothing off use mode observe");
-    insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"online\"]"), @r#"line 3: `events = ["online"]`: notify.events: this version sends no plain news yet"#);
+    insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"on-line\"]"), @r#"line 3: `events = ["on-line"]`: notify.events[0]: unknown variant `on-line`, expected one of `online`, `network`, `usage`, `device`, `offline`"#);
     insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: fleet.HFx: not a Fleet SID: HF and 32 hexadecimal digits");
     insta::assert_snapshot!(
         refused("version = 1\n[[maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\
@@ -197,6 +199,7 @@ fn every_key_can_be_set_for_the_account_a_fleet_or_a_sim() {
         places = { countries = ["US"] }
         guards = { protected = ["pump-17"], cooldown_mins = 7 }
         proof = { window_mins = 8 }
+        notify = { events = ["device"] }
     "#;
     let rules = |text: String| {
         let policy: Policy = text.parse().unwrap();
@@ -212,6 +215,7 @@ fn every_key_can_be_set_for_the_account_a_fleet_or_a_sim() {
     assert_eq!(account.maintenance[0].bytes_max, Bytes(9_000_000));
     assert_eq!(account.guards.cooldown, SignedDuration::from_mins(7));
     assert_eq!(account.proof_window, SignedDuration::from_mins(8));
+    assert_eq!(account.notify, [NewsKind::Device]);
     for layer in [format!("[fleet.{FLEET}]"), format!("[sim.{SIM}]")] {
         let there = rules(format!("version = 1\n{layer}\n{KEYS}"));
         assert_eq!(there, account, "{layer}");
