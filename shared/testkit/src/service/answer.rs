@@ -1,8 +1,9 @@
-//! The service's answers: Sims, pages, tokens and errors.
+//! The service's answers: Sims and errors.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use simfuse_domain::port::SimStatus;
 
@@ -12,16 +13,22 @@ use super::sim::SimRecord;
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    body: Value,
+    pub(super) body: Value,
+    /// The key of the list that the body is a page of.
+    pub(super) list: Option<String>,
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body }
+        Self { status, body, list: None }
     }
 
     pub(super) fn ok(body: Value) -> Self {
         Self::new(StatusCode::OK, body)
+    }
+
+    pub(super) fn page(key: &str, body: Value) -> Self {
+        Self { list: Some(key.to_owned()), ..Self::ok(body) }
     }
 }
 
@@ -99,6 +106,25 @@ impl ApiError {
         Self::bad_request(83011, "The unique name is taken")
     }
 
+    /// A query of usage that is refused: 83600 a wrong value, 83601 and 83602 times that are not
+    /// at midnight or on the hour, 83603 and 83604 too long a time, 83605 too long ago.
+    pub(super) fn usage(code: u32) -> Self {
+        let message = match code {
+            83601 => "StartTime and EndTime must be at midnight UTC",
+            83602 => "StartTime and EndTime must be on the hour",
+            83603 => "Usage by Sim spans at most 31 days",
+            83604 => "The time is too long for this granularity",
+            83605 => "StartTime is more than 18 months ago",
+            _ => "Invalid usage parameter",
+        };
+        Self::bad_request(code, message)
+    }
+
+    /// An injected refusal.
+    pub(super) fn refused(code: u32) -> Self {
+        Self::bad_request(code, "Refused by the simulated service")
+    }
+
     /// An injected status, with the provider's code for it.
     pub(super) fn injected(status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -121,8 +147,8 @@ pub(super) fn sim_json(record: &SimRecord, account_sid: &str, origin: &str) -> V
         "iccid": record.sim.iccid,
         "status": record.sim.status,
         "fleet_sid": record.sim.fleet,
-        "date_created": format!("{:.0}", record.created),
-        "date_updated": format!("{:.0}", record.updated),
+        "date_created": instant(record.created),
+        "date_updated": instant(record.updated),
         "url": url,
         "links": {
             "billing_periods": format!("{url}/BillingPeriods"),
@@ -131,47 +157,7 @@ pub(super) fn sim_json(record: &SimRecord, account_sid: &str, origin: &str) -> V
     })
 }
 
-/// Which page of a list is wanted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
-    pub(super) number: usize,
-    pub(super) size: usize,
-}
-
-impl Page {
-    /// Index of the page's first item in the whole list.
-    pub(super) fn first(self) -> usize {
-        self.number.saturating_mul(self.size)
-    }
-}
-
-/// One page of a list of `total` items, in the documented envelope. `query` is the request's own, so
-/// that the links keep its filters as they were written.
-pub(super) fn page_json(
-    sims: &[Value],
-    total: usize,
-    page: Page,
-    base: &str,
-    query: &str,
-) -> Value {
-    let filters: String = query
-        .split('&')
-        .filter(|part| !part.is_empty() && !part.starts_with("Page"))
-        .flat_map(|part| [part, "&"])
-        .collect();
-    let url = |number| format!("{base}?{filters}PageSize={}&Page={number}", page.size);
-    let next = page.number.saturating_add(1);
-    let more = total > next.saturating_mul(page.size);
-    json!({
-        "sims": sims,
-        "meta": {
-            "key": "sims",
-            "page": page.number,
-            "page_size": page.size,
-            "first_page_url": url(0),
-            "previous_page_url": page.number.checked_sub(1).map(url),
-            "url": url(page.number),
-            "next_page_url": more.then(|| url(next)),
-        },
-    })
+/// A time as the API writes it: UTC, whole seconds.
+pub(super) fn instant(time: Timestamp) -> String {
+    format!("{time:.0}")
 }

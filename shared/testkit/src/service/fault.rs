@@ -1,7 +1,10 @@
 //! What can be made to go wrong with a request.
 
 use jiff::SignedDuration;
+use serde_json::Value;
 use simfuse_domain::id::SimSid;
+
+use super::answer::Answer;
 
 /// One way in which a request goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,64 @@ pub enum Fault {
     /// A change of status is answered, and later shown, as done, while the network knows nothing of
     /// it: an open session goes on and the SIM may attach.
     Lie,
+    /// Refused with 400 and this error code (83603 …), and nothing is done.
+    Refusal(u32),
+    /// A page of a list is answered, but not as it should be.
+    Page(PageFault),
+}
+
+/// What is wrong with a page of a list. Answers that are no page are left as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageFault {
+    /// Nothing stands on it; what should follows on the next page.
+    Empty,
+    /// The next page shows the same once more.
+    Repeated,
+    /// Every property of what stands on it is null.
+    Nulls,
+    /// Amounts of money are strings, as in the description's examples, not numbers as in its schema.
+    BilledAsText,
+    /// It goes on at another server.
+    ForeignNext,
+}
+
+impl PageFault {
+    pub(super) fn spoil(self, mut answer: Answer) -> Answer {
+        let Some(key) = answer.list.clone() else { return answer };
+        let items = answer.body.get_mut(&key).and_then(Value::as_array_mut);
+        let records = items.map(|items| match self {
+            Self::Empty => items.clear(),
+            Self::Nulls => each_property(items, |_, value| *value = Value::Null),
+            Self::BilledAsText => each_property(items, |name, value| {
+                if name == "data_total_billed" && value.is_number() {
+                    *value = value.to_string().into();
+                }
+            }),
+            Self::Repeated | Self::ForeignNext => {}
+        });
+        let meta = records.and_then(|()| answer.body.get_mut("meta")?.as_object_mut());
+        let Some(meta) = meta else { return answer };
+        match self {
+            Self::Empty | Self::Repeated => {
+                // The service ignores the addition; it makes the link differ from its own page's.
+                let own = meta.get("url").and_then(Value::as_str).unwrap_or_default();
+                let again = format!("{own}&Again=1");
+                meta.insert("next_page_url".to_owned(), again.into());
+            }
+            Self::ForeignNext => {
+                let foreign = "https://elsewhere.example/v1/Sims?Page=1";
+                meta.insert("next_page_url".to_owned(), foreign.into());
+            }
+            Self::Nulls | Self::BilledAsText => {}
+        }
+        answer
+    }
+}
+
+fn each_property(items: &mut [Value], change: impl Fn(&str, &mut Value)) {
+    for (name, value) in items.iter_mut().filter_map(Value::as_object_mut).flatten() {
+        change(name, value);
+    }
 }
 
 /// What a client sees of a request that takes effect late.
@@ -40,12 +101,22 @@ pub enum LateAnswer {
 pub enum Requests {
     /// Every one, for tokens too.
     All,
-    /// Fetching a SIM, or listing.
+    /// Fetching and listing, of whatever kind.
     Reads,
+    /// Listing usage records.
+    Usage,
+    /// Changing a fleet.
+    FleetUpdates,
     /// Asking for another status of a SIM.
     StatusUpdates,
     /// Asking for an OAuth2 token.
     Tokens,
+}
+
+impl Requests {
+    fn cover(self, kind: Self) -> bool {
+        self == Self::All || self == kind || (self == Self::Reads && kind == Self::Usage)
+    }
 }
 
 /// A fault with what it applies to and how often.
@@ -63,7 +134,8 @@ impl FaultRule {
     #[must_use]
     pub const fn once(fault: Fault) -> Self {
         let requests = match fault {
-            Fault::Status(_) | Fault::Hang => Requests::All,
+            Fault::Status(_) | Fault::Hang | Fault::Refusal(_) => Requests::All,
+            Fault::Page(_) => Requests::Reads,
             Fault::Code83010 | Fault::LateEffect { .. } | Fault::Lie => Requests::StatusUpdates,
         };
         Self { fault, requests, sim: None, times: 1 }
@@ -73,7 +145,9 @@ impl FaultRule {
     #[must_use]
     pub const fn on(self, requests: Requests) -> Self {
         match self.fault {
-            Fault::Status(_) | Fault::Hang => Self { requests, ..self },
+            Fault::Status(_) | Fault::Hang | Fault::Refusal(_) | Fault::Page(_) => {
+                Self { requests, ..self }
+            }
             Fault::Code83010 | Fault::LateEffect { .. } | Fault::Lie => self,
         }
     }
@@ -107,9 +181,7 @@ impl Faults {
     /// The fault for a request, used up once: of several the one that was injected first.
     pub(super) fn take(&mut self, kind: Requests, sim: Option<SimSid>) -> Option<Fault> {
         let applies = |rule: &&mut FaultRule| {
-            rule.times > 0
-                && (rule.requests == Requests::All || rule.requests == kind)
-                && (rule.sim.is_none() || rule.sim == sim)
+            rule.times > 0 && rule.requests.cover(kind) && (rule.sim.is_none() || rule.sim == sim)
         };
         let rule = self.0.iter_mut().find(applies)?;
         rule.times = rule.times.saturating_sub(1);

@@ -11,39 +11,69 @@ use axum::routing::any;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use simfuse_domain::id::{FleetSid, SimSid};
-use simfuse_domain::port::{Sim, SimStatus};
+use serde_json::json;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::port::SimStatus;
 
-use super::answer::{Answer, ApiError, Page, page_json, sim_json};
+use super::answer::{Answer, ApiError};
 use super::fault::{Fault, LateAnswer, Requests};
 use super::journal;
-use super::sim::{Behaviour, Effect};
+use super::sim::Effect;
+use super::sims::status_named;
 use super::{ServiceConfig, State as ServiceState, SuperSimService, TOKEN_SECS};
 use crate::time;
 
-/// Sims on a page where the request does not say, and at most (OpenAPI description).
-const PAGE_SIZE: usize = 50;
-const PAGE_SIZE_MAX: usize = 1000;
-
 pub(super) fn router(service: SuperSimService) -> Router {
+    // The routes are there for the names, which they decode.
     Router::new()
-        .route("/v1/Sims", any(handle))
         .route("/v1/Sims/{name}", any(handle))
+        .route("/v1/Sims/{name}/BillingPeriods", any(handle))
+        .route("/v1/Fleets/{name}", any(handle))
         .fallback(handle)
         .with_state(service)
 }
 
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Resource {
+    Token,
+    Sims,
+    Sim(String),
+    BillingPeriods(String),
+    Fleets,
+    Fleet(String),
+    Networks,
+    UsageRecords,
+    Unknown,
+}
+
+impl Resource {
+    fn of(path: &str, name: Option<String>) -> Self {
+        match (path, name) {
+            ("/api-services/v1/auth/token", None) => Self::Token,
+            ("/v1/Sims", None) => Self::Sims,
+            ("/v1/Fleets", None) => Self::Fleets,
+            ("/v1/Networks", None) => Self::Networks,
+            ("/v1/UsageRecords", None) => Self::UsageRecords,
+            (path, Some(name)) if path.starts_with("/v1/Fleets/") => Self::Fleet(name),
+            // A name is one segment: a slash in it is encoded.
+            (path, Some(name)) if path.split('/').count() == 5 => Self::BillingPeriods(name),
+            (_, Some(name)) => Self::Sim(name),
+            (_, None) => Self::Unknown,
+        }
+    }
+}
+
 /// One request, read and not yet judged.
-struct Call {
+pub(super) struct Call {
     method: Method,
-    path: String,
-    /// The `{name}` of `/v1/Sims/{name}`, decoded.
-    name: Option<String>,
-    query: String,
+    pub(super) path: String,
+    resource: Resource,
+    pub(super) query: String,
     form: BTreeMap<String, String>,
     authorization: String,
-    origin: String,
+    /// Scheme, host and port that links are made with.
+    pub(super) origin: String,
 }
 
 /// What a client gets to see.
@@ -57,7 +87,10 @@ async fn handle(
     name: Option<Path<String>>,
     request: Request,
 ) -> Response {
-    let call = Call::read(name.map(|Path(name)| name), request).await;
+    let mut call = Call::read(name.map(|Path(name)| name), request).await;
+    if let Some(origin) = &service.lock().public_origin {
+        call.origin.clone_from(origin);
+    }
     let (id, outcome) = service.receive(&call);
     match outcome {
         Outcome::Answer(answer) => {
@@ -84,34 +117,23 @@ impl Call {
             Ok(Form(fields)) => fields.into_iter().collect(),
             Err(_not_a_form) => BTreeMap::new(),
         };
-        Self { method, path, name, query, form, authorization, origin }
+        let resource = Resource::of(&path, name);
+        Self { method, path, resource, query, form, authorization, origin }
     }
 
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.form.get(name).map(String::as_str)
     }
 
-    fn is_token_request(&self) -> bool {
-        self.path == "/api-services/v1/auth/token"
-    }
-
     fn kind(&self) -> Requests {
-        if self.is_token_request() {
-            Requests::Tokens
-        } else if self.method == Method::POST && self.form.contains_key("Status") {
-            Requests::StatusUpdates
-        } else {
-            Requests::Reads
+        match (&self.resource, &self.method) {
+            (Resource::Token, _) => Requests::Tokens,
+            (Resource::Fleet(_), &Method::POST) => Requests::FleetUpdates,
+            (_, &Method::POST) if self.form.contains_key("Status") => Requests::StatusUpdates,
+            (Resource::UsageRecords, _) => Requests::Usage,
+            _ => Requests::Reads,
         }
     }
-}
-
-/// What an update of a Sim asks for, checked against the Sim.
-struct Update {
-    status: Option<SimStatus>,
-    /// The inner `None` takes the Sim out of its Fleet.
-    fleet: Option<Option<FleetSid>>,
-    unique_name: Option<String>,
 }
 
 impl SuperSimService {
@@ -121,7 +143,7 @@ impl SuperSimService {
         let config = &self.shared.config;
         let mut state = self.lock();
         state.settle(now);
-        let sim = state.named(call);
+        let sim = state.sim_named_by(call);
         let id = state.journal.arrived(journal::Request {
             at: now,
             arrived,
@@ -137,18 +159,16 @@ impl SuperSimService {
 
 impl ServiceState {
     /// The SIM that a request names.
-    fn named(&self, call: &Call) -> Option<SimSid> {
-        match (&call.name, call.field("Iccid")) {
-            (Some(name), _) => self.by_name(name),
-            (None, Some(iccid)) => {
-                let is_it = |iccid_of: &str| iccid_of == iccid;
+    pub(super) fn sim_named_by(&self, call: &Call) -> Option<SimSid> {
+        match &call.resource {
+            Resource::Sim(name) | Resource::BillingPeriods(name) => self.by_name(name),
+            Resource::Sims => {
+                let iccid = call.field("Iccid")?.parse().ok()?;
                 let mut sims = self.sims.values();
-                let found = sims.find(|record| {
-                    record.sim.iccid.is_some_and(|iccid_of| is_it(&iccid_of.to_string()))
-                });
-                found.map(|record| record.sim.sid)
+                sims.find(|record| record.sim.iccid == Some(iccid)).map(|record| record.sim.sid)
             }
-            (None, None) => None,
+            Resource::UsageRecords => self.by_name(call.field("Sim")?),
+            _ => None,
         }
     }
 
@@ -160,7 +180,7 @@ impl ServiceState {
         sim: Option<SimSid>,
         now: Timestamp,
     ) -> Outcome {
-        if !call.is_token_request()
+        if call.resource != Resource::Token
             && let Err(refused) = self.authenticate(config, call, now)
         {
             return Outcome::Answer(refused);
@@ -182,7 +202,9 @@ impl ServiceState {
                     Ok(()) => ApiError::injected(500).into(),
                 }
             }
-            Some(Fault::Lie) => self.update(config, call, sim, now, Effect::Pretended),
+            Some(Fault::Lie) => self.update_sim(config, call, sim, now, Effect::Pretended),
+            Some(Fault::Refusal(code)) => ApiError::refused(code).into(),
+            Some(Fault::Page(fault)) => fault.spoil(self.route(config, call, sim, now)),
         };
         Outcome::Answer(answer)
     }
@@ -194,21 +216,28 @@ impl ServiceState {
         sim: Option<SimSid>,
         now: Timestamp,
     ) -> Answer {
-        if call.is_token_request() {
-            return self.issue_token(config, call, now);
-        }
-        match (&call.method, &call.name) {
-            (&Method::GET, Some(_)) => self.fetch(config, call, sim),
-            (&Method::POST, Some(_)) => self.update(config, call, sim, now, Effect::Real),
-            (&Method::GET, None) if call.path == "/v1/Sims" => {
-                self.list(config, call).unwrap_or_else(Answer::from)
+        let listed = match (&call.resource, &call.method) {
+            (Resource::Token, _) => return self.issue_token(config, call, now),
+            (Resource::Unknown, _) => return ApiError::not_found(&call.path).into(),
+            (Resource::Sim(_), &Method::GET) => return self.fetch_sim(config, call, sim),
+            (Resource::Sim(_), &Method::POST) => {
+                return self.update_sim(config, call, sim, now, Effect::Real);
             }
-            (_, None) if call.path != "/v1/Sims" => ApiError::not_found(&call.path).into(),
-            _ => ApiError::method_not_allowed().into(),
-        }
+            (Resource::Fleet(name), &Method::GET) => return self.fetch_fleet(config, call, name),
+            (Resource::Fleet(name), &Method::POST) => self.update_fleet(config, call, name, now),
+            (Resource::Sims, &Method::GET) => self.list_sims(config, call),
+            (Resource::Fleets, &Method::GET) => self.list_fleets(config, call),
+            (Resource::Networks, &Method::GET) => self.list_networks(call),
+            (Resource::BillingPeriods(_), &Method::GET) => {
+                self.list_periods(config, call, sim, now)
+            }
+            (Resource::UsageRecords, &Method::GET) => self.list_usage(config, call, now),
+            _ => Err(ApiError::method_not_allowed()),
+        };
+        listed.unwrap_or_else(Answer::from)
     }
 
-    /// Basic with the account's token, as on Twilio, or a bearer token issued here, as on KORE; each
+    /// Basic with the account's token or an API key, as on Twilio, or a bearer token issued here, as on KORE; each
     /// refuses in its own words.
     fn authenticate(
         &self,
@@ -224,12 +253,13 @@ impl ServiceState {
                 _ => Err(Answer::new(StatusCode::UNAUTHORIZED, body)),
             };
         }
-        let account = format!("{}:{}", config.account_sid, config.auth_token);
-        if call.authorization == format!("Basic {}", BASE64.encode(account)) {
-            Ok(())
-        } else {
-            Err(ApiError::unauthorized().into())
-        }
+        let account = (&config.account_sid, &config.auth_token);
+        let mut accepted = self.api_keys.iter().chain([account]);
+        let is_given = |(user, password): (&String, &String)| {
+            let basic = BASE64.encode(format!("{user}:{password}"));
+            call.authorization == format!("Basic {basic}")
+        };
+        if accepted.any(is_given) { Ok(()) } else { Err(ApiError::unauthorized().into()) }
     }
 
     fn issue_token(&mut self, config: &ServiceConfig, call: &Call, now: Timestamp) -> Answer {
@@ -253,163 +283,5 @@ impl ServiceState {
         Answer::ok(json!({
             "access_token": token, "expires_in": TOKEN_SECS, "token_type": "Bearer", "scope": "",
         }))
-    }
-
-    fn fetch(&self, config: &ServiceConfig, call: &Call, sim: Option<SimSid>) -> Answer {
-        match sim.and_then(|sim| self.sims.get(&sim)) {
-            Some(record) => Answer::ok(sim_json(record, &config.account_sid, &call.origin)),
-            None => ApiError::not_found(&call.path).into(),
-        }
-    }
-
-    fn list(&self, config: &ServiceConfig, call: &Call) -> Result<Answer, ApiError> {
-        let page = page(call)?;
-        let status = call.field("Status").map(|text| status_named(text).ok_or("Status"));
-        let status = status.transpose().map_err(ApiError::bad_parameter)?;
-        let fleet = call.field("Fleet").map(|name| self.fleet_named(name));
-        let iccid = call.field("Iccid").map(|_| self.named(call));
-        let found: Vec<_> = self
-            .sims
-            .values()
-            .filter(|record| status.is_none_or(|status| record.sim.status == status))
-            .filter(|record| fleet.is_none_or(|fleet| fleet.is_some() && record.sim.fleet == fleet))
-            .filter(|record| iccid.is_none_or(|sim| sim == Some(record.sim.sid)))
-            .collect();
-        let json = |record: &&_| sim_json(record, &config.account_sid, &call.origin);
-        let sims: Vec<Value> = found.iter().skip(page.first()).take(page.size).map(json).collect();
-        let base = format!("{}/v1/Sims", call.origin);
-        Ok(Answer::ok(page_json(&sims, found.len(), page, &base, &call.query)))
-    }
-
-    fn update(
-        &mut self,
-        config: &ServiceConfig,
-        call: &Call,
-        sim: Option<SimSid>,
-        now: Timestamp,
-        effect: Effect,
-    ) -> Answer {
-        match self.checked_update(sim, call) {
-            Err(refused) => refused.into(),
-            Ok((sim, update)) => self.apply(sim, update, now, effect).map_or_else(
-                || ApiError::not_found(&call.path).into(),
-                |status| {
-                    let mut answer = self.fetch(config, call, Some(sim));
-                    answer.status = status;
-                    answer
-                },
-            ),
-        }
-    }
-
-    /// Does what is asked; a change of status that is not settled at once is `Accepted` (202).
-    fn apply(
-        &mut self,
-        sim: SimSid,
-        update: Update,
-        now: Timestamp,
-        effect: Effect,
-    ) -> Option<StatusCode> {
-        let record = self.sims.get_mut(&sim)?;
-        record.updated = now;
-        record.sim.fleet = update.fleet.unwrap_or(record.sim.fleet);
-        if update.unique_name.is_some() {
-            record.sim.unique_name = update.unique_name.filter(|name| !name.is_empty());
-        }
-        let Some(target) = update.status else { return Some(StatusCode::OK) };
-        record.change_status(target, now, effect);
-        Some(match record.behaviour {
-            Behaviour::CutAtOnce => StatusCode::OK,
-            Behaviour::AtNextAttach | Behaviour::Scheduled { .. } => StatusCode::ACCEPTED,
-        })
-    }
-
-    fn update_late(
-        &mut self,
-        sim: Option<SimSid>,
-        call: &Call,
-        due: Timestamp,
-    ) -> Result<(), ApiError> {
-        let (sim, update) = self.checked_update(sim, call)?;
-        if let (Some(record), Some(target)) = (self.sims.get_mut(&sim), update.status) {
-            record.change_status_late(target, due);
-        }
-        Ok(())
-    }
-
-    /// Reads an update and checks all of it before any of it is done.
-    fn checked_update(
-        &self,
-        sim: Option<SimSid>,
-        call: &Call,
-    ) -> Result<(SimSid, Update), ApiError> {
-        let record = sim.and_then(|sim| self.sims.get(&sim));
-        let record = record.ok_or_else(|| ApiError::not_found(&call.path))?;
-        let status = call.field("Status").map(|text| status_named(text).ok_or("Status"));
-        let status = status.transpose().map_err(ApiError::bad_parameter)?;
-        if status == Some(SimStatus::Scheduled) {
-            return Err(ApiError::bad_parameter("Status"));
-        }
-        if let Some(target) = status {
-            record.check_transition(target)?;
-        }
-        let fleet = self.checked_fleet(&record.sim, status, call)?;
-        let unique_name = call.field("UniqueName").map(str::to_owned);
-        let holder = unique_name.as_deref().and_then(|name| self.by_name(name));
-        if holder.is_some_and(|holder| holder != record.sim.sid) {
-            return Err(ApiError::unique_name_taken());
-        }
-        Ok((record.sim.sid, Update { status, fleet, unique_name }))
-    }
-
-    /// The Fleet that an update asks for. An empty name takes the Sim out of its Fleet, which one
-    /// that may connect has to keep; moving to another Fleet is always possible.
-    fn checked_fleet(
-        &self,
-        sim: &Sim,
-        status: Option<SimStatus>,
-        call: &Call,
-    ) -> Result<Option<Option<FleetSid>>, ApiError> {
-        let wanted = match call.field("Fleet") {
-            None => None,
-            Some("") => Some(None),
-            Some(name) => Some(Some(self.fleet_named(name).ok_or_else(ApiError::fleet_unknown)?)),
-        };
-        if wanted.is_some() && sim.status == SimStatus::Scheduled {
-            return Err(ApiError::fleet_fixed_while_scheduled());
-        }
-        let may_connect =
-            matches!(status.unwrap_or(sim.status), SimStatus::Ready | SimStatus::Active);
-        if may_connect && wanted.unwrap_or(sim.fleet).is_none() {
-            let leaves = sim.fleet.is_some();
-            return Err(if leaves { ApiError::fleet_kept() } else { ApiError::fleet_needed() });
-        }
-        Ok(wanted)
-    }
-}
-
-/// A status by its name; `None` for what is none.
-fn status_named(text: &str) -> Option<SimStatus> {
-    Some(match text {
-        "new" => SimStatus::New,
-        "ready" => SimStatus::Ready,
-        "active" => SimStatus::Active,
-        "inactive" => SimStatus::Inactive,
-        "scheduled" => SimStatus::Scheduled,
-        _ => return None,
-    })
-}
-
-fn page(call: &Call) -> Result<Page, ApiError> {
-    let number = |name, default| match call.field(name).map(str::parse::<usize>) {
-        None => Ok(default),
-        Some(Ok(number)) => Ok(number),
-        Some(Err(_)) => Err(ApiError::bad_parameter(name)),
-    };
-    let page = Page { number: number("Page", 0)?, size: number("PageSize", PAGE_SIZE)? };
-    if (1..=PAGE_SIZE_MAX).contains(&page.size) {
-        Ok(page)
-    } else {
-        Err(ApiError::bad_parameter("PageSize"))
     }
 }

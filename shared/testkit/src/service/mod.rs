@@ -1,4 +1,5 @@
-//! A simulated Super SIM service: the Sims resource over real HTTP, with a will of its own.
+//! A simulated Super SIM service over real HTTP, with a will of its own: Sims and their billing
+//! periods, Fleets, Networks, UsageRecords.
 //!
 //! It speaks as the OpenAPI description shapes it, for both providers: HTTP Basic as on Twilio, OAuth2
 //! client credentials as on KORE. Each SIM has a [`Behaviour`], because the provider does not say
@@ -7,30 +8,41 @@
 
 mod answer;
 mod fault;
+mod fleets;
 mod http;
 mod journal;
+mod page;
 mod sim;
+mod sims;
 #[cfg(test)]
 mod tests;
+mod usage;
+mod usage_query;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use jiff::Timestamp;
-use simfuse_domain::id::{FleetSid, SimSid};
-use simfuse_domain::port::{Clock, Sim, SimStatus};
+use simfuse_domain::id::{FleetSid, NetworkSid, SimSid};
+use simfuse_domain::port::{Clock, Fleet, Network, Sim, SimStatus};
+use simfuse_domain::time::Hour;
 use tokio::net::TcpListener;
 
-pub use fault::{Fault, FaultRule, LateAnswer, Requests};
+pub use fault::{Fault, FaultRule, LateAnswer, PageFault, Requests};
+pub use fleets::DATA_LIMIT_MB;
 pub use journal::{REQUESTS_MAX, Request};
 pub use sim::{Attach, Behaviour, Line};
+pub use usage::{Usage, UsageSource};
+pub use usage_query::USAGE_PAGE_SIZE_MAX;
 
 use fault::Faults;
+use fleets::FleetRecord;
 use journal::Journal;
 use sim::SimRecord;
+use usage::UsageBook;
 
 /// Life of a bearer token, in seconds of virtual time: the shortest that KORE lets one choose.
 pub const TOKEN_SECS: i64 = 3600;
@@ -73,8 +85,16 @@ struct Shared {
 #[derive(Default)]
 struct State {
     sims: BTreeMap<SimSid, SimRecord>,
-    /// Unique names of the fleets.
-    fleets: BTreeMap<FleetSid, String>,
+    /// SIMs for which something may be under way.
+    unsettled: BTreeSet<SimSid>,
+    fleets: BTreeMap<FleetSid, FleetRecord>,
+    networks: BTreeMap<NetworkSid, Network>,
+    /// Billing periods that were set: begin and end.
+    periods: BTreeMap<SimSid, (Timestamp, Timestamp)>,
+    usage: UsageBook,
+    /// API keys and their secrets.
+    api_keys: BTreeMap<String, String>,
+    public_origin: Option<String>,
     /// Bearer tokens and when they expire.
     tokens: BTreeMap<String, Timestamp>,
     tokens_issued: u64,
@@ -108,9 +128,49 @@ impl SuperSimService {
         &self.shared.config.account_sid
     }
 
-    /// Adds a fleet, or names it anew.
+    /// Takes an API key in place of the account's token, in HTTP Basic.
+    pub fn accept_api_key(&self, key_sid: &str, secret: &str) {
+        self.lock().api_keys.insert(key_sid.to_owned(), secret.to_owned());
+    }
+
+    /// Makes links with this scheme, host and port, as behind a proxy, and not with those that a
+    /// request was sent to.
+    pub fn set_public_origin(&self, origin: &str) {
+        self.lock().public_origin = Some(origin.to_owned());
+    }
+
+    /// Adds a fleet with a data limit of [`DATA_LIMIT_MB`], or replaces it.
     pub fn add_fleet(&self, fleet: FleetSid, unique_name: &str) {
-        self.lock().fleets.insert(fleet, unique_name.to_owned());
+        let record = FleetRecord::new(fleet, unique_name, self.shared.clock.now());
+        self.lock().fleets.insert(fleet, record);
+    }
+
+    /// A fleet as a fetch would show it now.
+    #[must_use]
+    pub fn fleet(&self, fleet: FleetSid) -> Option<Fleet> {
+        self.lock().fleets.get(&fleet).map(|record| record.fleet.clone())
+    }
+
+    /// Adds a network, or replaces it.
+    pub fn add_network(&self, network: Network) {
+        self.lock().networks.insert(network.sid, network);
+    }
+
+    /// Sets a SIM's billing period, which is the calendar month until then.
+    pub fn set_billing_period(&self, sim: SimSid, start: Timestamp, end: Timestamp) {
+        self.lock().periods.insert(sim, (start, end));
+    }
+
+    /// Adds usage of a SIM, which was in this fleet then, to what an hour already has: past hours
+    /// still grow at the provider, too.
+    pub fn record_usage(&self, sim: SimSid, fleet: FleetSid, hour: Hour, usage: Usage) {
+        self.lock().usage.record(sim, fleet, hour, usage);
+    }
+
+    /// Answers from this source, too, in place of the one before. Its usage comes on top of what
+    /// was recorded.
+    pub fn set_usage_source(&self, source: Arc<dyn UsageSource>) {
+        self.lock().usage.set_source(source);
     }
 
     /// Adds a SIM whose open session is cut at once by a deactivation, or replaces the one with its
@@ -119,6 +179,13 @@ impl SuperSimService {
         let now = self.shared.clock.now();
         let record = SimRecord::new(sim, Behaviour::CutAtOnce, now);
         self.lock().sims.insert(record.sim.sid, record);
+    }
+
+    /// Adds many SIMs, each as [`add_sim`](Self::add_sim) does.
+    pub fn add_sims(&self, sims: impl IntoIterator<Item = Sim>) {
+        let now = self.shared.clock.now();
+        let records = sims.into_iter().map(|sim| SimRecord::new(sim, Behaviour::CutAtOnce, now));
+        self.lock().sims.extend(records.map(|record| (record.sim.sid, record)));
     }
 
     /// A SIM as a fetch would show it now.
@@ -213,10 +280,15 @@ impl fmt::Debug for SuperSimService {
 }
 
 impl State {
+    /// Looks only at SIMs for which something may be under way: there may be a million others.
     fn settle(&mut self, now: Timestamp) {
-        for record in self.sims.values_mut() {
-            record.settle(now);
-        }
+        let Self { sims, unsettled, .. } = self;
+        unsettled.retain(|sim| {
+            sims.get_mut(sim).is_some_and(|record| {
+                record.settle(now);
+                record.is_unsettled()
+            })
+        });
     }
 
     /// A SIM by its SID or unique name, which is what a path may hold.
@@ -227,16 +299,6 @@ impl State {
                 let has_name =
                     |record: &&SimRecord| record.sim.unique_name.as_deref() == Some(name);
                 self.sims.values().find(has_name).map(|record| record.sim.sid)
-            }
-        }
-    }
-
-    fn fleet_named(&self, name: &str) -> Option<FleetSid> {
-        match name.parse() {
-            Ok(sid) => self.fleets.contains_key(&sid).then_some(sid),
-            Err(_not_a_sid) => {
-                let mut fleets = self.fleets.iter();
-                fleets.find(|(_, unique_name)| *unique_name == name).map(|(sid, _)| *sid)
             }
         }
     }

@@ -114,6 +114,11 @@ impl SimRecord {
         }
     }
 
+    /// Whether something is still to happen by itself.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Takes out the earliest change that is due.
     fn take_due(&mut self, now: Timestamp) -> Option<Pending> {
         let due = self.pending.iter().enumerate().filter(|(_, pending)| pending.due <= now);

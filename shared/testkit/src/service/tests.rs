@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::*;
 use crate::clock::ManualClock;
 
+mod accounts;
+mod usage;
+
 const ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
 
 struct Bench {
@@ -151,7 +154,10 @@ async fn lists_page_by_page_and_keep_the_filters() {
     assert_eq!(first["meta"]["key"], "sims");
     assert_eq!(first["meta"]["previous_page_url"], Value::Null);
     let next = first["meta"]["next_page_url"].as_str().unwrap();
-    assert_eq!(next, format!("{}/v1/Sims?Fleet=river&PageSize=2&Page=1", bench.origin));
+    let (sims, last) = (format!("{}/v1/Sims", bench.origin), sim(2));
+    assert_eq!(next, format!("{sims}?Fleet=river&PageSize=2&Page=1&PageToken=PA{last}"));
+    let (_, by_number) = bench.get("/v1/Sims?Fleet=river&PageSize=2&Page=1").await;
+    assert_eq!(by_number["sims"][0]["sid"], sim(3).to_string());
     let (_, second) = bench.send(bench.client.get(next)).await;
     assert_eq!(second["sims"][0]["sid"], sim(3).to_string());
     assert_eq!(second["meta"]["next_page_url"], Value::Null);
@@ -174,7 +180,9 @@ async fn lists_page_by_page_and_keep_the_filters() {
         let (status, none) = bench.get(&format!("/v1/Sims?{nothing}")).await;
         assert_eq!((status, sids(&none).len()), (200, 0), "{nothing}");
     }
-    for wrong in ["Status=dead", "PageSize=0", "PageSize=1001", "PageSize=x", "Page=-1"] {
+    for wrong in
+        ["Status=dead", "PageSize=0", "PageSize=1001", "PageSize=x", "Page=-1", "PageToken=x"]
+    {
         assert_eq!(bench.get(&format!("/v1/Sims?{wrong}")).await.0, 400, "{wrong}");
     }
 }
