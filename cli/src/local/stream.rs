@@ -138,3 +138,53 @@ fn finding(record: &Record) -> Option<Value> {
         },
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use simfuse_domain::id::{EventSid, SimSid};
+    use simfuse_domain::news::{News, NewsKind};
+    use simfuse_domain::policy::{DEFAULT, Mode};
+    use simfuse_domain::port::NewsFeed as _;
+    use simfuse_testkit::clock::ManualClock;
+
+    use super::super::mailbox::Mailbox;
+    use super::super::{LocalService, LocalTable, SharedClock, kill_switch};
+
+    #[tokio::test]
+    async fn news_go_through_the_stream_to_the_mailbox_once() {
+        // Only the first of the tests installs it.
+        drop(crate::install_tls());
+        let now = "2026-03-01T14:00:00Z".parse().unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new(now));
+        let local = LocalTable::start(&DEFAULT.parse().unwrap(), now).await.unwrap();
+        let service = LocalService::start(Arc::clone(&clock)).await.unwrap();
+        let mailbox = Mailbox::new().unwrap();
+        let (table, client) = (local.table.clone(), service.client().unwrap());
+        let kill_switch = kill_switch(table, client, mailbox.clone(), clock, Mode::Observe);
+        let news = News {
+            sim: SimSid::from_bytes([1; 16]),
+            kind: NewsKind::Online,
+            event: EventSid::from_bytes([2; 16]),
+            at: now,
+            name: Some("pump-17".to_owned()),
+            fleet: None,
+            plmn: None,
+            country: None,
+            device: None,
+            device_before: None,
+            used: None,
+            used_in_session: None,
+            more: 0,
+        };
+        local.table.insert_news(&news, now).await.unwrap();
+        local.table.insert_news(&news, now).await.unwrap();
+        let mut stream = local.stream();
+        stream.drain(&kill_switch).await.unwrap();
+        stream.drain(&kill_switch).await.unwrap();
+        let subjects: Vec<String> = mailbox.alerts().into_iter().map(|one| one.subject).collect();
+        assert_eq!(subjects, ["SimFuse news: pump-17 came online"]);
+        std::fs::remove_file(mailbox.path()).unwrap();
+    }
+}

@@ -21,6 +21,7 @@ use simfuse_domain::port::{
 use simfuse_domain::time::AHEAD_MAX;
 use simfuse_supersim::envelope::{self, Decoded, Ignored};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::error::{Chain, WebhookError};
 use crate::sim::{self, Assessed, Look};
@@ -48,8 +49,11 @@ const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// News of one body that are left for the kill-switch: more than it tells in an hour.
 const NEWS_MAX: usize = 100;
 
-/// News hold up the answer to the provider, who waits 5 s, for at most this long.
+/// News hold up the answer to the provider, who waits 5 s, for at most this long …
 const NEWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// … and not at all when storing the events took so long that the answer is nearly due.
+const NEWS_NOT_AFTER: Duration = Duration::from_secs(3);
 
 /// Which time counts as the receipt of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +145,7 @@ impl<T: States + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<T> {
     /// [`WebhookError`] when one is not: the sender has to send the body again, and what was stored
     /// already is then a duplicate.
     pub async fn take(&self, body: &[u8], received_at: Timestamp) -> Result<Tally, WebhookError> {
+        let began = Instant::now();
         let body = &Body { bytes: body, elements: OnceLock::new() };
         let sorted = self.sort(body, received_at);
         let mut tally = Tally {
@@ -161,7 +166,7 @@ impl<T: States + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<T> {
             }
         }
         self.beat(received_at, sorted.tested).await?;
-        self.leave_news(news.into_inner(), received_at).await;
+        self.leave_news(news.into_inner(), received_at, began).await;
         tracing::info!(
             events.applied = tally.applied,
             events.late = tally.late,
@@ -263,8 +268,12 @@ impl<T: States + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<T> {
 
     /// Leaves news for the kill-switch to tell. All is stored by now, so nothing that happens here
     /// may fail or delay the answer by more than a moment.
-    async fn leave_news(&self, mut news: Vec<News>, received_at: Timestamp) {
+    async fn leave_news(&self, mut news: Vec<News>, received_at: Timestamp, began: Instant) {
         if news.is_empty() {
+            return;
+        }
+        if began.elapsed() > NEWS_NOT_AFTER {
+            tracing::warn!(news.lost = news.len(), "news lost: the answer is nearly due");
             return;
         }
         let all = news.len();

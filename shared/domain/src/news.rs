@@ -28,9 +28,7 @@ pub const EVERY: SignedDuration = SignedDuration::from_mins(10);
 pub const HOUR_MAX: u32 = 60;
 
 /// What happened.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NewsKind {
     /// A data session was opened while none was open.
@@ -111,9 +109,7 @@ pub fn of_event(before: &SimState, event: &Event, after: &SimState) -> Vec<News>
                 kinds.push(NewsKind::Usage);
             }
         }
-        EventKind::AttachmentRejected
-        | EventKind::AttachmentFailed
-        | EventKind::SessionFailed => {}
+        EventKind::AttachmentRejected | EventKind::AttachmentFailed | EventKind::SessionFailed => {}
     }
     match (is_online(before), is_online(after)) {
         (false, true) => kinds.push(NewsKind::Online),
@@ -127,12 +123,7 @@ pub fn of_event(before: &SimState, event: &Event, after: &SimState) -> Vec<News>
     kinds.into_iter().map(|kind| news(kind, event, after, device_before)).collect()
 }
 
-fn news(
-    kind: NewsKind,
-    event: &Event,
-    after: &SimState,
-    device_before: Option<Imei14>,
-) -> News {
+fn news(kind: NewsKind, event: &Event, after: &SimState, device_before: Option<Imei14>) -> News {
     let usage = event.session.as_ref().map(|report| (report.delta, report.cumulative));
     News {
         sim: event.sim,

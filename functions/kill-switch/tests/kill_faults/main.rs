@@ -14,6 +14,7 @@ mod fleets;
 mod gate;
 mod guards;
 mod humans;
+mod news;
 mod payloads;
 mod policies;
 mod provider;
