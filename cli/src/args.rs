@@ -12,7 +12,8 @@ use simfuse_supersim::Provider;
 /// Without a command it runs the drill. `drill`, `up` and `replay` use an embedded table and a
 /// simulated Super SIM service on loopback, whatever AWS or Twilio variables the environment holds.
 /// They leave loopback only where you say so: `replay --to URL`, and `up` with SUPERSIM_API_BASE,
-/// which says so first.
+/// which says so first. The operator's commands speak to a running `up`, or with `--stack NAME` to a
+/// deployed stack.
 ///
 /// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line.
 #[derive(Debug, Parser)]
@@ -48,9 +49,12 @@ pub(crate) enum Command {
     Stop(WhyArgs),
     /// Let policy act again
     Resume(WhyArgs),
-    /// Check a policy file
+    /// Check, show or replace the policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show or set what a fleet may use at the provider
+    #[command(subcommand)]
+    Fleet(FleetCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +64,41 @@ pub(crate) enum PolicyCommand {
         /// The file; `-` is standard input
         file: PathBuf,
     },
+    /// Print the current policy, who applied it, and when
+    Show(WhereArgs),
+    /// Show the difference to the current policy, then replace it
+    Apply(ApplyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// The file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Only show the difference
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) why: WhyArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Show the fleet's own data limit at the provider, or set it
+    Limit(LimitArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// The fleet: its SID or unique name
+    pub(crate) fleet: String,
+    /// Megabytes that each SIM of the fleet may use in a billing period
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    pub(crate) set: Option<u32>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) why: WhyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +187,9 @@ pub(crate) struct WhereArgs {
     /// Where `simfuse up` listens; by default the latest one of this user
     #[arg(long, value_name = "URL")]
     pub(crate) up: Option<String>,
+    /// A deployed stack instead, with the AWS credentials and region of the environment
+    #[arg(long, value_name = "NAME", conflicts_with = "up")]
+    pub(crate) stack: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,20 +3,23 @@
 mod args;
 pub mod drill;
 pub mod error;
+mod fleet;
 mod local;
 mod operate;
 mod output;
+mod policy;
 mod replay;
+mod stack;
+mod target;
 mod up;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use serde::Serialize;
 use simfuse_kill_switch::request::Action;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, PolicyCommand};
+use args::{Cli, Command, FleetCommand, PolicyCommand};
 use error::{CliError, sentence};
 use output::{Output, note};
 
@@ -53,31 +56,11 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Approve(args) => operate::approve(&args, output).await,
         Command::Stop(why) => operate::switch(Action::Stop, &why, output).await,
         Command::Resume(why) => operate::switch(Action::Resume, &why, output).await,
-        Command::Policy(PolicyCommand::Check { file }) => check_policy(&file, output),
+        Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, output),
+        Command::Policy(PolicyCommand::Show(place)) => policy::show(&place, output).await,
+        Command::Policy(PolicyCommand::Apply(args)) => policy::apply(&args, output).await,
+        Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
-}
-
-#[derive(Serialize)]
-struct PolicyChecked {
-    ok: bool,
-    error: Option<String>,
-    warnings: Vec<&'static str>,
-}
-
-fn check_policy(file: &std::path::Path, output: Output) -> Result<u8, CliError> {
-    let (error, warnings) = match replay::policy_of(Some(file)) {
-        Ok(policy) => (None, policy.base().warnings()),
-        Err(error @ CliError::Policy { .. }) => (Some(sentence(&error)), Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let checked = PolicyChecked { ok: error.is_none(), error, warnings };
-    output.print(&checked, || {
-        let taken = || format!("{}: would be taken", file.display());
-        let mut lines = vec![checked.error.clone().unwrap_or_else(taken)];
-        lines.extend(checked.warnings.iter().map(|warning| format!("warning: {warning}")));
-        lines.join("\n")
-    });
-    Ok(u8::from(!checked.ok))
 }
 
 /// Chooses how TLS computes, once for the process.

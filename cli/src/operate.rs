@@ -1,26 +1,18 @@
 //! `kill`, `restore`, `status` and the others: through the Invoke call of the kill-switch.
 
-use std::time::Duration;
-
 use simfuse_kill_switch::request::{Action, Answer, Details, Outcome, Request, SimAnswer, Status};
 
 use crate::args::{ApproveArgs, KillArgs, ProtectArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs};
 use crate::error::CliError;
-use crate::local::http::KILL_SWITCH;
-use crate::local::run_file;
 use crate::output::{self, Output};
-
-/// A function answers within its own time limit; this is a little more.
-const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
+use crate::target::Target;
 
 fn request(action: Action, sims: Vec<String>, why: &WhyArgs) -> Request {
     Request {
-        action,
         sims,
         reason: why.reason.clone(),
         requested_by: why.by.clone(),
-        override_protection: false,
-        dry_run: false,
+        ..Request::of(action)
     }
 }
 
@@ -63,54 +55,17 @@ pub(crate) async fn switch(action: Action, why: &WhyArgs, output: Output) -> Res
 
 /// `simfuse status`.
 pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliError> {
-    let request = Request {
-        action: Action::Status,
-        sims: args.sims.clone(),
-        reason: String::new(),
-        requested_by: String::new(),
-        override_protection: false,
-        dry_run: false,
-    };
+    let request = Request { sims: args.sims.clone(), ..Request::of(Action::Status) };
     run(&request, &args.place, output).await
 }
 
 async fn run(request: &Request, place: &WhereArgs, output: Output) -> Result<u8, CliError> {
-    let answer = invoke(request, place).await?;
+    let answer = Target::of(place).await?.invoke(request).await?;
     output.print(&answer, || text(&answer));
     let not_done = |sim: &SimAnswer| {
         !matches!(sim.outcome, Outcome::Done | Outcome::Pending | Outcome::Already)
     };
     Ok(u8::from(answer.error.is_some() || answer.sims.iter().any(not_done)))
-}
-
-/// Lambda's Invoke call.
-async fn invoke(request: &Request, place: &WhereArgs) -> Result<Answer, CliError> {
-    let origin = match &place.up {
-        Some(origin) => origin.trim_end_matches('/').to_owned(),
-        None => {
-            let running = run_file::read().map_err(|_none| {
-                CliError::Remote(
-                    "no `simfuse up` of this user is running: start one, or name it by --up URL"
-                        .to_owned(),
-                )
-            })?;
-            running.origin
-        }
-    };
-    let fault = CliError::local(&format!("asking `simfuse up` at {origin}"));
-    let client = reqwest::Client::builder().no_proxy().timeout(INVOKE_TIMEOUT).build();
-    let client = client.map_err(|error| fault(error.into()))?;
-    let url = format!("{origin}/2015-03-31/functions/{KILL_SWITCH}/invocations");
-    let answer =
-        client.post(url).json(request).send().await.map_err(|error| fault(error.into()))?;
-    let status = answer.status();
-    let failed = answer.headers().contains_key("x-amz-function-error");
-    let body = answer.bytes().await.map_err(|error| fault(error.into()))?;
-    if failed || !status.is_success() {
-        let body = String::from_utf8_lossy(&body);
-        return Err(CliError::Remote(format!("the kill-switch failed ({status}): {body}")));
-    }
-    serde_json::from_slice(&body).map_err(|error| fault(error.into()))
 }
 
 fn text(answer: &Answer) -> String {

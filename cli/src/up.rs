@@ -85,7 +85,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
             (local::client(origin, token_url, credentials)?, origin.clone())
         }
     };
-    let local = LocalTable::start(&policy).await?;
+    let local = LocalTable::start(&policy, clock.now()).await?;
     let (listener, origin) = local::listen(&address.to_string()).await?;
     let events = format!("{origin}/events");
     let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
@@ -120,7 +120,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         mode: armed,
         secret: made_up,
     };
-    for warning in policy.base().warnings() {
+    for warning in policy.warnings() {
         note(&format!("warning: {warning}"));
     }
     output.print(&places, || text(&places, &args));

@@ -6,9 +6,11 @@
     reason = "a test that goes wrong should stop at once and say where"
 )]
 
+mod apply;
 mod drill;
 mod policy;
 mod replay;
+mod stack;
 mod tool;
 mod trap;
 mod up;

@@ -1,7 +1,7 @@
 //! `simfuse up`, and the operator's commands against it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,14 +10,14 @@ use crate::tool::{file, fixture, json, said, simfuse};
 use crate::trap::Trap;
 
 /// A running `up`, ended when dropped.
-struct Up {
+pub(crate) struct Up {
     child: Child,
     places: Value,
     home: tempfile::TempDir,
 }
 
 impl Up {
-    fn start(change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start(change: impl FnOnce(&mut Command)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = simfuse();
         command.args(["up", "--listen", "127.0.0.1:0", "--json"]).stdout(Stdio::piped());
@@ -39,10 +39,13 @@ impl Up {
         self.places[name].as_str().unwrap()
     }
 
-    fn ask(&self, arguments: &[&str]) -> (Option<i32>, Value) {
-        let mut command = simfuse();
-        command.env("HOME", self.home.path()).args(arguments).arg("--json");
-        let output = command.output().unwrap();
+    /// Runs another command of the same user to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        simfuse().env("HOME", self.home.path()).args(arguments).output().unwrap()
+    }
+
+    pub(crate) fn ask(&self, arguments: &[&str]) -> (Option<i32>, Value) {
+        let output = self.run(&[arguments, &["--json"]].concat());
         (output.status.code(), json(&output))
     }
 

@@ -127,7 +127,7 @@ impl World {
             .map_err(|source| CliError::Policy { path: "the drill's policy".to_owned(), source })?;
         let service = LocalService::start(Arc::clone(&shared)).await?;
         let fleet = Fleet::new(&fleet_config(sims, start)?, service.service.clone());
-        let local = LocalTable::start(&policy).await?;
+        let local = LocalTable::start(&policy, start).await?;
         let mailbox = Mailbox::new().map_err(|error| fault(error.into()))?;
         let (listener, origin) = local::listen("127.0.0.1:0").await?;
         let url = format!("{origin}/events");

@@ -10,10 +10,12 @@ use std::error::Error;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb as dynamodb;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use simfuse_aws::{Table, create_table};
+use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::policy::{Mode, Policy};
-use simfuse_domain::port::{Clock, Policies as _};
+use simfuse_domain::port::{Applied, Clock, PolicyChange, PolicyVersions as _};
 use simfuse_kill_switch::engine::KillSwitch;
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, ClientConfig, SuperSimClient, TokenUrl};
@@ -60,8 +62,8 @@ pub(crate) struct LocalTable {
 }
 
 impl LocalTable {
-    /// An empty table in memory, with this policy.
-    pub(crate) async fn start(policy: &Policy) -> Result<Self, CliError> {
+    /// An empty table in memory, with this policy as its first version.
+    pub(crate) async fn start(policy: &Policy, now: Timestamp) -> Result<Self, CliError> {
         let fault = CliError::local("starting the embedded table");
         let database = dynoxide::Database::memory().map_err(|error| fault(error.into()))?;
         let (listener, endpoint) = listen("127.0.0.1:0").await?;
@@ -69,7 +71,8 @@ impl LocalTable {
         let client = dynamodb::Client::new(&simfuse_aws::client::local_config(&endpoint));
         create_table(&client, TABLE).await.map_err(|error| fault(error.into()))?;
         let table = Table::new(client, TABLE);
-        table.apply_policy(policy).await.map_err(|error| fault(error.into()))?;
+        let replaced = table.replace_policy(&first_policy(policy, now)).await;
+        replaced.map_err(|error| fault(error.into()))?;
         Ok(Self { table, endpoint })
     }
 
@@ -77,6 +80,23 @@ impl LocalTable {
     pub(crate) fn stream(&self) -> Stream {
         Stream::new(&self.endpoint, TABLE)
     }
+}
+
+/// The policy that a local table begins with.
+fn first_policy(policy: &Policy, at: Timestamp) -> PolicyChange {
+    let (by, reason) = (SIMFUSE.to_owned(), "what it was started with".to_owned());
+    let audit = AuditEntry {
+        sim: None,
+        at,
+        id: "policy-1".to_owned(),
+        actor: by.clone(),
+        action: "policy_apply".to_owned(),
+        phase: Phase::Outcome,
+        reason: reason.clone(),
+        incident: None,
+    };
+    let applied = Applied { by, at, reason };
+    PolicyChange { policy: policy.clone(), read_number: 0, applied, audit }
 }
 
 /// Listens on an address of loopback; also says the URL.

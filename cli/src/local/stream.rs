@@ -1,5 +1,7 @@
-//! The table's stream, read as Lambda's event source mapping reads it: new findings go to the
+//! The table's stream, read as Lambda's event source mapping reads it: new findings and news go to the
 //! kill-switch in the order of the shard, and a batch that fails is tried again.
+
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodbstreams as streams;
 use serde_json::{Value, json};
@@ -14,6 +16,9 @@ const BATCH_MAX: usize = 100;
 /// Attempts at a batch, as in the deployed mapping; after that the sweep takes over.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// Partition keys of the items that are handed on begin so, as in the deployed mapping's filter.
+const HANDED_ON: [&str; 2] = ["FIND#", "NEWS#"];
+
 /// The stream of one table.
 pub(crate) struct Stream {
     client: streams::Client,
@@ -27,7 +32,7 @@ impl Stream {
         Self { client, table: table.to_owned(), iterator: None }
     }
 
-    /// Hands all new findings to the kill-switch, and returns when there are no more.
+    /// Hands all new findings and news to the kill-switch, and returns when there are no more.
     pub(crate) async fn drain(&mut self, kill_switch: &LocalKillSwitch) -> Result<(), CliError> {
         loop {
             let records = self.next_records().await?;
@@ -103,21 +108,28 @@ fn first_failure(answer: &Value, batch: &[Value]) -> Option<usize> {
     })
 }
 
-/// The record as Lambda would hand it over, if it is the insertion of a finding.
+/// The record as Lambda would hand it over, if it is the insertion of a finding or of news.
 fn finding(record: &Record) -> Option<Value> {
     let change = record.dynamodb.as_ref()?;
     let keys = change.keys.as_ref()?;
     let text = |name| keys.get(name).and_then(|value: &AttributeValue| value.as_s().ok());
     let (pk, sk) = (text("pk")?, text("sk")?);
-    if record.event_name != Some(OperationType::Insert) || !pk.starts_with("FIND#") {
+    let handed_on = HANDED_ON.iter().any(|prefix| pk.starts_with(prefix));
+    if record.event_name != Some(OperationType::Insert) || !handed_on {
         return None;
     }
+    // Of the image only what is text: the kill-switch reads nothing else of it.
+    let image = change.new_image.iter().flatten();
+    let image: BTreeMap<&String, Value> = image
+        .filter_map(|(name, value)| Some((name, json!({ "S": value.as_s().ok()? }))))
+        .collect();
     Some(json!({
         "eventID": record.event_id.clone().unwrap_or_default(),
         "eventName": "INSERT",
         "eventSource": "aws:dynamodb",
         "awsRegion": "us-east-1",
         "dynamodb": {
+            "NewImage": image,
             "Keys": { "pk": { "S": pk }, "sk": { "S": sk } },
             "ApproximateCreationDateTime": change.approximate_creation_date_time.map(|at| at.secs()),
             "SequenceNumber": change.sequence_number,
@@ -125,4 +137,54 @@ fn finding(record: &Record) -> Option<Value> {
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use simfuse_domain::id::{EventSid, SimSid};
+    use simfuse_domain::news::{News, NewsKind};
+    use simfuse_domain::policy::{DEFAULT, Mode};
+    use simfuse_domain::port::NewsFeed as _;
+    use simfuse_testkit::clock::ManualClock;
+
+    use super::super::mailbox::Mailbox;
+    use super::super::{LocalService, LocalTable, SharedClock, kill_switch};
+
+    #[tokio::test]
+    async fn news_go_through_the_stream_to_the_mailbox_once() {
+        // Only the first of the tests installs it.
+        drop(crate::install_tls());
+        let now = "2026-03-01T14:00:00Z".parse().unwrap();
+        let clock: SharedClock = Arc::new(ManualClock::new(now));
+        let local = LocalTable::start(&DEFAULT.parse().unwrap(), now).await.unwrap();
+        let service = LocalService::start(Arc::clone(&clock)).await.unwrap();
+        let mailbox = Mailbox::new().unwrap();
+        let (table, client) = (local.table.clone(), service.client().unwrap());
+        let kill_switch = kill_switch(table, client, mailbox.clone(), clock, Mode::Observe);
+        let news = News {
+            sim: SimSid::from_bytes([1; 16]),
+            kind: NewsKind::Online,
+            event: EventSid::from_bytes([2; 16]),
+            at: now,
+            name: Some("pump-17".to_owned()),
+            fleet: None,
+            plmn: None,
+            country: None,
+            device: None,
+            device_before: None,
+            used: None,
+            used_in_session: None,
+            more: 0,
+        };
+        local.table.insert_news(&news, now).await.unwrap();
+        local.table.insert_news(&news, now).await.unwrap();
+        let mut stream = local.stream();
+        stream.drain(&kill_switch).await.unwrap();
+        stream.drain(&kill_switch).await.unwrap();
+        let subjects: Vec<String> = mailbox.alerts().into_iter().map(|one| one.subject).collect();
+        assert_eq!(subjects, ["SimFuse news: pump-17 came online"]);
+        std::fs::remove_file(mailbox.path()).unwrap();
+    }
 }

@@ -18,6 +18,7 @@ use simfuse_domain::event::Event;
 use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::{DEFAULT, Policy};
+use simfuse_domain::port::Clock as _;
 use simfuse_domain::verdict::Verdict;
 use simfuse_supersim::Provider;
 use simfuse_supersim::envelope::{self, Decoded};
@@ -182,7 +183,7 @@ type Found = BTreeMap<SimSid, (Verdict, Vec<Finding>)>;
 
 /// Sends the bodies to the handler, on an empty table.
 async fn decide(policy: &Policy, bodies: &[Vec<u8>]) -> Result<(Tally, Found), CliError> {
-    let local = LocalTable::start(policy).await?;
+    let local = LocalTable::start(policy, simfuse_aws::SystemClock.now()).await?;
     let recorder = Recorder::new(local.table, policy.clone());
     let secret = random_secret();
     let fault = CliError::local("making a secret");

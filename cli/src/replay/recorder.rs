@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use simfuse_aws::Table;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Usages, Written,
+    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    TableError, Usages, Written,
 };
 use simfuse_domain::usage::SimUsage;
 use simfuse_domain::verdict::Verdict;
@@ -104,12 +105,14 @@ impl Heartbeat for Recorder {
     }
 }
 
+impl NewsFeed for Recorder {
+    async fn insert_news(&self, _news: &News, _received_at: Timestamp) -> Result<(), TableError> {
+        Ok(())
+    }
+}
+
 impl Policies for Recorder {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.table.current_policy().await
-    }
-
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.table.apply_policy(policy).await
     }
 }

@@ -8,7 +8,11 @@ use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+use simfuse_domain::news::News;
+use simfuse_domain::port::{
+    Alerts, AuditLog, Cases, Clock, Fleets, Heartbeat, NewsLimits, Policies, PolicyVersions,
+    SuperSim,
+};
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
@@ -21,10 +25,13 @@ const RECORD_WITHIN: Duration = Duration::from_secs(5);
 /// Partition keys of findings begin so.
 const FINDING: &str = "FIND#";
 
+/// Partition keys of news begin so.
+const NEWS: &str = "NEWS#";
+
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    T: Cases + Policies + PolicyVersions + AuditLog + NewsLimits + Heartbeat,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -37,9 +44,15 @@ where
             |error: serde_json::Error| KillSwitchError::Payload { reason: error.to_string() };
         if payload.get("Records").is_some() {
             let event = serde_json::from_value(payload).map_err(wrong)?;
-            serde_json::to_value(self.take_findings(event).await).map_err(wrong)
+            // Findings first: news may wait, a kill may not.
+            let news = news_in(&event);
+            let response = self.take_findings(event).await;
+            self.tell_news(news).await;
+            serde_json::to_value(response).map_err(wrong)
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
-            self.sweep().await?;
+            let swept = self.sweep().await;
+            self.tell_suppressed_news().await;
+            swept?;
             Ok(serde_json::json!({ "swept": true }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
@@ -105,6 +118,8 @@ struct Record {
 struct Change {
     #[serde(rename = "Keys")]
     keys: Keys,
+    #[serde(rename = "NewImage", default)]
+    image: Value,
     #[serde(rename = "SequenceNumber")]
     sequence_number: String,
 }
@@ -122,6 +137,24 @@ struct Text {
 
 fn sim_of(change: &Change) -> Option<SimSid> {
     change.keys.pk.text.strip_prefix(FINDING)?.parse().ok()
+}
+
+/// The news among the insertions, in their order.
+fn news_in(event: &StreamEvent) -> Vec<News> {
+    let inserted = event.records.iter().filter(|record| record.event_name == "INSERT");
+    let news = inserted.map(|record| &record.change);
+    let news = news.filter(|change| change.keys.pk.text.starts_with(NEWS));
+    let news = news.filter_map(|change| {
+        let text = change.image.pointer("/news/S").and_then(Value::as_str).unwrap_or_default();
+        match serde_json::from_str(text) {
+            Ok(news) => Some(news),
+            Err(error) => {
+                tracing::warn!(%error, "news lost: they cannot be read");
+                None
+            }
+        }
+    });
+    news.collect()
 }
 
 /// An error in the form that the Lambda runtime reports, with all its causes.

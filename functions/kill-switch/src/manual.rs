@@ -5,8 +5,8 @@ use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::incident::{self, Authority, Desired, Hold, Human, Incident, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, ProviderError, Sim,
-    SimName, SimStatus, Stop, SuperSim, TargetStatus,
+    Alerts, AuditLog, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    PolicyVersions, ProviderError, Sim, SimName, SimStatus, Stop, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -27,8 +27,8 @@ const OPEN_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -43,6 +43,8 @@ where
             digest: None,
             sims: Vec::new(),
             status: None,
+            policy: None,
+            fleet: None,
             error: None,
         };
         if request.sims.len() > SIMS_MAX {
@@ -57,6 +59,15 @@ where
                 self.switch(request).await?;
                 answer.status = Some(self.status().await?);
             }
+            Action::PolicyShow => answer.policy = Some(self.show_policy().await?),
+            Action::PolicyApply => match self.apply_policy(request).await? {
+                Ok(policy) => answer.policy = Some(policy),
+                Err(reason) => answer.error = Some(reason),
+            },
+            Action::FleetLimit => match self.fleet_limit(request).await? {
+                Ok(fleet) => answer.fleet = Some(fleet),
+                Err(reason) => answer.error = Some(reason),
+            },
             Action::Status if names.is_empty() => answer.status = Some(self.status().await?),
             Action::Approve if names.is_empty() => {
                 names = self.held_by_cap().await?;
@@ -70,6 +81,9 @@ where
                 answer.error = Some("no SIM named in \"sims\"".to_owned());
             }
             _ => {}
+        }
+        if names.is_empty() {
+            return Ok(answer);
         }
         let policy = self.policy().await?;
         let answers = names.iter().map(|name| self.answer_one(request, name, &policy));
@@ -140,7 +154,12 @@ where
             Action::Approve => self.approve(request, sim, policy, &case, answer).await,
             Action::Restore => self.undo(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
-            Action::Status | Action::Stop | Action::Resume => {
+            Action::Status
+            | Action::Stop
+            | Action::Resume
+            | Action::PolicyShow
+            | Action::PolicyApply
+            | Action::FleetLimit => {
                 answer.details = Some(self.details(&case, sim, policy));
                 answer.outcome = Outcome::Done;
                 answer.reason = format!("the provider says {}", sim.status);
@@ -419,17 +438,17 @@ fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
     case.desired.0.protected_by.clone()
 }
 
-fn by(request: &Request) -> String {
+pub(crate) fn by(request: &Request) -> String {
     let by = request.requested_by.trim();
     if by.is_empty() { "someone who gave no name" } else { by }.to_owned()
 }
 
-fn reason(request: &Request) -> String {
+pub(crate) fn reason(request: &Request) -> String {
     let reason = request.reason.trim();
     if reason.is_empty() { "no reason given" } else { reason }.to_owned()
 }
 
-const fn outcome_of(error: &ProviderError) -> Outcome {
+pub(crate) const fn outcome_of(error: &ProviderError) -> Outcome {
     match error {
         ProviderError::NotFound => Outcome::NotFound,
         ProviderError::TransitionNotAllowed

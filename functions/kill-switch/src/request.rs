@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Mode;
-use simfuse_domain::port::{SimStatus, Stop};
+use simfuse_domain::port::{Applied, SimStatus, Stop};
 use simfuse_domain::verdict::Verdict;
 
 /// SIMs that one request may name.
@@ -32,6 +32,37 @@ pub struct Request {
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    /// For `policy_apply`: the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toml: Option<String>,
+    /// For `policy_apply`: the number of the version that it was compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<u64>,
+    /// For `fleet_limit`: the fleet, by SID or unique name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<String>,
+    /// For `fleet_limit`: the limit to set, in megabytes; without it the limit is only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_mb: Option<u64>,
+}
+
+impl Request {
+    /// A request for an action and nothing else.
+    #[must_use]
+    pub const fn of(action: Action) -> Self {
+        Self {
+            action,
+            sims: Vec::new(),
+            reason: String::new(),
+            requested_by: String::new(),
+            override_protection: false,
+            dry_run: false,
+            toml: None,
+            compared_with: None,
+            fleet: None,
+            limit_mb: None,
+        }
+    }
 }
 
 /// What a human may ask.
@@ -54,6 +85,12 @@ pub enum Action {
     Stop,
     /// Let policy act again.
     Resume,
+    /// Show the current policy.
+    PolicyShow,
+    /// Make a policy the current one.
+    PolicyApply,
+    /// Show or set a Fleet's own data limit at the provider.
+    FleetLimit,
 }
 
 impl std::fmt::Display for Action {
@@ -67,6 +104,9 @@ impl std::fmt::Display for Action {
             Self::Unprotect => "unprotect",
             Self::Stop => "stop",
             Self::Resume => "resume",
+            Self::PolicyShow => "policy_show",
+            Self::PolicyApply => "policy_apply",
+            Self::FleetLimit => "fleet_limit",
         })
     }
 }
@@ -85,6 +125,12 @@ pub struct Answer {
     /// How the whole is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// The policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyAnswer>,
+    /// What became of a request about a fleet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetAnswer>,
     /// Why the whole request was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -137,6 +183,60 @@ pub enum Outcome {
     NotFound,
     /// The provider or the table did not answer.
     Unreachable,
+}
+
+/// The policy, and what became of a request to replace it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyAnswer {
+    /// What became of it.
+    pub outcome: PolicyOutcome,
+    /// The number of the version that is current now; 0 is the default, which nobody applied.
+    pub number: u64,
+    /// Who applied it, when and why; absent for the default.
+    pub applied: Option<Applied>,
+    /// Its text.
+    pub toml: String,
+    /// What changes in effect, in words.
+    #[serde(default)]
+    pub changes: Vec<String>,
+    /// What the operator may expect of the new policy, and will not get.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// What became of a request about the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyOutcome {
+    /// It was only shown.
+    Current,
+    /// It would be replaced.
+    Pending,
+    /// The policy of the request is the current one.
+    Done,
+    /// It was the current one before.
+    Already,
+}
+
+/// A Fleet's own data limit, and what became of a request to set it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetAnswer {
+    /// What it was called in the request.
+    pub requested: String,
+    /// The fleet.
+    pub fleet: Option<FleetSid>,
+    /// The operator's own name for it.
+    pub unique_name: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The limit before, in megabytes for each SIM and billing period.
+    pub was_mb: Option<u32>,
+    /// The limit now; absent where it is not known.
+    pub limit_mb: Option<u32>,
+    /// What policy wants it to be at most.
+    pub policy_mb: Option<u32>,
 }
 
 /// What is known of one SIM.

@@ -46,12 +46,12 @@ where
         &self,
         context: &Context<'_>,
         fleets: &[Fleet],
-        _now: Timestamp,
     ) -> Result<(), AggregatorError> {
         for fleet in fleets {
             let known = self.table.read_fleet(fleet.sid).await;
             let known = known.map_err(AggregatorError::table("reading a fleet"))?;
-            if let Some(drift) = drift_of(fleet, known.as_ref()) {
+            let wanted_mb = context.policy.rules_of_fleet(fleet.sid).limits.fleet_limit_mb;
+            if let Some(drift) = drift_of(fleet, known.as_ref(), wanted_mb) {
                 self.notify(&Notice::LimitDrift { fleet: fleet.clone(), drift }).await?;
             }
             if known.as_ref().map(|known| &known.fleet) != Some(fleet) {
@@ -66,7 +66,6 @@ where
     /// Looks whether events still come: the dead man's switch of the whole pipeline.
     pub(crate) async fn look_for_silence(
         &self,
-        _context: &Context<'_>,
         run: &Run,
         now: Timestamp,
     ) -> Result<(), AggregatorError> {
@@ -90,12 +89,15 @@ fn allowed_silence(run: &Run) -> SignedDuration {
     SignedDuration::from_hours(i64::from(longest.saturating_add(SILENCE_MARGIN_HOURS)))
 }
 
-/// What is wrong with a fleet's own data limit, beside what it was.
-fn drift_of(fleet: &Fleet, known: Option<&FleetItem>) -> Option<Drift> {
+/// What is wrong with a fleet's own data limit, beside what policy wants and what it was.
+fn drift_of(fleet: &Fleet, known: Option<&FleetItem>, wanted_mb: Option<u32>) -> Option<Drift> {
     let Some(limit) = fleet.data_limit_mb else {
         // A fleet without data needs none.
         return (fleet.data_enabled != Some(false)).then_some(Drift::Missing);
     };
+    if let Some(wanted_mb) = wanted_mb.filter(|wanted_mb| limit > *wanted_mb) {
+        return Some(Drift::AbovePolicy { wanted_mb });
+    }
     let was_mb = known.and_then(|known| known.fleet.data_limit_mb);
     was_mb.filter(|was_mb| *was_mb != limit).map(|was_mb| Drift::Changed { was_mb })
 }

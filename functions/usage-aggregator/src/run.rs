@@ -119,8 +119,8 @@ where
         let now = self.clock.now();
         let fleets = self.fleets(context).await?;
         let sids: Vec<FleetSid> = fleets.iter().map(|fleet| fleet.sid).collect();
-        self.look_at_fleets(context, &fleets, now).await?;
-        self.look_for_silence(context, &run.content, now).await?;
+        self.look_at_fleets(context, &fleets).await?;
+        self.look_for_silence(&run.content, now).await?;
         let closable = Hour::of(now.saturating_sub(CLOSE_AFTER).unwrap_or(now)).before();
         run.content.closed_through.get_or_insert(closable);
         if self.see(context, run, &sids, now).await? == Progress::Paused

@@ -10,7 +10,7 @@ use aws_lambda_events::lambda_function_urls::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::port::{Clock, DeadLetters, Heartbeat, Policies, States, Usages};
+use simfuse_domain::port::{Clock, DeadLetters, Heartbeat, NewsFeed, Policies, States, Usages};
 use simfuse_supersim::Provider;
 use simfuse_supersim::secret::WebhookSecrets;
 use simfuse_supersim::signature::{SignatureError, SignedRequest, Verifier};
@@ -58,7 +58,7 @@ struct Secret {
 
 impl<T, S, C> Handler<T, S, C>
 where
-    T: States + Usages + DeadLetters + Heartbeat + Policies,
+    T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed,
     S: Secrets,
     C: Clock,
 {

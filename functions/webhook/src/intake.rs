@@ -1,7 +1,9 @@
 //! A rightly signed body: decoded, grouped by SIM, folded, judged and stored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -11,16 +13,18 @@ use sha2::{Digest as _, Sha256};
 use simfuse_domain::detector::{self, Detector};
 use simfuse_domain::event::Event;
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, States, StoredState, Usages, Written,
+    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, States, StoredState, Usages, Written,
 };
 use simfuse_domain::time::AHEAD_MAX;
 use simfuse_domain::usage::SimUsage;
 use simfuse_supersim::envelope::{self, Decoded, Ignored};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
-use crate::error::WebhookError;
+use crate::error::{Chain, WebhookError};
 use crate::sim::{self, Assessed, Look};
 
 /// Events handled at a time, so that memory does not grow with the body.
@@ -42,6 +46,15 @@ const POLICY_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The heartbeat is sampled: one write for all events of this long.
 const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
+
+/// News of one body that are left for the kill-switch: more than it tells in an hour.
+const NEWS_MAX: usize = 100;
+
+/// News hold up the answer to the provider, who waits 5 s, for at most this long …
+const NEWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// … and not at all when storing the events took so long that the answer is nearly due.
+const NEWS_NOT_AFTER: Duration = Duration::from_secs(3);
 
 /// Which time counts as the receipt of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +109,11 @@ struct Batch<'a> {
     body: &'a Body<'a>,
     policy: &'a Policy,
     received_at: Timestamp,
+    /// News of what is stored already.
+    news: &'a Mutex<Vec<News>>,
 }
 
-impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
+impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<T> {
     /// An intake into this table, with every detector.
     pub fn new(table: T, receipt: Receipt) -> Self {
         Self {
@@ -131,6 +146,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
     /// [`WebhookError`] when one is not: the sender has to send the body again, and what was stored
     /// already is then a duplicate.
     pub async fn take(&self, body: &[u8], received_at: Timestamp) -> Result<Tally, WebhookError> {
+        let began = Instant::now();
         let body = &Body { bytes: body, elements: OnceLock::new() };
         let sorted = self.sort(body, received_at);
         let mut tally = Tally {
@@ -139,9 +155,10 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
             ..Tally::default()
         };
         self.set_aside(&sorted.dead).await?;
+        let news = Mutex::new(Vec::new());
         if !sorted.events.is_empty() {
             let policy = &*self.policy(received_at).await?;
-            let batch = Batch { body, policy, received_at };
+            let batch = Batch { body, policy, received_at, news: &news };
             for chunk in sorted.events.chunks(EVENTS_PER_CHUNK_MAX) {
                 let stored = self.store(chunk, &batch).await?;
                 tally.applied += stored.applied;
@@ -150,6 +167,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
             }
         }
         self.beat(received_at, sorted.tested).await?;
+        self.leave_news(news.into_inner(), received_at, began).await;
         tracing::info!(
             events.applied = tally.applied,
             events.late = tally.late,
@@ -235,13 +253,16 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
             let (policy, detectors) = (batch.policy, self.detectors);
             let look = Look { policy, detectors, usage, known: &known };
             let assessed = sim::assess(sim, stored.take(), &events, look, batch.received_at);
-            let Ok(Assessed { applied, late, write }) = assessed else {
+            let Ok(Assessed { applied, late, write, news }) = assessed else {
                 return self.give_up_on(sim, elements, batch).await;
             };
             let tally = Tally { applied, late, ..Tally::default() };
             let Some(write) = write else { return Ok(tally) };
             match self.table.write_state(&write).await.map_err(WebhookError::Table)? {
-                Written::Done => return Ok(tally),
+                Written::Done => {
+                    batch.news.lock().await.extend(news);
+                    return Ok(tally);
+                }
                 Written::AlreadyFound(keys) => known.extend(keys),
                 Written::Conflict => {}
             }
@@ -249,6 +270,32 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies> Intake<T> {
             stored = read.map_err(WebhookError::Table)?.remove(&sim);
         }
         Err(WebhookError::Contention { sim: sim.to_string(), attempts: WRITE_ATTEMPTS_MAX })
+    }
+
+    /// Leaves news for the kill-switch to tell. All is stored by now, so nothing that happens here
+    /// may fail or delay the answer by more than a moment.
+    async fn leave_news(&self, mut news: Vec<News>, received_at: Timestamp, began: Instant) {
+        if news.is_empty() {
+            return;
+        }
+        if began.elapsed() > NEWS_NOT_AFTER {
+            tracing::warn!(news.lost = news.len(), "news lost: the answer is nearly due");
+            return;
+        }
+        let all = news.len();
+        news.truncate(NEWS_MAX);
+        let left = AtomicUsize::new(0);
+        let inserts = stream::iter(&news).for_each_concurrent(WRITES_AT_ONCE, |news| async {
+            match self.table.insert_news(news, received_at).await {
+                Ok(()) => drop(left.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => tracing::warn!(error = %Chain(&error), "news not left"),
+            }
+        });
+        let in_time = tokio::time::timeout(NEWS_WITHIN, inserts).await.is_ok();
+        let lost = all.saturating_sub(left.into_inner());
+        if lost > 0 {
+            tracing::warn!(news.lost = lost, news.in_time = in_time, "news lost");
+        }
     }
 
     /// The SIM's fold panicked: its events are set aside, and a human is told.

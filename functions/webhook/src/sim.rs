@@ -11,6 +11,7 @@ use simfuse_domain::detector::{Control, Detector, Snapshot};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::{self, News, NewsKind};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{StateWrite, StoredState};
 use simfuse_domain::state::{Folded, SimState};
@@ -29,6 +30,8 @@ pub struct Assessed {
     pub late: usize,
     /// What to write; `None` when the events brought nothing new.
     pub write: Option<StateWrite>,
+    /// What humans asked to be told of, at most one of each kind.
+    pub news: Vec<News>,
 }
 
 /// With what a SIM is looked at.
@@ -64,20 +67,28 @@ pub fn assess(
         None => (None, None, BTreeSet::new()),
     };
     known.extend(look.known.iter().cloned());
+    let wanted = wanted_news(sim, before.as_ref(), events, look.policy);
     let folded = catch_unwind(AssertUnwindSafe(|| {
         let mut state = before.unwrap_or_else(|| SimState::new(sim));
         let mut late = 0;
         let mut changed = false;
+        let mut news = Vec::new();
         for event in events {
+            let before = (!wanted.is_empty()).then(|| state.clone());
             match state.fold(event) {
-                Folded::Applied => changed = true,
+                Folded::Applied => {
+                    changed = true;
+                    if let Some(before) = before {
+                        news.extend(news_of(&before, event, &state, &wanted, received_at));
+                    }
+                }
                 Folded::Known => {}
                 Folded::Late => late += 1,
             }
         }
-        (state, changed, late)
+        (state, changed, late, news)
     }));
-    let (state, changed, late) = folded.map_err(|_panic| FoldPanicked)?;
+    let (state, changed, late, news) = folded.map_err(|_panic| FoldPanicked)?;
     let applied = events.len().saturating_sub(late);
     let found = detect(&state, look);
     // What is no longer found needs no remembering: should it come back, the table knows it.
@@ -85,10 +96,42 @@ pub fn assess(
     let is_new = |finding: &Finding| !known.contains(&finding.key());
     let findings: Vec<Finding> = found.into_iter().take(FINDINGS_MAX).filter(is_new).collect();
     if findings.is_empty() && !changed {
-        return Ok(Assessed { applied, late, write: None });
+        return Ok(Assessed { applied, late, write: None, news: Vec::new() });
     }
     let write = StateWrite { state, read_version, found: keys, findings, received_at };
-    Ok(Assessed { applied, late, write: Some(write) })
+    Ok(Assessed { applied, late, write: Some(write), news: news::latest_of_each(news) })
+}
+
+/// Which news policy asks for of this SIM: nearly always none.
+fn wanted_news(
+    sim: SimSid,
+    before: Option<&SimState>,
+    events: &[&Event],
+    policy: &Policy,
+) -> Vec<NewsKind> {
+    let fleet = before.and_then(SimState::fleet);
+    let fleet = events.iter().rev().find_map(|event| event.fleet).or(fleet);
+    policy.rules_for(fleet, sim).notify.clone()
+}
+
+/// The wanted news in one event. A panic costs the news and nothing else.
+fn news_of(
+    before: &SimState,
+    event: &Event,
+    after: &SimState,
+    wanted: &[NewsKind],
+    received_at: Timestamp,
+) -> Vec<News> {
+    if received_at.duration_since(event.at) > news::AGE_MAX {
+        return Vec::new();
+    }
+    let news = catch_unwind(AssertUnwindSafe(|| news::of_event(before, event, after)));
+    let Ok(mut news) = news else {
+        tracing::error!(sim.sid = %event.sim, "deriving the news of a SIM panicked");
+        return Vec::new();
+    };
+    news.retain(|news| wanted.contains(&news.kind));
+    news
 }
 
 fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {

@@ -12,6 +12,9 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 /// A connection within a region takes milliseconds; one that takes longer is better made anew.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A connection across the world over a bad line takes seconds.
+const OPERATOR_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// One attempt: several times the 99.9th percentile of a small call within a region.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 
@@ -37,6 +40,16 @@ pub async fn load_config() -> SdkConfig {
         .retry_config(retries())
         .load()
         .await
+}
+
+/// The configuration for an operator's own machine, which may be far from the region: like
+/// [`load_config`], but a call may take this long.
+pub async fn operator_config(call_within: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(OPERATOR_CONNECT_TIMEOUT)
+        .operation_timeout(call_within)
+        .build();
+    load_config().await.into_builder().timeout_config(timeouts).build()
 }
 
 /// The configuration for services on loopback at this endpoint (`http://127.0.0.1:8000`).

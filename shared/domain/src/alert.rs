@@ -241,6 +241,11 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
     }
 }
 
+/// A text as a subject that SNS accepts.
+pub(crate) fn subject_of(text: &str) -> String {
+    plain(text, SUBJECT_BYTES_MAX)
+}
+
 /// The subject; a long name is shortened, what happened is not.
 fn subject(name: &str, words: &Words) -> String {
     let around = format!("SimFuse:  {}", words.happened).len();
@@ -268,7 +273,7 @@ fn handle(incident: &Incident) -> String {
 }
 
 /// Text of others that stands in a line of ours.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 

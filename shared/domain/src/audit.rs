@@ -8,7 +8,7 @@ use crate::id::SimSid;
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// The SIM it is about; absent for the stop switch.
+    /// The SIM it is about; absent for what is about none: stop switch, policy, fleets.
     pub sim: Option<SimSid>,
     /// When it was written.
     pub at: Timestamp,
@@ -16,7 +16,7 @@ pub struct AuditEntry {
     pub id: String,
     /// Who acts: `simfuse`, or the human who asked.
     pub actor: String,
-    /// What is or was done: `deactivate`, `restore`, `stop` …
+    /// What is or was done: `deactivate`, `restore`, `stop`, `policy_apply` …
     pub action: String,
     /// Before the act, or after it.
     pub phase: Phase,

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod id;
 pub mod incident;
 pub mod network;
+pub mod news;
 pub mod notice;
 pub mod policy;
 pub mod port;

@@ -20,11 +20,13 @@ use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
-    OpenIncident, Policies, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState,
-    SuperSim, TableError, TargetStatus, Usages, Written,
+    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Fleet,
+    Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState, SuperSim,
+    TableError, TargetStatus, Usages, Written,
 };
 
 use simfuse_domain::usage::SimUsage;
@@ -40,7 +42,12 @@ pub enum Method {
     LastBeat,
     PutDeadLetter,
     CurrentPolicy,
-    ApplyPolicy,
+    PolicyVersion,
+    ReplacePolicy,
+    RecordAudit,
+    InsertNews,
+    ReadTold,
+    WriteTold,
     ReadCase,
     ReadKillWindow,
     Commit,
@@ -55,6 +62,8 @@ pub enum Method {
     RecordPaged,
     Fetch,
     SetStatus,
+    FetchFleet,
+    SetDataLimit,
     Publish,
 }
 
@@ -67,8 +76,9 @@ pub enum Fault {
     Unreachable,
     /// It took effect, and the answer was lost.
     LostAnswer,
-    /// Another came first: a `Conflict` from `write_state` and `commit`, *transition not allowed*
-    /// from the provider. Nothing happened. The other methods know no conflicts; they are
+    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told` and
+    /// `replace_policy`,
+    /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
     /// throttled.
     Conflict,
     /// A read gives what the same read gave the last time, or nothing for states never read before.
@@ -257,10 +267,72 @@ impl<P: Policies> Policies for Faulty<P> {
         let fault = self.next(Method::CurrentPolicy);
         plain(Method::CurrentPolicy, fault, self.inner.current_policy()).await
     }
+}
 
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        let fault = self.next(Method::ApplyPolicy);
-        plain(Method::ApplyPolicy, fault, self.inner.apply_policy(policy)).await
+impl<P: PolicyVersions> PolicyVersions for Faulty<P> {
+    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
+        let fault = self.next(Method::PolicyVersion);
+        plain(Method::PolicyVersion, fault, self.inner.policy_version()).await
+    }
+
+    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
+        match self.next(Method::ReplacePolicy) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => plain(Method::ReplacePolicy, fault, self.inner.replace_policy(change)).await,
+        }
+    }
+}
+
+impl<P: NewsFeed> NewsFeed for Faulty<P> {
+    async fn insert_news(&self, news: &News, received_at: Timestamp) -> Result<(), TableError> {
+        let fault = self.next(Method::InsertNews);
+        plain(Method::InsertNews, fault, self.inner.insert_news(news, received_at)).await
+    }
+}
+
+impl<P: NewsLimits> NewsLimits for Faulty<P> {
+    async fn read_told(&self, scope: Scope) -> Result<(Told, u64), TableError> {
+        plain(Method::ReadTold, self.next(Method::ReadTold), self.inner.read_told(scope)).await
+    }
+
+    async fn write_told(
+        &self,
+        scope: Scope,
+        told: &Told,
+        read: u64,
+        now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        match self.next(Method::WriteTold) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => {
+                let call = self.inner.write_told(scope, told, read, now);
+                plain(Method::WriteTold, fault, call).await
+            }
+        }
+    }
+}
+
+impl<P: AuditLog> AuditLog for Faulty<P> {
+    async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
+        let fault = self.next(Method::RecordAudit);
+        plain(Method::RecordAudit, fault, self.inner.record_audit(entry)).await
+    }
+}
+
+impl<P: Fleets> Fleets for Faulty<P> {
+    async fn fetch_fleet(&self, name: &str) -> Result<Fleet, ProviderError> {
+        let fault = self.next(Method::FetchFleet);
+        plain(Method::FetchFleet, fault, self.inner.fetch_fleet(name)).await
+    }
+
+    async fn set_data_limit(
+        &self,
+        fleet: FleetSid,
+        megabytes: u32,
+    ) -> Result<Fleet, ProviderError> {
+        let fault = self.next(Method::SetDataLimit);
+        let call = self.inner.set_data_limit(fleet, megabytes);
+        plain(Method::SetDataLimit, fault, call).await
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod contract;
 pub mod faulty;
 pub mod fleet;
+pub mod fleets;
 pub mod memory;
 pub mod runtime_api;
 pub mod service;

@@ -12,10 +12,12 @@ use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Desired, Incident};
+use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
-    AlertError, Alerts, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
-    OpenIncident, Policies, StateWrite, States, Stop, StoredState, TableError, Written,
+    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
+    Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
 
@@ -42,10 +44,14 @@ struct Content {
     audit: BTreeMap<(i64, Option<SimSid>, String), AuditEntry>,
     stop: Option<Stop>,
     paged: BTreeMap<String, Timestamp>,
-    /// Texts of all policies that were applied; the last is the current one.
-    policies: Vec<String>,
+    /// All versions of the policy from number 1; the last is the current one.
+    policies: Vec<PolicyVersion>,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
     usage: UsageContent,
+    news: BTreeSet<(SimSid, String)>,
+    /// News that were inserted and not yet drained.
+    news_stream: Vec<News>,
+    told: BTreeMap<Scope, (Told, u64)>,
 }
 
 #[derive(Debug)]
@@ -75,6 +81,13 @@ impl MemoryTable {
     #[must_use]
     pub fn findings_stream(&self) -> Vec<SimSid> {
         std::mem::take(&mut self.content().stream)
+    }
+
+    /// The news that were inserted since the last call, in order: what the table's stream would
+    /// deliver.
+    #[must_use]
+    pub fn news_stream(&self) -> Vec<News> {
+        std::mem::take(&mut self.content().news_stream)
     }
 
     /// All findings of a SIM, acknowledged or not.
@@ -115,6 +128,21 @@ impl MemoryTable {
         if let Some(item) = self.content().states.get_mut(&sim) {
             item.schema = schema;
         }
+    }
+
+    /// Makes a policy the current one, as an operator might have done before the test; one that is
+    /// the current one already stays.
+    ///
+    /// # Errors
+    /// None; the signature is that of a table which may fail.
+    pub async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+        let mut content = self.content();
+        let (number, text) = (content.policy_number(), policy.text().to_owned());
+        if content.policies.last().is_none_or(|current| current.text != text) {
+            let number = number.saturating_add(1);
+            content.policies.push(PolicyVersion { number, text, applied: None });
+        }
+        Ok(())
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -219,20 +247,71 @@ impl DeadLetters for MemoryTable {
 
 impl Policies for MemoryTable {
     async fn current_policy(&self) -> Result<Policy, TableError> {
-        let text = self.content().policies.last().cloned();
-        text.as_deref().unwrap_or(DEFAULT).parse().map_err(|error| TableError::Fault {
+        let text = self.policy_version().await?.text;
+        text.parse().map_err(|error| TableError::Fault {
             doing: "reading the policy".to_owned(),
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
         })
     }
+}
 
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+impl PolicyVersions for MemoryTable {
+    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
+        let default = || PolicyVersion { number: 0, text: DEFAULT.to_owned(), applied: None };
+        Ok(self.content().policies.last().cloned().unwrap_or_else(default))
+    }
+
+    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
         let mut content = self.content();
-        if content.policies.last().is_none_or(|current| current != policy.text()) {
-            content.policies.push(policy.text().to_owned());
+        if content.policy_number() != change.read_number {
+            return Ok(Committed::Conflict);
+        }
+        content.add_audit(std::slice::from_ref(&change.audit))?;
+        content.policies.push(PolicyVersion {
+            number: change.read_number.saturating_add(1),
+            text: change.policy.text().to_owned(),
+            applied: Some(change.applied.clone()),
+        });
+        Ok(Committed::Done)
+    }
+}
+
+impl NewsFeed for MemoryTable {
+    async fn insert_news(&self, news: &News, _received_at: Timestamp) -> Result<(), TableError> {
+        let mut content = self.content();
+        if content.news.insert((news.sim, news.key())) {
+            content.news_stream.push(news.clone());
         }
         Ok(())
+    }
+}
+
+impl NewsLimits for MemoryTable {
+    async fn read_told(&self, scope: Scope) -> Result<(Told, u64), TableError> {
+        Ok(self.content().told.get(&scope).cloned().unwrap_or_default())
+    }
+
+    async fn write_told(
+        &self,
+        scope: Scope,
+        told: &Told,
+        read: u64,
+        _now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        let mut content = self.content();
+        let stored = content.told.get(&scope).map_or(0, |(_, version)| *version);
+        if stored != read {
+            return Ok(Committed::Conflict);
+        }
+        content.told.insert(scope, (told.clone(), read.saturating_add(1)));
+        Ok(Committed::Done)
+    }
+}
+
+impl AuditLog for MemoryTable {
+    async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
+        self.content().add_audit(std::slice::from_ref(entry))
     }
 }
 
@@ -381,6 +460,10 @@ fn check_request(commit: &Commit) -> Result<(), TableError> {
 }
 
 impl Content {
+    fn policy_number(&self) -> u64 {
+        self.policies.last().map_or(0, |version| version.number)
+    }
+
     fn insert_finding(&mut self, sim: SimSid, finding: &Finding, received_at: Timestamp) {
         let key = (sim, finding.key());
         if self.findings.contains_key(&key) {

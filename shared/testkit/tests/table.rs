@@ -10,6 +10,7 @@ use simfuse_aws::{Table, create_table};
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
+use simfuse_domain::news::News;
 use simfuse_domain::port::{
     Cases, Commit, Committed, DeadLetter, DeadLetters, StateWrite, States, Written,
 };
@@ -80,11 +81,42 @@ on_both! {
     usages::the_inventory_is_read_back
     usages::a_case_shows_usage
     table::the_policy_applied_last_is_current
-    table::policies_applied_at_the_same_time_do_not_mix
+    table::a_policy_replaces_only_the_version_that_was_read
+    news::what_was_told_is_kept_by_scope_and_version
+    table::a_policy_with_another_entrys_id_is_not_applied
+    table::an_entry_about_no_sim_is_never_changed
     table::the_stop_switch_is_set_and_lifted
     table::a_stop_with_another_entrys_id_is_not_set
     table::the_latest_page_of_each_name_is_remembered
     table::dead_letters_may_come_again
+}
+
+#[tokio::test]
+async fn the_same_news_are_handed_on_once_in_memory() {
+    let table = MemoryTable::new();
+    let stream = async || table.news_stream();
+    contract::news::the_same_news_are_handed_on_once(&table, stream).await;
+}
+
+#[tokio::test]
+async fn the_same_news_are_handed_on_once_in_dynamo() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    // Only an insertion is handed on, so what lies there as it was inserted was handed on once.
+    let stream = async || {
+        let items = client.scan().table_name(NAME).send().await.unwrap().items.unwrap();
+        let mut news: Vec<(&str, News)> = items
+            .iter()
+            .map(|item| {
+                assert!(item["pk"].as_s().unwrap().starts_with("NEWS#"));
+                let news = serde_json::from_str(item["news"].as_s().unwrap());
+                (item["sk"].as_s().unwrap().as_str(), news.unwrap())
+            })
+            .collect();
+        news.sort_by_key(|(key, _)| *key);
+        news.into_iter().map(|(_, news)| news).collect()
+    };
+    contract::news::the_same_news_are_handed_on_once(&table, stream).await;
 }
 
 #[tokio::test]

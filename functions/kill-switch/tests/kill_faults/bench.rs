@@ -15,7 +15,8 @@ use simfuse_domain::id::{EventSid, FleetSid, SessionSid, SimSid};
 use simfuse_domain::incident::Incident;
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Case, Cases as _, Clock as _, Policies as _, Sim, SimStatus, StateWrite, States as _, Written,
+    Case, Cases as _, Clock as _, Fleet, Policies as _, Sim, SimStatus, StateWrite, States as _,
+    Written,
 };
 use simfuse_domain::state::SimState;
 use simfuse_kill_switch::engine::KillSwitch;
@@ -25,6 +26,7 @@ use simfuse_supersim::client::{ClientConfig, SuperSimClient};
 use simfuse_supersim::secret::ApiCredentials;
 use simfuse_testkit::clock::ManualClock;
 use simfuse_testkit::faulty::Faulty;
+use simfuse_testkit::fleets::MemoryFleets;
 use simfuse_testkit::memory::{MemoryAlerts, MemoryTable};
 use simfuse_testkit::service::{ServiceConfig, SuperSimService};
 
@@ -65,6 +67,7 @@ pub(crate) struct Bench {
     pub(crate) topic: Faulty<MemoryAlerts>,
     pub(crate) clock: ManualClock,
     pub(crate) service: SuperSimService,
+    pub(crate) fleets: MemoryFleets,
     pub(crate) switch: Arc<TestSwitch>,
 }
 
@@ -75,6 +78,17 @@ impl Bench {
     }
 
     pub(crate) async fn with(sims: u8, policy: &str, armed: Mode) -> Self {
+        let bench = Self::on(sims, armed).await;
+        bench.apply(policy).await;
+        bench
+    }
+
+    /// A bench whose operator applied no policy yet.
+    pub(crate) async fn bare(armed: Mode) -> Self {
+        Self::on(0, armed).await
+    }
+
+    async fn on(sims: u8, armed: Mode) -> Self {
         // Only the first of the tests installs it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = ManualClock::new(at(0));
@@ -106,14 +120,16 @@ impl Bench {
             credentials: ApiCredentials::from_json(Provider::Twilio, &json).unwrap(),
         });
         let memory = MemoryTable::new();
-        memory.apply_policy(&policy.parse().unwrap()).await.unwrap();
-        let (table, provider) =
-            (Faulty::new(memory.clone()), Faulty::new(Client(Arc::new(client.unwrap()))));
+        let fleets = MemoryFleets::new();
+        let (sid, unique_name) = (fleet(), Some("river".to_owned()));
+        fleets.add(Fleet { sid, unique_name, data_enabled: None, data_limit_mb: Some(250) });
+        let client = Client(Arc::new(client.unwrap()), fleets.clone());
+        let (table, provider) = (Faulty::new(memory.clone()), Faulty::new(client));
         let alerts = MemoryAlerts::new();
         let topic = Faulty::new(alerts.clone());
         let switch = switch(&table, &provider, &topic, &clock, armed, Gate::new(None));
         let switch = Arc::new(switch);
-        Self { memory, table, provider, alerts, topic, clock, service, switch }
+        Self { memory, table, provider, alerts, topic, clock, service, fleets, switch }
     }
 
     /// Another function on the same ports, behind this gate.

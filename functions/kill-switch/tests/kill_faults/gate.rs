@@ -9,12 +9,15 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::news::{Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, Case, Cases, Commit, Committed, Heartbeat, OpenIncident, Policies,
-    ProviderError, Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
+    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, Fleet, Fleets, Heartbeat,
+    NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError,
+    Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
 };
 use simfuse_supersim::client::SuperSimClient;
+use simfuse_testkit::fleets::MemoryFleets;
 use tokio::sync::Notify;
 
 /// What goes wrong with one call, by its number.
@@ -45,9 +48,9 @@ pub(crate) struct Gated<P> {
     pub(crate) gate: Gate,
 }
 
-/// One client for all functions of a bench.
+/// One client for all functions of a bench. The fleets are not the service's.
 #[derive(Debug, Clone)]
-pub(crate) struct Client(pub(crate) Arc<SuperSimClient>);
+pub(crate) struct Client(pub(crate) Arc<SuperSimClient>, pub(crate) MemoryFleets);
 
 struct Failed;
 
@@ -167,9 +170,37 @@ impl<P: Policies> Policies for Gated<P> {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.table("reading the policy", self.inner.current_policy()).await
     }
+}
 
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.table("applying a policy", self.inner.apply_policy(policy)).await
+impl<P: PolicyVersions> PolicyVersions for Gated<P> {
+    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
+        self.table("reading the policy's version", self.inner.policy_version()).await
+    }
+
+    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
+        self.table("applying a policy", self.inner.replace_policy(change)).await
+    }
+}
+
+impl<P: NewsLimits> NewsLimits for Gated<P> {
+    async fn read_told(&self, scope: Scope) -> Result<(Told, u64), TableError> {
+        self.table("reading what was told", self.inner.read_told(scope)).await
+    }
+
+    async fn write_told(
+        &self,
+        scope: Scope,
+        told: &Told,
+        read: u64,
+        now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        self.table("writing what was told", self.inner.write_told(scope, told, read, now)).await
+    }
+}
+
+impl<P: AuditLog> AuditLog for Gated<P> {
+    async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
+        self.table("recording an entry", self.inner.record_audit(entry)).await
     }
 }
 
@@ -194,6 +225,34 @@ impl SuperSim for Client {
 
     async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
         self.0.set_status(sim, status).await
+    }
+}
+
+impl Fleets for Client {
+    async fn fetch_fleet(&self, name: &str) -> Result<Fleet, ProviderError> {
+        self.1.fetch_fleet(name).await
+    }
+
+    async fn set_data_limit(
+        &self,
+        fleet: FleetSid,
+        megabytes: u32,
+    ) -> Result<Fleet, ProviderError> {
+        self.1.set_data_limit(fleet, megabytes).await
+    }
+}
+
+impl<P: Fleets> Fleets for Gated<P> {
+    async fn fetch_fleet(&self, name: &str) -> Result<Fleet, ProviderError> {
+        self.provider(self.inner.fetch_fleet(name)).await
+    }
+
+    async fn set_data_limit(
+        &self,
+        fleet: FleetSid,
+        megabytes: u32,
+    ) -> Result<Fleet, ProviderError> {
+        self.provider(self.inner.set_data_limit(fleet, megabytes)).await
     }
 }
 

@@ -10,9 +10,12 @@
 mod alerts;
 mod bench;
 mod crashes;
+mod fleets;
 mod gate;
 mod guards;
 mod humans;
+mod news;
 mod payloads;
+mod policies;
 mod provider;
 mod restores;

@@ -9,9 +9,7 @@ use serde_json::json;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{
-    Clock as _, Fleet, Heartbeat as _, Policies as _, Sim, SimStatus, UsageWindow,
-};
+use simfuse_domain::port::{Clock as _, Fleet, Heartbeat as _, Sim, SimStatus, UsageWindow};
 use simfuse_domain::time::{Hour, Window};
 use simfuse_testkit::account::MemoryAccount;
 use simfuse_testkit::clock::ManualClock;

@@ -174,10 +174,6 @@ impl<P: Policies> Policies for Mortal<P> {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.table(self.inner.current_policy()).await
     }
-
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.table(self.inner.apply_policy(policy)).await
-    }
 }
 
 impl<P: Heartbeat> Heartbeat for Mortal<P> {

@@ -95,6 +95,19 @@ async fn drift_of_a_fleets_own_limit_is_told_once_a_day() {
 }
 
 #[tokio::test]
+async fn a_limit_above_policys_is_told_by_the_fleets_own_layer() {
+    let bench = Bench::new(1)
+        .with_policy(&format!(
+            "[limits]\nfleet_limit_mb = 250\n[fleet.\"{}\".limits]\nfleet_limit_mb = 249",
+            fleet(2)
+        ))
+        .await;
+    bench.run().await.unwrap();
+    assert_eq!(told(&bench), ["SimFuse: fleet fleet-2: data limit 250 MB is above policy"]);
+    assert!(bench.alerts.published()[0].email.contains("--set 249"));
+}
+
+#[tokio::test]
 async fn a_notice_that_does_not_go_out_is_tried_again() {
     let bench = Bench::new(1);
     bench.account.set_fleet(fleet_of(2, None));

@@ -14,7 +14,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{DeadLetters, Heartbeat, Policies, States, StoredState, Usages};
+use simfuse_domain::port::{
+    DeadLetters, Heartbeat, NewsFeed, Policies, States, StoredState, Usages,
+};
 use simfuse_supersim::Provider;
 use simfuse_supersim::secret::WebhookSecrets;
 use simfuse_supersim::signature::{sign_kore, sign_twilio};
@@ -126,7 +128,7 @@ impl Bench {
 /// A handler on another table, with the secret of all tests, half a day later.
 pub(crate) fn handler_on<T>(table: T, provider: Provider) -> TestHandler<T>
 where
-    T: States + Usages + DeadLetters + Heartbeat + Policies,
+    T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed,
 {
     let intake = Intake::new(table, Receipt::Live);
     let clock = ManualClock::new(at(12 * 3_600));

@@ -2,7 +2,7 @@
 
 use simfuse_aws::{Table, create_table};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{DeadLetters, Heartbeat, Policies, States, Usages};
+use simfuse_domain::port::{DeadLetters, Heartbeat, NewsFeed, Policies, States, Usages};
 use simfuse_supersim::Provider;
 use simfuse_testkit::memory::MemoryTable;
 
@@ -13,7 +13,7 @@ use crate::gate::Gate;
 /// each until it is acknowledged.
 async fn post_at_once<T>(table: &T, senders: i64, bodies: i64)
 where
-    T: States + Usages + DeadLetters + Heartbeat + Policies + Clone + 'static,
+    T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed + Clone + 'static,
 {
     let mut tasks = tokio::task::JoinSet::new();
     for sender in 0..senders {

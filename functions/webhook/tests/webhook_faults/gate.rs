@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jiff::Timestamp;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
+use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, Policies, StateWrite, States, StoredState, TableError,
-    Usages, Written,
+    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    TableError, Usages, Written,
 };
 use simfuse_domain::state::SimState;
 use simfuse_domain::usage::SimUsage;
@@ -120,12 +121,14 @@ impl<T: DeadLetters> DeadLetters for Gate<T> {
     }
 }
 
+impl<T: NewsFeed> NewsFeed for Gate<T> {
+    async fn insert_news(&self, news: &News, received_at: Timestamp) -> Result<(), TableError> {
+        self.pass(self.inner.insert_news(news, received_at)).await
+    }
+}
+
 impl<T: Policies> Policies for Gate<T> {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         self.pass(self.inner.current_policy()).await
-    }
-
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
-        self.pass(self.inner.apply_policy(policy)).await
     }
 }

@@ -12,5 +12,6 @@ mod bench;
 mod concurrency;
 mod faults;
 mod gate;
+mod news;
 mod panics;
 mod signatures;

@@ -15,9 +15,10 @@ use simfuse_domain::port::{
     Case, Cases, Commit, Committed, OpenIncident, Stop, TableError, UsageStore,
 };
 
+use super::audit::{ENTRY_DIFFERS, put_audit};
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
-use super::keys::{Key, audit_hour, due_incidents, findings_of, shard_of, sortable};
+use super::keys::{Key, due_incidents, findings_of, shard_of, sortable};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::usages::read_usage;
@@ -76,7 +77,7 @@ impl Cases for Table {
         }
         if refused.iter().all(|refused| *refused == (Part::Audit, Refusal::Condition)) {
             let doing = format!("recording a decision about {}", commit.sim);
-            return Err(fault(&doing, "an audit entry of this time and id says something else"));
+            return Err(fault(&doing, ENTRY_DIFFERS));
         }
         Ok(Committed::Conflict)
     }
@@ -127,14 +128,13 @@ impl Cases for Table {
                 }
                 None => transaction.delete(Part::Stop, &Key::stop(), Condition::Free)?,
             }
-            put_audit(&mut transaction, audit)?;
+            put_audit(&mut transaction, Part::Audit, audit)?;
             let refused = Box::pin(transaction.run()).await?;
             if refused.is_empty() {
                 return Ok(());
             }
             if refused.contains(&(Part::Audit, Refusal::Condition)) {
-                let reason = "an audit entry of this time and id says something else";
-                return Err(fault(doing, reason));
+                return Err(fault(doing, ENTRY_DIFFERS));
             }
             let Some(pause) = pauses.next() else {
                 return Err(TableError::Unavailable { doing: doing.to_owned(), source: None });
@@ -214,7 +214,7 @@ impl Table {
             transaction.check(Part::Stop, &Key::stop(), Condition::Absent)?;
         }
         for entry in &commit.audit {
-            put_audit(&mut transaction, entry)?;
+            put_audit(&mut transaction, Part::Audit, entry)?;
         }
         Ok((!transaction.is_empty()).then_some(transaction))
     }
@@ -292,19 +292,6 @@ fn put_incident(
             .indexed(due_incidents(shard_of(incident.sim)), incident.due_at());
         transaction.put(Part::Incident, draft, Condition::as_read(read))
     }
-}
-
-/// Entries are never changed. The same entry may come again with a decision that is repeated after
-/// its answer was lost, or together with another after a conflict: writing it again as it is
-/// changes nothing.
-fn put_audit(
-    transaction: &mut Transaction<'_, Part>,
-    entry: &AuditEntry,
-) -> Result<(), TableError> {
-    let draft =
-        Draft::new(Key::audit(entry)).json("entry", entry)?.indexed(audit_hour(entry), entry.at);
-    let same = Row(draft.item()).text("entry")?.to_owned();
-    transaction.put(Part::Audit, draft, Condition::AbsentOrSame("entry", same))
 }
 
 fn versioned<T: serde::de::DeserializeOwned>(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::news::{News, Scope};
 use simfuse_domain::port::{DeadLetter, Pass, UsageWindow};
 
 /// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass
@@ -60,6 +61,17 @@ impl Key {
 
     pub(super) fn paged(name: &str) -> Self {
         Self::new(format!("KS#PAGED#{name}"), "AT")
+    }
+
+    pub(super) fn news(news: &News) -> Self {
+        Self::new(format!("NEWS#{}", news.sim), news.key())
+    }
+
+    pub(super) fn told(scope: Scope) -> Self {
+        match scope {
+            Scope::Sim(sim, kind) => Self::new(format!("KS#{sim}"), format!("NEWS#{kind}")),
+            Scope::Account(hour) => Self::new("KS#NEWS", hour.to_string()),
+        }
     }
 
     pub(super) fn current_policy() -> Self {

@@ -4,12 +4,14 @@
 //! kill-switch, …), which is what IAM grants on. Items that a sweep has to find carry `ipk` and
 //! `isk` and are in the sparse index for as long as they do.
 
+mod audit;
 mod cases;
 mod dead_letters;
 mod error;
 mod item;
 mod keys;
 mod lists;
+mod news;
 mod policies;
 mod schema;
 mod states;

@@ -1,11 +1,15 @@
 //! The operator's policy and its versions.
 
 use simfuse_domain::policy::{DEFAULT, Policy};
-use simfuse_domain::port::{Policies, TableError};
+use simfuse_domain::port::{
+    Committed, Policies, PolicyChange, PolicyVersion, PolicyVersions, TableError,
+};
 
+use super::audit::{ENTRY_DIFFERS, put_audit};
+use super::error::fault;
 use super::item::{Draft, Row};
 use super::keys::Key;
-use super::transaction::{Condition, Transaction};
+use super::transaction::{Condition, Refusal, Transaction};
 use super::{Table, contention_pauses};
 
 impl Policies for Table {
@@ -17,26 +21,52 @@ impl Policies for Table {
             }),
         }
     }
+}
 
-    async fn apply_policy(&self, policy: &Policy) -> Result<(), TableError> {
+/// A part of a change's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Current,
+    Version,
+    Audit,
+}
+
+impl PolicyVersions for Table {
+    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
+        let Some(item) = self.get(&Key::current_policy()).await? else {
+            return Ok(PolicyVersion { number: 0, text: DEFAULT.to_owned(), applied: None });
+        };
+        let row = Row(&item);
+        let applied = item.contains_key("applied").then(|| row.json("applied")).transpose()?;
+        let text = row.text("toml")?.to_owned();
+        Ok(PolicyVersion { number: row.number("number")?, text, applied })
+    }
+
+    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
         let doing = "applying a policy";
+        let number = change.read_number.saturating_add(1);
+        let draft = |key| {
+            let draft = Draft::new(key).text("toml", change.policy.text()).number("number", number);
+            draft.json("applied", &change.applied)
+        };
         let mut pauses = contention_pauses();
         loop {
-            let current = self.get(&Key::current_policy()).await?;
-            let number = match &current {
-                Some(item) if Row(item).text("toml")? == policy.text() => return Ok(()),
-                Some(item) => Row(item).number("number")?,
-                None => 0_u64,
-            };
-            let next = number.saturating_add(1);
-            let draft = |key| Draft::new(key).text("toml", policy.text()).number("number", next);
             let mut transaction = Transaction::new(self, doing.to_owned());
-            let unchanged = Condition::numbered("number", number);
-            transaction.put((), draft(Key::current_policy()), unchanged)?;
+            let unchanged = Condition::numbered("number", change.read_number);
+            transaction.put(Part::Current, draft(Key::current_policy())?, unchanged)?;
             // Whoever may write this number as the current one may write it as a version.
-            transaction.put((), draft(Key::policy_version(next)), Condition::Free)?;
-            if Box::pin(transaction.run()).await?.is_empty() {
-                return Ok(());
+            let version = draft(Key::policy_version(number))?;
+            transaction.put(Part::Version, version, Condition::Free)?;
+            put_audit(&mut transaction, Part::Audit, &change.audit)?;
+            let refused = Box::pin(transaction.run()).await?;
+            if refused.is_empty() {
+                return Ok(Committed::Done);
+            }
+            if refused.contains(&(Part::Current, Refusal::Condition)) {
+                return Ok(Committed::Conflict);
+            }
+            if refused.contains(&(Part::Audit, Refusal::Condition)) {
+                return Err(fault(doing, ENTRY_DIFFERS));
             }
             let Some(pause) = pauses.next() else {
                 return Err(TableError::Unavailable { doing: doing.to_owned(), source: None });

@@ -7,13 +7,15 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use toml::Spanned;
 
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
-use super::{Policy, Rules};
+use super::{FLEET_LIMIT_MB, Policy, Rules};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
+use crate::news::NewsKind;
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
 const TEXT_BYTES_MAX: usize = 256_000;
@@ -26,6 +28,9 @@ const MINUTES_MAX: u32 = 31 * 24 * 60;
 pub struct PolicyError {
     /// The line at fault, counted from 1; absent when the file as a whole is.
     pub line: Option<usize>,
+    /// The key at fault, with the tables that it lies in (`fleet.HF….limits.hour_mb`); absent when
+    /// the file as a whole is at fault or is no TOML.
+    pub key: Option<String>,
     /// What stands there.
     pub text: String,
     /// What is wrong with it.
@@ -34,10 +39,13 @@ pub struct PolicyError {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: `{}`: {}", self.text, self.reason),
-            None => f.write_str(&self.reason),
+        if let Some(line) = self.line {
+            write!(f, "line {line}: `{}`: ", self.text)?;
         }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.reason)
     }
 }
 
@@ -47,34 +55,94 @@ impl std::str::FromStr for Policy {
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         if text.len() > TEXT_BYTES_MAX {
             let reason = format!("longer than {TEXT_BYTES_MAX} bytes");
-            return Err(PolicyError { line: None, text: String::new(), reason });
+            return Err(PolicyError { line: None, key: None, text: String::new(), reason });
         }
-        let file: File = toml::from_str(text).map_err(|error| located(text, &error))?;
+        let file = read(text)?;
         let base = file.base().over(&EMPTY);
         let fleets = file.fleet.into_iter();
-        let fleets = fleets.map(|(sid, FleetLayer(layer))| (sid, layer.over(&base))).collect();
-        let sims = file.sim.into_iter().map(|(sid, SimLayer(layer))| (sid, layer)).collect();
-        Ok(Self { base, fleets, sims, text: text.to_owned() })
+        let fleets = fleets.map(|(sid, layer)| (sid, layer.over(&base))).collect();
+        Ok(Self { base, fleets, sims: file.sim, text: text.to_owned() })
     }
 }
 
-fn located(text: &str, error: &toml::de::Error) -> PolicyError {
-    let start = error.span().map(|span| span.start.min(text.len()));
-    let before = start.and_then(|start| text.get(..start));
+fn read(text: &str) -> Result<File, PolicyError> {
+    let refused = |key: Option<String>, error: &toml::de::Error| {
+        let reason = error.message().replace('\n', " ");
+        located(text, error.span().map(|span| span.start), key, reason)
+    };
+    let document = toml::Deserializer::parse(text).map_err(|error| refused(None, &error))?;
+    let file: File = serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = key_of(error.path());
+        refused(key, error.inner())
+    })?;
+    let misplaced = |start, key, reason: &str| located(text, Some(start), Some(key), reason.into());
+    for (sid, layer) in &file.fleet {
+        // The account's cap cannot be one fleet's.
+        if let Some(cap) = &layer.guards.account_max_kills {
+            let key = format!("fleet.{sid}.guards.account_max_kills");
+            let reason = "it is the whole account's: set it outside a fleet";
+            return Err(misplaced(cap.span().start, key, reason));
+        }
+    }
+    for (sid, layer) in &file.sim {
+        let (guards, limits) = (&layer.guards, &layer.limits);
+        let caps =
+            [("max_kills", &guards.max_kills), ("account_max_kills", &guards.account_max_kills)];
+        for (name, cap) in caps {
+            if let Some(cap) = cap {
+                let key = format!("sim.{sid}.guards.{name}");
+                let reason = "a cap counts the SIMs of a fleet or account: set it there";
+                return Err(misplaced(cap.span().start, key, reason));
+            }
+        }
+        if let Some(limit) = &limits.fleet_limit_mb {
+            let key = format!("sim.{sid}.limits.fleet_limit_mb");
+            let reason = "the provider has this limit for whole fleets: set it for the fleet";
+            return Err(misplaced(limit.span().start, key, reason));
+        }
+    }
+    Ok(file)
+}
+
+fn located(text: &str, start: Option<usize>, key: Option<String>, reason: String) -> PolicyError {
+    let before = start.and_then(|start| text.get(..start.min(text.len())));
     let line = before.map(|before| before.matches('\n').count().saturating_add(1));
     let source = line.and_then(|line| text.lines().nth(line.saturating_sub(1)));
-    PolicyError {
-        line,
-        text: source.unwrap_or_default().trim().to_owned(),
-        reason: error.message().replace('\n', " "),
+    PolicyError { line, key, text: source.unwrap_or_default().trim().to_owned(), reason }
+}
+
+/// The path without the steps that only [`Spanned`] takes.
+fn key_of(path: &serde_path_to_error::Path) -> Option<String> {
+    use serde_path_to_error::Segment;
+    let mut key = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => key.push_str(&format!("[{index}]")),
+            Segment::Map { key: name } if name.starts_with("$__") => {}
+            Segment::Map { key: name } => {
+                if !key.is_empty() {
+                    key.push('.');
+                }
+                key.push_str(name);
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
     }
+    Some(key).filter(|key| !key.is_empty())
 }
 
 /// What holds where the file says nothing. A limit that is left out is no limit.
 const EMPTY: Rules = Rules {
     mode: Mode::Observe,
     binding: Binding { mode: BindingMode::Learnt, enrol: Enrol::Learnt, allowed_tacs: Vec::new() },
-    limits: Limits { hour: None, day: None, period: None, session: None, act: LimitAct::Alert },
+    limits: Limits {
+        hour: None,
+        day: None,
+        period: None,
+        session: None,
+        fleet_limit_mb: None,
+        act: LimitAct::Alert,
+    },
     maintenance: Vec::new(),
     countries: Vec::new(),
     guards: Guards {
@@ -83,6 +151,7 @@ const EMPTY: Rules = Rules {
         account_max_kills: Cap { count: 50, percent: None, window_mins: 60 },
         cooldown: SignedDuration::from_mins(1_440),
     },
+    notify: Vec::new(),
     proof_window: SignedDuration::from_mins(30),
 };
 
@@ -102,14 +171,14 @@ struct File {
     places: PlacesLayer,
     #[serde(default)]
     guards: GuardsLayer,
-    #[serde(default, rename = "notify")]
-    _notify: Notify,
+    #[serde(default)]
+    notify: NotifyLayer,
     #[serde(default)]
     proof: ProofLayer,
     #[serde(default)]
-    fleet: BTreeMap<FleetSid, FleetLayer>,
+    fleet: BTreeMap<FleetSid, Layer>,
     #[serde(default)]
-    sim: BTreeMap<SimSid, SimLayer>,
+    sim: BTreeMap<SimSid, Layer>,
 }
 
 impl File {
@@ -121,7 +190,7 @@ impl File {
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
-            _notify: Notify::default(),
+            notify: self.notify.clone(),
             proof: self.proof.clone(),
         }
     }
@@ -142,8 +211,8 @@ pub(super) struct Layer {
     places: PlacesLayer,
     #[serde(default)]
     guards: GuardsLayer,
-    #[serde(default, rename = "notify")]
-    _notify: Notify,
+    #[serde(default)]
+    notify: NotifyLayer,
     #[serde(default)]
     proof: ProofLayer,
 }
@@ -156,7 +225,9 @@ impl Layer {
         protected.extend(guards.protected.iter().flatten().cloned());
         let mut maintenance = below.maintenance.clone();
         maintenance.extend(self.maintenance.iter().filter_map(|work| work.0.clone()));
-        let cap = |layer: &Option<CapLayer>, below: Cap| layer.map_or(below, |cap| cap.over(below));
+        let cap = |layer: &Option<Spanned<CapLayer>>, below: Cap| {
+            layer.as_ref().map_or(below, |cap| cap.get_ref().over(below))
+        };
         Rules {
             mode: self.mode.unwrap_or(below.mode),
             binding: Binding {
@@ -169,6 +240,11 @@ impl Layer {
                 day: limits.day_mb.map(|mb| mb.0).or(below.limits.day),
                 period: limits.period_mb.map(|mb| mb.0).or(below.limits.period),
                 session: limits.session_mb.map(|mb| mb.0).or(below.limits.session),
+                fleet_limit_mb: limits
+                    .fleet_limit_mb
+                    .as_ref()
+                    .map(|mb| mb.get_ref().0)
+                    .or(below.limits.fleet_limit_mb),
                 act: limits.act.unwrap_or(below.limits.act),
             },
             maintenance,
@@ -179,6 +255,7 @@ impl Layer {
                 account_max_kills: cap(&guards.account_max_kills, below.guards.account_max_kills),
                 cooldown: guards.cooldown_mins.map_or(below.guards.cooldown, Minutes::duration),
             },
+            notify: layered(&self.notify.events, &below.notify),
             proof_window: self.proof.window_mins.map_or(below.proof_window, Minutes::duration),
         }
     }
@@ -186,38 +263,6 @@ impl Layer {
 
 fn layered<T: Clone>(layer: &Option<Vec<T>>, below: &[T]) -> Vec<T> {
     layer.clone().unwrap_or_else(|| below.to_vec())
-}
-
-/// A fleet's layer: the account's cap cannot be one fleet's.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Layer")]
-struct FleetLayer(Layer);
-
-impl TryFrom<Layer> for FleetLayer {
-    type Error = &'static str;
-
-    fn try_from(layer: Layer) -> Result<Self, Self::Error> {
-        if layer.guards.account_max_kills.is_some() {
-            return Err("guards.account_max_kills is the whole account's: set it outside a fleet");
-        }
-        Ok(Self(layer))
-    }
-}
-
-/// A SIM's layer: a cap counts the SIMs of a fleet or account, so one SIM has none.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Layer")]
-struct SimLayer(Layer);
-
-impl TryFrom<Layer> for SimLayer {
-    type Error = &'static str;
-
-    fn try_from(layer: Layer) -> Result<Self, Self::Error> {
-        if layer.guards.account_max_kills.is_some() || layer.guards.max_kills.is_some() {
-            return Err("guards.max_kills counts the SIMs of a fleet: set it for a fleet");
-        }
-        Ok(Self(layer))
-    }
 }
 
 #[derive(Deserialize)]
@@ -247,7 +292,22 @@ struct LimitsLayer {
     day_mb: Option<Megabytes>,
     period_mb: Option<Megabytes>,
     session_mb: Option<Megabytes>,
+    fleet_limit_mb: Option<Spanned<FleetLimit>>,
     act: Option<LimitAct>,
+}
+
+/// Whole megabytes, as the provider's Fleet takes them.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct FleetLimit(u32);
+
+impl TryFrom<i64> for FleetLimit {
+    type Error = &'static str;
+
+    fn try_from(megabytes: i64) -> Result<Self, Self::Error> {
+        let megabytes = u32::try_from(megabytes).ok().filter(|mb| FLEET_LIMIT_MB.contains(mb));
+        megabytes.map(Self).ok_or("must be a whole number from 1 to 2,000,000 MB")
+    }
 }
 
 /// Megabytes, with decimals.
@@ -353,8 +413,8 @@ struct PlacesLayer {
 #[serde(deny_unknown_fields)]
 struct GuardsLayer {
     protected: Option<Vec<String>>,
-    max_kills: Option<CapLayer>,
-    account_max_kills: Option<CapLayer>,
+    max_kills: Option<Spanned<CapLayer>>,
+    account_max_kills: Option<Spanned<CapLayer>>,
     cooldown_mins: Option<Minutes>,
 }
 
@@ -421,24 +481,10 @@ impl Minutes {
     }
 }
 
-/// Plain news are not sent yet, so a policy that asks for some is refused rather than ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Notify {
-    #[serde(default, rename = "events")]
-    _events: NoEvents,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "Vec<String>")]
-struct NoEvents;
-
-impl TryFrom<Vec<String>> for NoEvents {
-    type Error = &'static str;
-
-    fn try_from(events: Vec<String>) -> Result<Self, Self::Error> {
-        if events.is_empty() { Ok(Self) } else { Err("this version sends no plain news yet") }
-    }
+struct NotifyLayer {
+    events: Option<Vec<NewsKind>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

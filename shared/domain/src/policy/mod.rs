@@ -3,10 +3,12 @@
 //! A policy file has a layer for the whole account and may have one for a fleet and one for a SIM;
 //! [`Policy::rules_for`] lays them over one another.
 
+mod change;
 mod file;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use crate::device::{Imei14, Tac};
 use crate::finding::{DetectorId, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
+use crate::news::NewsKind;
 use crate::port::Sim;
 use crate::verdict::Verdict;
 
@@ -24,6 +27,10 @@ pub use file::PolicyError;
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
 pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
+
+/// What a Fleet's own data limit may be, in megabytes: the provider takes no more (OpenAPI
+/// description, `DataLimit`), and 0 would cut off the whole fleet.
+pub const FLEET_LIMIT_MB: RangeInclusive<u32> = 1..=2_000_000;
 
 /// A whole policy.
 #[derive(Debug, Clone)]
@@ -50,6 +57,8 @@ pub struct Rules {
     pub countries: Vec<Country>,
     /// What bounds automatic acts.
     pub guards: Guards,
+    /// Plain news that humans asked for.
+    pub notify: Vec<NewsKind>,
     /// Inactive and silent for this long is quiet.
     pub proof_window: SignedDuration,
 }
@@ -129,6 +138,9 @@ pub struct Limits {
     pub period: Option<Bytes>,
     /// In a data session.
     pub session: Option<Bytes>,
+    /// What the Fleet's own data limit at the provider should be at most: megabytes for each of its
+    /// SIMs in a billing period. It says nothing of single SIMs, and no detector asks for it.
+    pub fleet_limit_mb: Option<u32>,
     /// What a broken limit means.
     pub act: LimitAct,
 }
@@ -211,11 +223,23 @@ impl Policy {
     /// The rules for a SIM of this fleet.
     #[must_use]
     pub fn rules_for(&self, fleet: Option<FleetSid>, sim: SimSid) -> Cow<'_, Rules> {
-        let rules = fleet.and_then(|fleet| self.fleets.get(&fleet)).unwrap_or(&self.base);
+        let rules = fleet.map_or(&self.base, |fleet| self.rules_for_fleet(fleet));
         match self.sims.get(&sim) {
             Some(layer) => Cow::Owned(layer.over(rules)),
             None => Cow::Borrowed(rules),
         }
+    }
+
+    /// The rules of a fleet.
+    #[must_use]
+    pub fn rules_for_fleet(&self, fleet: FleetSid) -> &Rules {
+        self.fleets.get(&fleet).unwrap_or(&self.base)
+    }
+
+    /// The rules for SIMs of this fleet without rules of their own.
+    #[must_use]
+    pub fn rules_of_fleet(&self, fleet: FleetSid) -> &Rules {
+        self.fleets.get(&fleet).unwrap_or(&self.base)
     }
 
     /// The rules for SIMs without rules of their own or of their fleet.
@@ -233,6 +257,22 @@ impl Policy {
             || own.any(|mode| mode == Mode::Enforce)
     }
 
+    /// What an operator may expect of this policy, and will not get; of a fleet's or SIM's layer
+    /// only what is not said of the account's already.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let base = self.base.warnings();
+        let mut warnings: Vec<String> = base.iter().map(ToString::to_string).collect();
+        let fleets = self.fleets.iter().map(|(sid, rules)| (sid.to_string(), rules.warnings()));
+        let sims = self.sims.iter();
+        let sims = sims.map(|(sid, layer)| (sid.to_string(), layer.over(&self.base).warnings()));
+        for (sid, own) in fleets.chain(sims) {
+            let new = own.iter().filter(|warning| !base.contains(warning));
+            warnings.extend(new.map(|warning| format!("{sid}: {warning}")));
+        }
+        warnings
+    }
+
     /// The text that the policy was read from.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -242,8 +282,7 @@ impl Policy {
 
 impl Rules {
     /// What an operator may expect of these rules, and will not get.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<&'static str> {
+    fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         if self.binding.mode == BindingMode::Strict
             && self.binding.allowed_tacs.is_empty()

@@ -4,10 +4,12 @@
 //! both are held to the same contract.
 
 mod alerts;
+mod audit_log;
 mod cases;
 mod clock;
 mod dead_letters;
 mod fleets;
+mod news;
 mod policies;
 mod states;
 mod super_sim;
@@ -17,11 +19,13 @@ mod usage_store;
 use std::error::Error;
 
 pub use alerts::{AlertError, Alerts};
+pub use audit_log::AuditLog;
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::Clock;
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
-pub use policies::Policies;
+pub use news::{NewsFeed, NewsLimits};
+pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
 pub use states::{Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};

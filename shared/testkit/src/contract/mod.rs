@@ -9,6 +9,7 @@
 )]
 
 pub mod cases;
+pub mod news;
 pub mod states;
 pub mod table;
 pub mod usages;

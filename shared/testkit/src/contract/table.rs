@@ -1,32 +1,78 @@
 //! Policy, stop switch, pages and dead letters.
 
+use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::policy::{DEFAULT, Mode, Policy};
-use simfuse_domain::port::{Cases, DeadLetter, DeadLetters, Policies, Stop, TableError};
+use simfuse_domain::port::{
+    Applied, AuditLog, Cases, Committed, DeadLetter, DeadLetters, Policies, PolicyChange,
+    PolicyVersions, Stop, TableError,
+};
 
 use super::{at, audit};
 
-/// The default policy holds until one is applied; then the latest one does.
-pub async fn the_policy_applied_last_is_current(table: &impl Policies) {
+/// The default policy holds until one is applied; then the latest one does, and each has a number.
+pub async fn the_policy_applied_last_is_current(table: &(impl Policies + PolicyVersions)) {
     let policy = table.current_policy().await.unwrap();
     assert_eq!((policy.text(), policy.base().mode), (DEFAULT, Mode::Observe));
+    let version = table.policy_version().await.unwrap();
+    assert_eq!((version.number, version.text.as_str(), version.applied), (0, DEFAULT, None));
     let enforce: Policy = DEFAULT.replace("\"observe\"", "\"enforce\"").parse().unwrap();
-    table.apply_policy(&enforce).await.unwrap();
-    table.apply_policy(&enforce).await.unwrap();
+    let change = change(&enforce, 0);
+    assert_eq!(table.replace_policy(&change).await.unwrap(), Committed::Done);
     assert_eq!(table.current_policy().await.unwrap().base().mode, Mode::Enforce);
-    table.apply_policy(&policy).await.unwrap();
+    let version = table.policy_version().await.unwrap();
+    assert_eq!((version.number, version.text.as_str()), (1, enforce.text()));
+    assert_eq!(version.applied, Some(change.applied));
+    let back = self::change(&policy, 1);
+    assert_eq!(table.replace_policy(&back).await.unwrap(), Committed::Done);
     assert_eq!(table.current_policy().await.unwrap().text(), DEFAULT);
+    assert_eq!(table.policy_version().await.unwrap().number, 2);
 }
 
-/// Several who apply a policy at the same time each succeed, and one of them is last.
-pub async fn policies_applied_at_the_same_time_do_not_mix(table: &impl Policies) {
+/// Whoever read an old version replaces nothing.
+pub async fn a_policy_replaces_only_the_version_that_was_read(table: &impl PolicyVersions) {
     let policies: Vec<Policy> =
         (1..=4).map(|line| format!("{DEFAULT}# {line}\n").parse().unwrap()).collect();
-    let applied = policies.iter().map(|policy| table.apply_policy(policy));
-    for applied in futures::future::join_all(applied).await {
-        applied.unwrap();
+    let unread = table.replace_policy(&change(&policies[0], 1)).await.unwrap();
+    assert_eq!((unread, table.policy_version().await.unwrap().number), (Committed::Conflict, 0));
+    let changes: Vec<PolicyChange> = policies.iter().map(|policy| change(policy, 0)).collect();
+    let replaced = changes.iter().map(|change| table.replace_policy(change));
+    let replaced = futures::future::join_all(replaced).await;
+    let done = |replaced: &Result<Committed, TableError>| matches!(replaced, Ok(Committed::Done));
+    assert_eq!(replaced.iter().filter(|replaced| done(replaced)).count(), 1, "{replaced:?}");
+    let current = table.policy_version().await.unwrap();
+    let first = replaced.iter().position(done).unwrap();
+    assert_eq!((current.number, current.text.as_str()), (1, policies[first].text()));
+}
+
+/// What its audit entry contradicts is not applied.
+pub async fn a_policy_with_another_entrys_id_is_not_applied(
+    table: &(impl PolicyVersions + AuditLog),
+) {
+    let policy: Policy = format!("{DEFAULT}# 1\n").parse().unwrap();
+    let change = change(&policy, 0);
+    let other = AuditEntry { reason: "another".to_owned(), ..change.audit.clone() };
+    table.record_audit(&other).await.unwrap();
+    let refused = table.replace_policy(&change).await;
+    assert!(matches!(refused, Err(TableError::Fault { .. })), "{refused:?}");
+    assert_eq!(table.policy_version().await.unwrap().number, 0);
+}
+
+/// An entry about no SIM may come again as it is, and not otherwise.
+pub async fn an_entry_about_no_sim_is_never_changed(table: &impl AuditLog) {
+    table.record_audit(&audit(None, "1", "why")).await.unwrap();
+    table.record_audit(&audit(None, "1", "why")).await.unwrap();
+    let refused = table.record_audit(&audit(None, "1", "why not")).await;
+    assert!(matches!(refused, Err(TableError::Fault { .. })), "{refused:?}");
+}
+
+/// A change of that version to this policy.
+fn change(policy: &Policy, read_number: u64) -> PolicyChange {
+    PolicyChange {
+        policy: policy.clone(),
+        read_number,
+        applied: Applied { by: "ops".to_owned(), at: at(5), reason: "a test".to_owned() },
+        audit: audit(None, &format!("policy-{read_number}"), policy.text()),
     }
-    let current = table.current_policy().await.unwrap();
-    assert!(policies.iter().any(|policy| policy.text() == current.text()));
 }
 
 /// The stop switch is set, read and lifted, each with its audit entry.

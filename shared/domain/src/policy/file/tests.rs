@@ -49,7 +49,7 @@ fn the_documented_policy_is_read_to_the_letter() {
         cooldown_mins = 1440
 
         [notify]
-        events = []
+        events = ["online", "network", "usage", "device", "offline"]
 
         [proof]
         window_mins = 30
@@ -77,6 +77,7 @@ fn the_documented_policy_is_read_to_the_letter() {
     assert_eq!(base.countries, ["US".parse().unwrap(), "CA".parse().unwrap()]);
     assert_eq!(base.guards.max_kills, EMPTY.guards.max_kills);
     assert_eq!(base.guards.cooldown, SignedDuration::from_hours(24));
+    assert_eq!(base.notify.len(), 5);
     let fleet = "HF00000000000000000000000000000001".parse().unwrap();
     let other = policy.rules_for(Some(fleet), SimSid::from_bytes([9; 16]));
     assert_eq!((other.mode, other.binding.mode), (Mode::Enforce, BindingMode::Strict));
@@ -84,6 +85,7 @@ fn the_documented_policy_is_read_to_the_letter() {
     assert_eq!(other.limits.act, LimitAct::Deactivate);
     assert_eq!(other.limits.hour, Some(Bytes(20_000_000)));
     assert_eq!(other.proof_window, SignedDuration::from_mins(5));
+    assert!(other.notify.is_empty(), "this fleet is not under watch");
     let sim = "HS00000000000000000000000000000001".parse().unwrap();
     let sim = policy.rules_for(Some(fleet), sim);
     assert_eq!((sim.mode, sim.countries.len(), sim.maintenance.len()), (Mode::Enforce, 0, 2));
@@ -148,27 +150,130 @@ fn layers_override_what_they_name_and_protection_adds_up() {
 
 #[test]
 fn what_is_wrong_is_named_with_its_line() {
-    insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: this SimFuse knows version 1 only");
+    insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: version: this SimFuse knows version 1 only");
     insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
-    insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `act`");
-    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
-    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: invalid type: string "20", expected a number of megabytes"#);
-    insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: not a TAC: 8 digits"#);
-    insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: unknown variant `enforced`, expected `observe` or `enforce`"#);
-    insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: must be from 1 to 1,000,000; to switch nothing off use mode observe");
-    insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"online\"]"), @r#"line 3: `events = ["online"]`: this version sends no plain news yet"#);
-    insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: not a Fleet SID: HF and 32 hexadecimal digits");
+    insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: limits.huor_mb: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `fleet_limit_mb`, `act`");
+    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: limits.hour_mb: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
+    insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: limits.hour_mb: invalid type: string "20", expected a number of megabytes"#);
+    insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: binding.allowed_tacs[0]: not a TAC: 8 digits"#);
+    insta::assert_snapshot!(refused("version = 1\nmode = \"enforced\""), @r#"line 2: `mode = "enforced"`: mode: unknown variant `enforced`, expected `observe` or `enforce`"#);
+    insta::assert_snapshot!(refused("version = 1\n[guards]\nmax_kills = { count = 0 }"), @"line 3: `max_kills = { count = 0 }`: guards.max_kills.count: must be from 1 to 1,000,000; to switch nothing off use mode observe");
+    insta::assert_snapshot!(refused("version = 1\n[notify]\nevents = [\"on-line\"]"), @r#"line 3: `events = ["on-line"]`: notify.events[0]: unknown variant `on-line`, expected one of `online`, `network`, `usage`, `device`, `offline`"#);
+    insta::assert_snapshot!(refused("version = 1\n[fleet.HFx]\nmode = \"observe\""), @"line 2: `[fleet.HFx]`: fleet.HFx: not a Fleet SID: HF and 32 hexadecimal digits");
     insta::assert_snapshot!(
         refused("version = 1\n[[maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\
                  to = 2026-03-01T00:00:00Z\nbytes_max_mb = 60"),
-        @"line 2: `[[maintenance]]`: `from` must lie before `to`"
+        @"line 2: `[[maintenance]]`: maintenance[0]: `from` must lie before `to`"
     );
     insta::assert_snapshot!(
         refused("version = 1\n[fleet.HF00000000000000000000000000000001.guards]\n\
                  account_max_kills = { count = 1 }"),
-        @"line 2: `[fleet.HF00000000000000000000000000000001.guards]`: guards.account_max_kills is the whole account's: set it outside a fleet"
+        @"line 3: `account_max_kills = { count = 1 }`: fleet.HF00000000000000000000000000000001.guards.account_max_kills: it is the whole account's: set it outside a fleet"
     );
+    insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001.limits]\nday_mb = 5\nfleet_limit_mb = 250"), @"line 4: `fleet_limit_mb = 250`: sim.HS00000000000000000000000000000001.limits.fleet_limit_mb: the provider has this limit for whole fleets: set it for the fleet");
     insta::assert_snapshot!(refused("version = 1\nlimits = [["), @"line 2: `limits = [[`: unclosed array, expected `]`");
+}
+
+#[test]
+fn what_is_wrong_in_a_nested_key_is_named_with_all_that_it_lies_in() {
+    insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\n  \"35378572\",\n  \"353\",\n]"), @r#"line 5: `"353",`: binding.allowed_tacs[1]: not a TAC: 8 digits"#);
+    insta::assert_snapshot!(refused("version = 1\n[fleet.HF00000000000000000000000000000001.limits]\nday_mb = 5\nhour_mb = 0"), @"line 4: `hour_mb = 0`: fleet.HF00000000000000000000000000000001.limits.hour_mb: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
+    insta::assert_snapshot!(refused("version = 1\n[fleet.HF00000000000000000000000000000001]\nguards = { max_kills = { count = 1, windows_mins = 5 } }"), @"line 3: `guards = { max_kills = { count = 1, windows_mins = 5 } }`: fleet.HF00000000000000000000000000000001.guards.max_kills.windows_mins: unknown field `windows_mins`, expected one of `count`, `percent`, `window_mins`");
+    insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001]\nmode = \"observe\"\n[sim.HS00000000000000000000000000000001.places]\ncountries = [\"US\", \"USA\"]"), @r#"line 5: `countries = ["US", "USA"]`: sim.HS00000000000000000000000000000001.places.countries[1]: not a country: two letters of ISO 3166-1"#);
+    insta::assert_snapshot!(refused("version = 1\n[[fleet.HF00000000000000000000000000000001.maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\n[[fleet.HF00000000000000000000000000000001.maintenance]]\nfrom = \"tomorrow\""), @"line 2: `[[fleet.HF00000000000000000000000000000001.maintenance]]`: fleet.HF00000000000000000000000000000001.maintenance[0]: `from`, `to` and `bytes_max_mb` belong together");
+    insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001.maintenance]\nfrom = 2026-03-02T00:00:00Z"), @"line 2: `[sim.HS00000000000000000000000000000001.maintenance]`: sim.HS00000000000000000000000000000001.maintenance: invalid type: map, expected a sequence");
+    insta::assert_snapshot!(refused("version = 1\n[limits]\nfleet_limit_mb = 0"), @"line 3: `fleet_limit_mb = 0`: limits.fleet_limit_mb: must be a whole number from 1 to 2,000,000 MB");
+}
+
+const FLEET: &str = "HF00000000000000000000000000000001";
+const SIM: &str = "HS00000000000000000000000000000001";
+
+/// What each layer may say, and that it is heard there.
+#[test]
+fn every_key_can_be_set_for_the_account_a_fleet_or_a_sim() {
+    const KEYS: &str = r#"
+        mode = "enforce"
+        binding = { mode = "off", enrol = "first", allowed_tacs = ["35378572"] }
+        limits = { hour_mb = 1, day_mb = 2, period_mb = 3, session_mb = 4, act = "deactivate" }
+        maintenance = [{ from = 2026-03-01T02:00:00Z, to = 2026-03-01T03:00:00Z, bytes_max_mb = 9 }]
+        places = { countries = ["US"] }
+        guards = { protected = ["pump-17"], cooldown_mins = 7 }
+        proof = { window_mins = 8 }
+        notify = { events = ["device"] }
+    "#;
+    let rules = |text: String| {
+        let policy: Policy = text.parse().unwrap();
+        policy.rules_for(Some(FLEET.parse().unwrap()), SIM.parse().unwrap()).into_owned()
+    };
+    let account = rules(format!("version = 1\n{KEYS}"));
+    assert_eq!(account.mode, Mode::Enforce);
+    let limits = &account.limits;
+    let all = [limits.hour, limits.day, limits.period, limits.session];
+    assert_eq!(all, [1, 2, 3, 4].map(|mb| Some(Bytes(mb * 1_000_000))));
+    assert_eq!((account.binding.mode, account.binding.enrol), (BindingMode::Off, Enrol::First));
+    assert_eq!((account.binding.allowed_tacs.len(), account.countries.len()), (1, 1));
+    assert_eq!(account.maintenance[0].bytes_max, Bytes(9_000_000));
+    assert_eq!(account.guards.cooldown, SignedDuration::from_mins(7));
+    assert_eq!(account.proof_window, SignedDuration::from_mins(8));
+    assert_eq!(account.notify, [NewsKind::Device]);
+    for layer in [format!("[fleet.{FLEET}]"), format!("[sim.{SIM}]")] {
+        let there = rules(format!("version = 1\n{layer}\n{KEYS}"));
+        assert_eq!(there, account, "{layer}");
+    }
+}
+
+#[test]
+fn planned_work_of_a_fleet_or_a_sim_raises_the_limits_of_no_other() {
+    let policy: Policy = format!(
+        "version = 1\n[[fleet.{FLEET}.maintenance]]\nfrom = 2026-03-01T02:00:00Z\n\
+         to = 2026-03-01T03:00:00Z\nbytes_max_mb = 60\n[[sim.{SIM}.maintenance]]\n\
+         from = 2026-03-01T05:00:00Z\nto = 2026-03-01T06:00:00Z\nbytes_max_mb = 70"
+    )
+    .parse()
+    .unwrap();
+    let limit = |fleet: Option<&str>, sim: &str, hour: &str| {
+        let rules = policy.rules_for(fleet.map(|sid| sid.parse().unwrap()), sim.parse().unwrap());
+        let from: Timestamp = format!("2026-03-01T{hour}:00:00Z").parse().unwrap();
+        rules.limit_during(Bytes(20), from, from + SignedDuration::from_hours(1)).0
+    };
+    let other = "HS00000000000000000000000000000002";
+    assert_eq!(limit(Some(FLEET), SIM, "02"), 60_000_000, "its fleet's");
+    assert_eq!(limit(Some(FLEET), other, "02"), 60_000_000);
+    assert_eq!(limit(None, SIM, "02"), 20, "another fleet's");
+    assert_eq!(limit(None, SIM, "05"), 70_000_000, "its own");
+    assert_eq!(limit(Some(FLEET), other, "05"), 20, "another SIM's");
+}
+
+#[test]
+fn the_limit_wanted_of_the_providers_fleet_is_the_accounts_or_the_fleets_own() {
+    let policy: Policy = format!(
+        "version = 1\n[limits]\nfleet_limit_mb = 250\n[fleet.{FLEET}.limits]\nfleet_limit_mb = 50"
+    )
+    .parse()
+    .unwrap();
+    assert_eq!(policy.base().limits.fleet_limit_mb, Some(250));
+    let rules = policy.rules_for(Some(FLEET.parse().unwrap()), SIM.parse().unwrap());
+    assert_eq!(rules.limits.fleet_limit_mb, Some(50));
+    let unsaid: Policy = DEFAULT.parse().unwrap();
+    assert_eq!(unsaid.base().limits.fleet_limit_mb, None);
+}
+
+#[test]
+fn what_a_layer_will_not_do_is_said_of_that_layer() {
+    let policy: Policy = format!(
+        "version = 1\n[fleet.{FLEET}]\nmode = \"enforce\"\n[sim.{SIM}.binding]\nmode = \"strict\""
+    )
+    .parse()
+    .unwrap();
+    insta::assert_snapshot!(policy.warnings().join("\n"), @r#"
+    HF00000000000000000000000000000001: mode is enforce, and no rule here deactivates: every verdict is an alert
+    HS00000000000000000000000000000001: binding is strict and no allowed_tacs are declared: no device is strange to a SIM until its own is learnt, over 24 active hours and 3 days
+    "#);
+    let policy: Policy =
+        format!("version = 1\nmode = \"enforce\"\n[fleet.{FLEET}]\nmode = \"enforce\"")
+            .parse()
+            .unwrap();
+    assert_eq!(policy.warnings().len(), 1, "what holds for all is said once");
 }
 
 #[test]

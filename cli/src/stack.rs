@@ -1,0 +1,131 @@
+//! A deployed stack: its kill-switch is found through CloudFormation and invoked through Lambda,
+//! with the credentials and the region of the environment. Nothing else in this program uses them.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_cloudformation as cloudformation;
+use aws_sdk_lambda as lambda;
+use aws_sdk_sts as sts;
+use lambda::config::ProvideCredentials as _;
+use lambda::error::{ProvideErrorMetadata, SdkError};
+use lambda::primitives::Blob;
+use serde::Deserialize;
+use simfuse_domain::chain::Chain;
+use simfuse_kill_switch::request::{Action, Answer, Request};
+
+use crate::error::CliError;
+use crate::output::note;
+
+/// The kill-switch's name in the template.
+const LOGICAL_ID: &str = "KillSwitchFunction";
+
+/// The deployed function's own time limit is a minute; this is a little more.
+const INVOKE_WITHIN: Duration = Duration::from_secs(65);
+
+/// The kill-switch of a deployed stack.
+pub(crate) struct Stack {
+    client: lambda::Client,
+    function: String,
+    account: String,
+    region: String,
+}
+
+impl Stack {
+    /// Finds the kill-switch of the stack of this name.
+    pub(crate) async fn find(name: &str) -> Result<Self, CliError> {
+        let config = simfuse_aws::client::operator_config(INVOKE_WITHIN).await;
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            CliError::Remote(
+                "no AWS region: set AWS_REGION, or AWS_PROFILE to one that has it".into(),
+            )
+        })?;
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or_else(|| no_credentials("none are configured"))?;
+        let usable = provider.provide_credentials().await;
+        usable.map_err(|error| no_credentials(&Chain(&error).to_string()))?;
+        let caller = sts::Client::new(&config).get_caller_identity().send().await;
+        let caller = caller.map_err(|error| failed("asking whose credentials these are", error))?;
+        let account = caller.account.unwrap_or_else(|| "unknown".to_owned());
+        let resource = cloudformation::Client::new(&config)
+            .describe_stack_resource()
+            .stack_name(name)
+            .logical_resource_id(LOGICAL_ID)
+            .send()
+            .await;
+        let doing = format!("finding {LOGICAL_ID} of stack {name} in account {account}, {region}");
+        let resource = resource.map_err(|error| failed(&doing, error))?.stack_resource_detail;
+        let function = resource.and_then(|resource| resource.physical_resource_id);
+        let function = function.filter(|function| !function.is_empty()).ok_or_else(|| {
+            CliError::Remote(format!("{doing}: it has no physical name, so it is not deployed yet"))
+        })?;
+        Ok(Self { client: lambda::Client::new(&config), function, account, region })
+    }
+
+    /// Says on standard error where a request is about to go, and in which mode that place is. A
+    /// mode that cannot be learnt stops nobody: a human's kill may be needed all the more.
+    pub(crate) async fn announce(&self) {
+        let mode = match self.invoke(&Request::of(Action::Status)).await {
+            Ok(Answer { status: Some(status), .. }) => {
+                let stopped = if status.stopped.is_some() { ", stopped" } else { "" };
+                format!("policy {}, function {}{stopped}", status.policy_mode, status.armed)
+            }
+            Ok(_) => "unknown (it did not say)".to_owned(),
+            Err(error) => format!("unknown ({})", crate::error::sentence(&error)),
+        };
+        let Self { account, region, function, .. } = self;
+        note(&format!("account {account}, region {region}, function {function}, mode: {mode}"));
+    }
+
+    /// Lambda's Invoke call.
+    pub(crate) async fn invoke(&self, request: &Request) -> Result<Answer, CliError> {
+        let doing = format!("invoking {}", self.function);
+        let fault = CliError::local(&doing);
+        let payload = serde_json::to_vec(request).map_err(|error| fault(error.into()))?;
+        let call = self.client.invoke().function_name(&self.function).payload(Blob::new(payload));
+        let answer = call.send().await.map_err(|error| failed(&doing, error))?;
+        let body = answer.payload.unwrap_or_else(|| Blob::new(Vec::new())).into_inner();
+        match answer.function_error {
+            Some(kind) => Err(function_failed(&self.function, &kind, &body)),
+            None => serde_json::from_slice(&body).map_err(|error| fault(error.into())),
+        }
+    }
+}
+
+fn no_credentials(why: &str) -> CliError {
+    CliError::Remote(format!(
+        "no AWS credentials ({why}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+         AWS_PROFILE; a role needs lambda:InvokeFunction and cloudformation:DescribeStackResource"
+    ))
+}
+
+/// What a service or the way to it says, in one sentence.
+fn failed<E, R>(doing: &str, error: SdkError<E, R>) -> CliError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let said = error.as_service_error().map(|answer| {
+        let message = answer.message().unwrap_or("no reason given");
+        format!("{message} ({})", answer.code().unwrap_or("no code"))
+    });
+    CliError::Remote(format!("{doing}: {}", said.unwrap_or_else(|| Chain(&error).to_string())))
+}
+
+/// An answer with a FunctionError: the function failed, not the call.
+fn function_failed(function: &str, kind: &str, body: &[u8]) -> CliError {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Failure {
+        error_type: Option<String>,
+        error_message: Option<String>,
+    }
+    let said = match serde_json::from_slice(body) {
+        Ok(Failure { error_type: Some(what), error_message: Some(message) }) => {
+            format!("{message} ({what})")
+        }
+        Ok(Failure { error_message: Some(message), .. }) => message,
+        Ok(_) | Err(_) => String::from_utf8_lossy(body).into_owned(),
+    };
+    CliError::Remote(format!("{function} failed ({kind}): {said}"))
+}

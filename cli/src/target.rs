@@ -1,0 +1,69 @@
+//! The kill-switch that a command speaks to: of a running `up`, or of a deployed stack.
+
+use std::time::Duration;
+
+use simfuse_kill_switch::request::{Answer, Request};
+
+use crate::args::WhereArgs;
+use crate::error::CliError;
+use crate::local::http::KILL_SWITCH;
+use crate::local::run_file;
+use crate::stack::Stack;
+
+/// A function answers within its own time limit; this is a little more.
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Where requests go.
+pub(crate) enum Target {
+    /// A running `up`, by the address where it invokes functions.
+    Up(String),
+    /// A deployed stack.
+    Stack(Box<Stack>),
+}
+
+impl Target {
+    /// Finds what the command line names, and says on standard error which stack it is.
+    pub(crate) async fn of(place: &WhereArgs) -> Result<Self, CliError> {
+        if let Some(name) = &place.stack {
+            let stack = Stack::find(name).await?;
+            stack.announce().await;
+            return Ok(Self::Stack(Box::new(stack)));
+        }
+        if let Some(origin) = &place.up {
+            return Ok(Self::Up(origin.trim_end_matches('/').to_owned()));
+        }
+        let running = run_file::read().map_err(|_none| {
+            CliError::Remote(
+                "no `simfuse up` of this user is running: start one, name it by --up URL, or name \
+                 a deployed stack by --stack NAME"
+                    .to_owned(),
+            )
+        })?;
+        Ok(Self::Up(running.origin))
+    }
+
+    /// Lambda's Invoke call.
+    pub(crate) async fn invoke(&self, request: &Request) -> Result<Answer, CliError> {
+        match self {
+            Self::Up(origin) => invoke_up(origin, request).await,
+            Self::Stack(stack) => stack.invoke(request).await,
+        }
+    }
+}
+
+async fn invoke_up(origin: &str, request: &Request) -> Result<Answer, CliError> {
+    let fault = CliError::local(&format!("asking `simfuse up` at {origin}"));
+    let client = reqwest::Client::builder().no_proxy().timeout(INVOKE_TIMEOUT).build();
+    let client = client.map_err(|error| fault(error.into()))?;
+    let url = format!("{origin}/2015-03-31/functions/{KILL_SWITCH}/invocations");
+    let answer =
+        client.post(url).json(request).send().await.map_err(|error| fault(error.into()))?;
+    let status = answer.status();
+    let failed = answer.headers().contains_key("x-amz-function-error");
+    let body = answer.bytes().await.map_err(|error| fault(error.into()))?;
+    if failed || !status.is_success() {
+        let body = String::from_utf8_lossy(&body);
+        return Err(CliError::Remote(format!("the kill-switch failed ({status}): {body}")));
+    }
+    serde_json::from_slice(&body).map_err(|error| fault(error.into()))
+}
