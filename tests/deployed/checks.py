@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from events import SENSOR, TABLET, Card, body_of, card, rejected, started
 from processes import SuperSim
-from stack import NAME, InvocationFailed, Stack
+from stack import NAME, PHONE, InvocationFailed, Stack
 
 # A stream is delivered within a second here; the rest is for a busy machine.
 STREAM_WITHIN_SECS = 30
@@ -72,6 +72,11 @@ def has_its_policy(world: World) -> None:
     )
 
 
+def alerts_can_be_read(world: World) -> None:
+    """a queue listens to the topic as the operator's phone does"""
+    world.stack.listen_to(PHONE)
+
+
 # ── a theft ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -99,12 +104,15 @@ def kills_a_thief(world: World) -> str:
 
 def texts_the_operator(world: World) -> str:
     """the operator gets an SMS about it"""
+    texts = []
     def texted():
-        return [m for m in world.stack.emulator.sms() if "posted" in json.dumps(m)]
+        texts.extend(world.stack.alerts())
+        return [t for t in texts if "deactivated" in t and world.posted.name in t]
     took = until("texted", STREAM_WITHIN_SECS, texted)
-    text = texted()[0]
-    assert "deactivated" in json.dumps(text), text
-    return took
+    [text] = texted()
+    assert len(text) <= 160, text
+    equal(world.stack.emulator.texted(PHONE), len(texts))
+    return f"{took} {text}"
 
 
 def kills_from_the_event_stream(world: World) -> str:
@@ -254,6 +262,7 @@ def deletes(world: World) -> str:
 ALL = [
     deploys,
     has_its_policy,
+    alerts_can_be_read,
     keeps_out_what_is_forged,
     leaves_sensors_alone,
     kills_a_thief,

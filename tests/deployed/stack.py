@@ -17,6 +17,7 @@ from processes import REGION, ROOT, Emulator, SuperSim, clean_environment
 
 NAME = "simfuse"
 BUCKET = "artifacts"
+PHONE = "+15555550100"
 SAM_WITHIN_SECS = 180
 
 # Far more than any call takes here: a test must not hang.
@@ -33,6 +34,7 @@ class Stack:
     parameters: dict
     auth_token: str
     outputs: dict = field(default_factory=dict)
+    mailbox: str = ""
 
     def service(self, name: str):
         return boto3.client(
@@ -132,6 +134,37 @@ class Stack:
         )
         return answer["StackResourceDetail"]["PhysicalResourceId"]
 
+    def listen_to(self, phone: str) -> None:
+        """Lets a queue hear what this subscriber of the topic hears: the emulator keeps no SMS."""
+        sns, topic = self.service("sns"), self.outputs["TopicArn"]
+        subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        [subscription] = [s["SubscriptionArn"] for s in subscriptions if s["Endpoint"] == phone]
+        heard = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+        sqs = self.service("sqs")
+        queue = sqs.create_queue(QueueName="mailbox")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        arn = arn["Attributes"]["QueueArn"]
+        allow = {
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage", "Resource": arn,
+        }
+        policy = {"Version": "2012-10-17", "Statement": [allow]}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+        sns.subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=arn,
+            Attributes={"FilterPolicy": heard["FilterPolicy"]},
+        )
+        self.mailbox = queue
+
+    def alerts(self) -> list[str]:
+        """The texts of the alerts since the last time, by the queue's own protocol."""
+        sqs = self.service("sqs")
+        answer = sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10)
+        messages = answer.get("Messages", [])
+        for message in messages:
+            sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"])["Message"] for message in messages]
+
     def logs(self, lines: int = 60) -> str:
         """The last lines of each function's log."""
         text = []
@@ -169,7 +202,7 @@ def prepare(sam: Path, template: Path, emulator: Emulator, provider: SuperSim) -
         "ApiSecretArn": api["ARN"],
         "WebhookSecretArn": webhook["ARN"],
         "AlertEmail": "ops@example.com",
-        "AlertPhone": "+15555550100",
+        "AlertPhone": PHONE,
         "EnforcementMode": "enforce",
         "EventStreamArn": stream["StreamDescriptionSummary"]["StreamARN"],
         "SupersimApiBase": provider.origin,
