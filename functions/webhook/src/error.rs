@@ -8,6 +8,12 @@ use simfuse_domain::port::TableError;
 /// A fault of our own: the sender should send the events again.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
+    /// The payload of an invocation is of no known kind.
+    #[error("not a payload of the webhook: {reason}")]
+    Payload {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The secret to verify requests with could not be read.
     #[error("reading the webhook's secret")]
     Secret(#[source] Box<dyn Error + Send + Sync>),

@@ -6,6 +6,7 @@
 pub mod adapters;
 pub mod config;
 pub mod error;
+pub mod event_stream;
 pub mod handler;
 pub mod intake;
 pub mod sim;

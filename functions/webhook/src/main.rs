@@ -1,9 +1,9 @@
-//! The webhook's Lambda function: behind a function URL, which the provider calls.
+//! The webhook's Lambda function: behind a function URL, and at an event stream where there is one.
 
 use std::error::Error;
 
-use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
 use simfuse_aws::client::load_config;
 use simfuse_aws::{SystemClock, Table, function};
 use simfuse_webhook::adapters::{self, AwsSecrets};
@@ -26,10 +26,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     if let Err(error) = handler.warm().await {
         tracing::warn!(error = %simfuse_webhook::error::Chain(&error), "not warm");
     }
-    lambda_runtime::run(service_fn(
-        move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
-            Ok::<_, lambda_runtime::Error>(handler.handle(event.payload).await)
-        },
-    ))
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        handler.invoke(event.payload).await.map_err(lambda_runtime::Error::from)
+    }))
     .await
 }

@@ -10,6 +10,7 @@
 mod answers;
 mod bench;
 mod concurrency;
+mod event_stream;
 mod faults;
 mod gate;
 mod news;
