@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::Value;
-use simfuse_domain::port::{Clock, DeadLetters, Heartbeat, Policies, States};
+use simfuse_domain::port::{Clock, DeadLetters, Heartbeat, NewsFeed, Policies, States, Usages};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{Chain, WebhookError};
@@ -47,7 +47,7 @@ struct Data {
 
 impl<T, S, C> Handler<T, S, C>
 where
-    T: States + DeadLetters + Heartbeat + Policies,
+    T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed,
     S: Secrets,
     C: Clock,
 {
