@@ -11,7 +11,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    Beat, DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
     TableError, Usages, Written,
 };
 use simfuse_domain::usage::SimUsage;
@@ -92,15 +92,11 @@ impl DeadLetters for Recorder {
 }
 
 impl Heartbeat for Recorder {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
-        self.table.beat(received_at, tested_at).await
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
+        self.table.beat(beat).await
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         self.table.last_beat().await
     }
 }

@@ -42,7 +42,7 @@ where
             held: count(|stage| matches!(stage, Stage::Held(_))),
             unproven: count(is_unproven),
             last_event_age_secs: last_beat
-                .map(|beat| self.clock.now().duration_since(beat).as_secs()),
+                .map(|beat| self.clock.now().duration_since(beat.received_at).as_secs()),
             last_alert,
         })
     }

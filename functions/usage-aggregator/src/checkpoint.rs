@@ -76,6 +76,8 @@ pub(crate) struct Run {
     pub(crate) inventory: Option<Inventory>,
     /// How the account's history is read at first.
     pub(crate) history: History,
+    /// Since when sessions end without updates.
+    pub(crate) updates_missed_since: Option<Timestamp>,
     /// Hours of the last two weeks in which any SIM used data.
     pub(crate) active_hours: BTreeSet<Hour>,
 }

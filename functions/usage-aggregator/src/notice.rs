@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::notice::{Drift, Notice};
 use simfuse_domain::port::{
-    Alerts, Clock, Fleet, FleetItem, Heartbeat, Inventory, Policies, States, UsageItem,
+    Alerts, Beat, Clock, Fleet, FleetItem, Heartbeat, Inventory, Policies, States, UsageItem,
     UsageRecords, UsageStore, Usages,
 };
 use simfuse_domain::time::Hour;
@@ -15,6 +15,9 @@ use crate::run::Context;
 
 /// The account may be silent for this much longer than ever in the last two weeks.
 const SILENCE_MARGIN_HOURS: u32 = 2;
+
+/// Sessions must end without any update for so long: then it is no lost event.
+const UPDATES_MISSED_MIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl<T, P, A, C> Aggregator<T, P, A, C>
 where
@@ -66,16 +69,47 @@ where
     /// Looks whether events still come: the dead man's switch of the whole pipeline.
     pub(crate) async fn look_for_silence(
         &self,
-        run: &Run,
+        run: &mut Run,
         now: Timestamp,
     ) -> Result<(), AggregatorError> {
         // Without usage there is no rhythm, and nothing that events could have shown.
         let Some(first) = run.active_hours.first() else { return Ok(()) };
+        let first = first.start();
         let allowed = allowed_silence(run);
         let last = self.table.last_beat().await;
-        let since = last.map_err(AggregatorError::table("reading the heartbeat"))?;
-        if now.duration_since(since.unwrap_or_else(|| first.start())) > allowed {
+        let last = last.map_err(AggregatorError::table("reading the heartbeat"))?;
+        if let Some(beat) = last {
+            self.look_for_updates(run, &beat, now).await?;
+        }
+        let since = last.map(|beat| beat.received_at);
+        if now.duration_since(since.unwrap_or(first)) > allowed {
             self.notify(&Notice::NoEvents { since, allowed }).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<T, P, A, C> Aggregator<T, P, A, C>
+where
+    T: UsageStore + Usages + States + Policies + Heartbeat,
+    P: UsageRecords + Inventory,
+    A: Alerts,
+    C: Clock,
+{
+    /// Looks whether long sessions still end after updates. Any update makes it begin anew.
+    async fn look_for_updates(
+        &self,
+        run: &mut Run,
+        beat: &Beat,
+        now: Timestamp,
+    ) -> Result<(), AggregatorError> {
+        if beat.long_ended_at.is_none() || beat.long_ended_at <= beat.updated_at {
+            run.updates_missed_since = None;
+            return Ok(());
+        }
+        let missed_since = *run.updates_missed_since.get_or_insert(now);
+        if now.duration_since(missed_since) >= UPDATES_MISSED_MIN {
+            self.notify(&Notice::UpdatesMissing { since: beat.updated_at }).await?;
         }
         Ok(())
     }

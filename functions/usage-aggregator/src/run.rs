@@ -120,7 +120,7 @@ where
         let fleets = self.fleets(context).await?;
         let sids: Vec<FleetSid> = fleets.iter().map(|fleet| fleet.sid).collect();
         self.look_at_fleets(context, &fleets).await?;
-        self.look_for_silence(&run.content, now).await?;
+        self.look_for_silence(&mut run.content, now).await?;
         let closable = Hour::of(now.saturating_sub(CLOSE_AFTER).unwrap_or(now)).before();
         run.content.closed_through.get_or_insert(closable);
         if self.see(context, run, &sids, now).await? == Progress::Paused

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use simfuse_domain::detector::{self, Detector};
-use simfuse_domain::event::Event;
+use simfuse_domain::event::{Event, EventKind};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, States, StoredState, Usages, Written,
+    Beat, DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, States, StoredState, Usages,
+    Written,
 };
 use simfuse_domain::time::AHEAD_MAX;
 use simfuse_domain::usage::SimUsage;
@@ -84,7 +85,7 @@ pub struct Intake<T> {
     receipt: Receipt,
     detectors: &'static [Detector],
     policy: Mutex<Option<(Arc<Policy>, Timestamp)>>,
-    last_beat: Mutex<Option<Timestamp>>,
+    pulse: Mutex<Pulse>,
 }
 
 /// A body's elements, sorted out.
@@ -95,7 +96,7 @@ struct Sorted {
     /// Bad elements, of which each is in `dead` unless they are too many.
     dead_elements: usize,
     ignored: usize,
-    tested: bool,
+    kinds: Kinds,
 }
 
 /// A body, and the texts of its elements, which are looked for when one is needed.
@@ -121,7 +122,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
             receipt,
             detectors: detector::ALL,
             policy: Mutex::new(None),
-            last_beat: Mutex::new(None),
+            pulse: Mutex::default(),
         }
     }
 
@@ -166,7 +167,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
                 tally.dead_lettered += stored.dead_lettered;
             }
         }
-        self.beat(received_at, sorted.tested).await?;
+        self.beat(received_at, sorted.kinds).await?;
         self.leave_news(news.into_inner(), received_at, began).await;
         tracing::info!(
             events.applied = tally.applied,
@@ -188,12 +189,13 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
                         let reason = "stamped more than 15 minutes after its receipt";
                         sorted.bury(body.element(place), reason, received_at);
                     } else {
+                        sorted.kinds = sorted.kinds.with(Kinds::of(&event));
                         sorted.events.push((place, event));
                     }
                 }
                 Decoded::Ignored(ignored) => {
                     sorted.ignored += 1;
-                    sorted.tested |= ignored == Ignored::Test;
+                    sorted.kinds.tested |= ignored == Ignored::Test;
                 }
                 Decoded::DeadLetter { raw, reason } => {
                     sorted.bury(raw, &reason.to_string(), received_at);
@@ -341,17 +343,64 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
     }
 
     /// Records that events arrive: at most once a minute, and each test of the sink.
-    async fn beat(&self, received_at: Timestamp, tested: bool) -> Result<(), WebhookError> {
-        let mut last = self.last_beat.lock().await;
+    async fn beat(&self, received_at: Timestamp, kinds: Kinds) -> Result<(), WebhookError> {
+        let mut pulse = self.pulse.lock().await;
+        // What came between two writes is told with the second.
+        pulse.untold = pulse.untold.with(kinds);
         let fresh =
-            last.is_some_and(|last| received_at.duration_since(last).abs() < HEARTBEAT_EVERY);
-        if fresh && !tested {
+            pulse.last.is_some_and(|last| received_at.duration_since(last).abs() < HEARTBEAT_EVERY);
+        if fresh && !kinds.tested {
             return Ok(());
         }
-        let tested_at = tested.then_some(received_at);
-        self.table.beat(received_at, tested_at).await.map_err(WebhookError::Table)?;
-        *last = Some(received_at);
+        let when = |seen: bool| seen.then_some(received_at);
+        let Kinds { tested, updated, long_ended } = pulse.untold;
+        let beat = Beat {
+            received_at,
+            tested_at: when(tested),
+            updated_at: when(updated),
+            long_ended_at: when(long_ended),
+        };
+        self.table.beat(beat).await.map_err(WebhookError::Table)?;
+        *pulse = Pulse { last: Some(received_at), untold: Kinds::default() };
         Ok(())
+    }
+}
+
+/// The sign that events arrive, as it was last written.
+#[derive(Debug, Default)]
+struct Pulse {
+    last: Option<Timestamp>,
+    /// What came since.
+    untold: Kinds,
+}
+
+/// Kinds of events that tell whether the subscription has them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kinds {
+    tested: bool,
+    updated: bool,
+    long_ended: bool,
+}
+
+impl Kinds {
+    fn of(event: &Event) -> Self {
+        let session = event.session.as_ref();
+        let opened = session.and_then(|session| session.start);
+        let lasted = opened.map(|opened| event.at.duration_since(opened));
+        Self {
+            tested: false,
+            updated: event.kind == EventKind::SessionUpdated,
+            long_ended: event.kind == EventKind::SessionEnded
+                && lasted.is_some_and(|lasted| lasted > Beat::LONG_SESSION),
+        }
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self {
+            tested: self.tested || other.tested,
+            updated: self.updated || other.updated,
+            long_ended: self.long_ended || other.long_ended,
+        }
     }
 }
 

@@ -23,10 +23,10 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Fleet,
-    Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
-    PolicyVersions, ProviderError, Sim, SimName, StateWrite, States, Stop, StoredState, SuperSim,
-    TableError, TargetStatus, Usages, Written,
+    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
+    Fleet, Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange,
+    PolicyVersion, PolicyVersions, ProviderError, Sim, SimName, StateWrite, States, Stop,
+    StoredState, SuperSim, TableError, TargetStatus, Usages, Written,
 };
 
 use simfuse_domain::usage::SimUsage;
@@ -241,16 +241,12 @@ impl<P: States> States for Faulty<P> {
 }
 
 impl<P: Heartbeat> Heartbeat for Faulty<P> {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
         let fault = self.next(Method::Beat);
-        plain(Method::Beat, fault, self.inner.beat(received_at, tested_at)).await
+        plain(Method::Beat, fault, self.inner.beat(beat)).await
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         plain(Method::LastBeat, self.next(Method::LastBeat), self.inner.last_beat()).await
     }
 }

@@ -15,7 +15,7 @@ use simfuse_domain::incident::{Desired, Incident};
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
+    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
     Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
     PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
@@ -35,8 +35,7 @@ struct Content {
     findings: BTreeMap<(SimSid, String), FindingItem>,
     /// SIMs of findings that were inserted and not yet drained.
     stream: Vec<SimSid>,
-    last_beat: Option<Timestamp>,
-    tested_at: Option<Timestamp>,
+    last_beat: Option<Beat>,
     desired: BTreeMap<SimSid, (Desired, u64)>,
     incidents: BTreeMap<SimSid, (Incident, u64)>,
     past_incidents: Vec<Incident>,
@@ -120,7 +119,7 @@ impl MemoryTable {
     /// When a test event last marked the sink as tested.
     #[must_use]
     pub fn tested_at(&self) -> Option<Timestamp> {
-        self.content().tested_at
+        self.content().last_beat?.tested_at
     }
 
     /// Changes the schema that a stored state says it has, as another version of SimFuse would.
@@ -217,18 +216,19 @@ impl StateItem {
 }
 
 impl Heartbeat for MemoryTable {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
         let mut content = self.content();
-        content.last_beat = Some(received_at);
-        content.tested_at = tested_at.or(content.tested_at);
+        let was = content.last_beat.unwrap_or(beat);
+        content.last_beat = Some(Beat {
+            received_at: beat.received_at,
+            tested_at: beat.tested_at.or(was.tested_at),
+            updated_at: beat.updated_at.or(was.updated_at),
+            long_ended_at: beat.long_ended_at.or(was.long_ended_at),
+        });
         Ok(())
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         Ok(self.content().last_beat)
     }
 }

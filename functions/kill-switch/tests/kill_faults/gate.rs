@@ -12,7 +12,7 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Case, Cases, Commit, Committed, Fleet, Fleets, Heartbeat,
+    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, Fleet, Fleets, Heartbeat,
     NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError,
     Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
 };
@@ -205,15 +205,11 @@ impl<P: AuditLog> AuditLog for Gated<P> {
 }
 
 impl<P: Heartbeat> Heartbeat for Gated<P> {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
-        self.table("beating", self.inner.beat(received_at, tested_at)).await
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
+        self.table("beating", self.inner.beat(beat)).await
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         self.table("reading the heartbeat", self.inner.last_beat()).await
     }
 }

@@ -126,8 +126,8 @@ async fn status_tells_of_the_whole_and_of_one_sim() {
             "unproven": 0, "last_event_age_secs": null, "last_alert": null,
         })
     );
-    use simfuse_domain::port::Heartbeat as _;
-    bench.memory.beat(bench.now(), None).await.unwrap();
+    use simfuse_domain::port::{Beat, Heartbeat as _};
+    bench.memory.beat(Beat::at(bench.now())).await.unwrap();
     bench.steal_and_tell(1..=8).await;
     bench.pass(90);
     let status = bench.ask(request("status", &[])).await["status"].take();

@@ -9,7 +9,7 @@ use serde_json::json;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{Clock as _, Fleet, Heartbeat as _, Sim, SimStatus, UsageWindow};
+use simfuse_domain::port::{Beat, Clock as _, Fleet, Heartbeat as _, Sim, SimStatus, UsageWindow};
 use simfuse_domain::time::{Hour, Window};
 use simfuse_testkit::account::MemoryAccount;
 use simfuse_testkit::clock::ManualClock;
@@ -53,7 +53,7 @@ impl Bench {
 
     /// Events come, so that nobody is told of their absence.
     pub(crate) async fn beat(&self) {
-        self.table.beat(self.clock.now(), None).await.unwrap();
+        self.table.beat(Beat::at(self.clock.now())).await.unwrap();
     }
 
     pub(crate) fn hour(&self) -> Hour {

@@ -9,9 +9,9 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    BillingPeriod, Fleet, FleetItem, Heartbeat, Inventory, Network, Page, PageLink, Part, Pass,
-    Policies, ProviderError, Recorded, Sim, StateWrite, States, StoredState, TableError, UsageItem,
-    UsageQuery, UsageRecord, UsageRecords, UsageStore, UsageWindow, Usages, Written,
+    Beat, BillingPeriod, Fleet, FleetItem, Heartbeat, Inventory, Network, Page, PageLink, Part,
+    Pass, Policies, ProviderError, Recorded, Sim, StateWrite, States, StoredState, TableError,
+    UsageItem, UsageQuery, UsageRecord, UsageRecords, UsageStore, UsageWindow, Usages, Written,
 };
 use simfuse_domain::usage::SimUsage;
 use simfuse_testkit::account::MemoryAccount;
@@ -177,15 +177,11 @@ impl<P: Policies> Policies for Mortal<P> {
 }
 
 impl<P: Heartbeat> Heartbeat for Mortal<P> {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
-        self.table(self.inner.beat(received_at, tested_at)).await
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
+        self.table(self.inner.beat(beat)).await
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         self.table(self.inner.last_beat()).await
     }
 }

@@ -5,7 +5,7 @@ use simfuse_domain::bytes::Bytes;
 use simfuse_domain::finding::{DetectorId, Evidence};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::port::{
-    BillingPeriod, Cases as _, Clock as _, Commit, SimStatus, TargetStatus,
+    Beat, BillingPeriod, Cases as _, Clock as _, Commit, Heartbeat as _, SimStatus, TargetStatus,
 };
 
 use crate::bench::{Bench, fleet, fleet_of, later, sim, sim_of};
@@ -145,6 +145,31 @@ async fn an_account_without_any_event_is_told_when_its_sims_use_data() {
     bench.used(1, 0, 5_000);
     bench.run_hourly(8).await;
     assert_eq!(told(&bench), ["SimFuse: no event ever came, and SIMs use data"]);
+}
+
+#[tokio::test]
+async fn sessions_that_end_without_updates_are_told_after_a_day() {
+    let bench = Bench::new(1);
+    bench.used(1, 6, 1_000);
+    bench.run().await.unwrap();
+    let beat = |updated: bool| {
+        let now = bench.clock.now();
+        let updated_at = updated.then_some(now);
+        Beat { updated_at, long_ended_at: Some(now), ..Beat::at(now) }
+    };
+    for _ in 0..30 {
+        bench.table.beat(beat(true)).await.unwrap();
+        bench.run_hourly(1).await;
+    }
+    assert!(told(&bench).is_empty());
+    for _ in 0..24 {
+        bench.table.beat(beat(false)).await.unwrap();
+        bench.run_hourly(1).await;
+    }
+    assert!(told(&bench).is_empty(), "some updates may have been lost");
+    bench.table.beat(beat(false)).await.unwrap();
+    bench.run_hourly(1).await;
+    assert_eq!(told(&bench), ["SimFuse: sessions end without any update"]);
 }
 
 #[tokio::test]

@@ -10,3 +10,4 @@ mod crashes;
 mod findings;
 mod model;
 mod pages;
+mod service;

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 use simfuse_domain::finding::DetectorId;
-use simfuse_domain::port::DeadLetter;
+use simfuse_domain::port::{Beat, DeadLetter, Heartbeat as _};
 use simfuse_supersim::Provider;
 use simfuse_testkit::faulty::Method;
 use simfuse_webhook::intake::Receipt;
 
 use crate::bench::{
-    BOTH, Bench, SECRET, URL, at, body, fixture_bytes, held, moved, signed, sim, update,
+    BOTH, Bench, SECRET, START, URL, at, body, fixture, fixture_bytes, held, moved, signed, sim,
+    update,
 };
 
 fn reasons(bench: &Bench) -> Vec<String> {
@@ -281,4 +282,25 @@ async fn the_heartbeat_is_sampled() {
     }
     assert_eq!(bench.table.calls(Method::Beat), 4, "200 seconds");
     assert_eq!(bench.table.calls(Method::CurrentPolicy), 5, "every 30 seconds, as often as asked");
+}
+
+#[tokio::test]
+async fn the_heartbeat_tells_which_kinds_of_events_came() {
+    let bench = Bench::new(Provider::Kore).await;
+    let ended = |opened: &str| {
+        let mut event = moved(fixture("kore/data-session.ended.json")[0].take(), START);
+        event["data"]["data_session_start_time"] = json!(opened);
+        event
+    };
+    let beat = async || bench.memory.last_beat().await.unwrap().unwrap();
+    bench.post(&body(&[ended("2026-03-01T13:50:00Z")])).await;
+    assert_eq!(beat().await, Beat::at(at(0)), "too short for an update");
+    bench.pass(20);
+    bench.post(&body(&[update(Provider::Kore, 1, 0)])).await;
+    assert_eq!(beat().await, Beat::at(at(0)), "not written again so soon");
+    bench.pass(50);
+    bench.post(&body(&[ended("2026-03-01T13:40:00Z")])).await;
+    let told = Some(at(70));
+    let expected = Beat { updated_at: told, long_ended_at: told, ..Beat::at(at(70)) };
+    assert_eq!(beat().await, expected, "with what came in between");
 }

@@ -11,7 +11,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
+    Beat, DeadLetter, DeadLetters, Heartbeat, NewsFeed, Policies, StateWrite, States, StoredState,
     TableError, Usages, Written,
 };
 use simfuse_domain::state::SimState;
@@ -102,15 +102,11 @@ impl<T: Usages> Usages for Gate<T> {
 }
 
 impl<T: Heartbeat> Heartbeat for Gate<T> {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
-        self.pass(self.inner.beat(received_at, tested_at)).await
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
+        self.pass(self.inner.beat(beat)).await
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
         self.pass(self.inner.last_beat()).await
     }
 }

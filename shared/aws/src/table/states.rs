@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::port::{Heartbeat, StateWrite, States, StoredState, TableError, Written};
+use simfuse_domain::port::{Beat, Heartbeat, StateWrite, States, StoredState, TableError, Written};
 use simfuse_domain::state::{SCHEMA, SimState};
 
 use super::error::{fault, table_error};
-use super::item::{Draft, Item, Row, key_of};
+use super::item::{Draft, Row, key_of};
 use super::keys::{Key, open_findings, shard_of, sortable};
 use super::transaction::{Condition, ITEMS_MAX, Refusal, Transaction};
 use super::{Put, Table};
@@ -131,33 +131,38 @@ pub(super) fn read_state(row: Row<'_>) -> Result<StoredState, TableError> {
 }
 
 impl Heartbeat for Table {
-    async fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> Result<(), TableError> {
-        let time = |time| AttributeValue::S(sortable(time));
-        let set = match tested_at {
-            Some(_) => "SET last_beat = :received, tested_at = :tested",
-            None => "SET last_beat = :received",
-        };
+    async fn beat(&self, beat: Beat) -> Result<(), TableError> {
+        let times = [
+            ("last_beat", Some(beat.received_at)),
+            ("tested_at", beat.tested_at),
+            ("updated_at", beat.updated_at),
+            ("long_ended_at", beat.long_ended_at),
+        ];
+        let times = times.into_iter().filter_map(|(name, time)| Some((name, time?)));
         let mut request = self
             .client
             .update_item()
             .table_name(&self.name)
-            .set_key(Some(key_of(&Key::heartbeat())))
-            .update_expression(set)
-            .expression_attribute_values(":received", time(received_at));
-        if let Some(tested_at) = tested_at {
-            request = request.expression_attribute_values(":tested", time(tested_at));
+            .set_key(Some(key_of(&Key::heartbeat())));
+        let mut set = Vec::new();
+        for (name, time) in times {
+            set.push(format!("{name} = :{name}"));
+            let time = AttributeValue::S(sortable(time));
+            request = request.expression_attribute_values(format!(":{name}"), time);
         }
-        let answer = request.send().await;
+        let answer = request.update_expression(format!("SET {}", set.join(", "))).send().await;
         answer.map_err(|error| table_error("writing the heartbeat", error))?;
         Ok(())
     }
 
-    async fn last_beat(&self) -> Result<Option<Timestamp>, TableError> {
-        let item: Option<Item> = self.get(&Key::heartbeat()).await?;
-        item.map(|item| Row(&item).parsed("last_beat")).transpose()
+    async fn last_beat(&self) -> Result<Option<Beat>, TableError> {
+        let Some(item) = self.get(&Key::heartbeat()).await? else { return Ok(None) };
+        let row = Row(&item);
+        Ok(Some(Beat {
+            received_at: row.parsed("last_beat")?,
+            tested_at: row.maybe_parsed("tested_at")?,
+            updated_at: row.maybe_parsed("updated_at")?,
+            long_ended_at: row.maybe_parsed("long_ended_at")?,
+        }))
     }
 }

@@ -26,7 +26,7 @@ pub use dead_letters::{DeadLetter, DeadLetters};
 pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
 pub use news::{NewsFeed, NewsLimits};
 pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
-pub use states::{Heartbeat, StateWrite, States, StoredState, Written};
+pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 pub use usage_store::{

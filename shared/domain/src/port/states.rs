@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::finding::Finding;
 use crate::id::SimSid;
@@ -81,21 +81,41 @@ pub enum Written {
     AlreadyFound(BTreeSet<String>),
 }
 
-/// The sign that events arrive.
+/// The sign that events arrive, and of which kinds.
 pub trait Heartbeat: Send + Sync {
-    /// Records that events were received; the latest call stands.
+    /// Records that events were received; of each time the latest call that has it stands.
     ///
     /// # Errors
     /// [`TableError`].
-    fn beat(
-        &self,
-        received_at: Timestamp,
-        tested_at: Option<Timestamp>,
-    ) -> impl Future<Output = Result<(), TableError>> + Send;
+    fn beat(&self, beat: Beat) -> impl Future<Output = Result<(), TableError>> + Send;
 
-    /// When events were last received.
+    /// What was last received, and when.
     ///
     /// # Errors
     /// [`TableError`].
-    fn last_beat(&self) -> impl Future<Output = Result<Option<Timestamp>, TableError>> + Send;
+    fn last_beat(&self) -> impl Future<Output = Result<Option<Beat>, TableError>> + Send;
+}
+
+/// When what was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Any event.
+    pub received_at: Timestamp,
+    /// A test of the sink.
+    pub tested_at: Option<Timestamp>,
+    /// An update of a data session.
+    pub updated_at: Option<Timestamp>,
+    /// The end of a data session that was open for longer than [`Beat::LONG_SESSION`].
+    pub long_ended_at: Option<Timestamp>,
+}
+
+impl Beat {
+    /// Sessions are updated every six minutes, so one of this length was.
+    pub const LONG_SESSION: SignedDuration = SignedDuration::from_mins(15);
+
+    /// Events were received, and nothing is said of their kinds.
+    #[must_use]
+    pub const fn at(received_at: Timestamp) -> Self {
+        Self { received_at, tested_at: None, updated_at: None, long_ended_at: None }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use simfuse_domain::port::{Cases, Heartbeat, StateWrite, States, TableError, Written};
+use simfuse_domain::port::{Beat, Cases, Heartbeat, StateWrite, States, TableError, Written};
 use simfuse_domain::state::SCHEMA;
 
 use super::{at, finding, sim, state, write};
@@ -132,8 +132,16 @@ pub async fn a_newer_schema_is_refused(
 /// The latest call stands.
 pub async fn the_latest_heartbeat_stands(table: &impl Heartbeat) {
     assert_eq!(table.last_beat().await.unwrap(), None);
-    table.beat(at(1), None).await.unwrap();
-    table.beat(at(2), Some(at(2))).await.unwrap();
-    table.beat(at(3), None).await.unwrap();
-    assert_eq!(table.last_beat().await.unwrap(), Some(at(3)));
+    table.beat(Beat { updated_at: Some(at(1)), ..Beat::at(at(1)) }).await.unwrap();
+    table.beat(Beat { tested_at: Some(at(2)), ..Beat::at(at(2)) }).await.unwrap();
+    table.beat(Beat { updated_at: Some(at(3)), ..Beat::at(at(3)) }).await.unwrap();
+    table.beat(Beat { long_ended_at: Some(at(4)), ..Beat::at(at(4)) }).await.unwrap();
+    table.beat(Beat::at(at(5))).await.unwrap();
+    let expected = Beat {
+        received_at: at(5),
+        tested_at: Some(at(2)),
+        updated_at: Some(at(3)),
+        long_ended_at: Some(at(4)),
+    };
+    assert_eq!(table.last_beat().await.unwrap(), Some(expected));
 }
