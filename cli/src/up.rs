@@ -189,11 +189,14 @@ async fn work(mut stream: Stream, kill_switch: Arc<LocalKillSwitch>, received: A
     }
 }
 
-/// Introduces the SIMs of a body to the simulated service, as a provider knows the SIMs whose events
+/// Introduces the SIMs and fleets of a body to the simulated service, as a provider knows the SIMs whose events
 /// it sends. One that it knows stays as it is.
 fn introduce(service: &SuperSimService, body: &[u8]) {
     envelope::decode(body, |decoded| {
         let Decoded::Event(Event { sim, iccid, unique_name, fleet, .. }) = decoded else { return };
+        if let Some(fleet) = fleet.filter(|fleet| service.fleet(*fleet).is_none()) {
+            service.add_fleet(fleet, &fleet.to_string());
+        }
         if service.sim(sim).is_none() {
             let status = SimStatus::Active;
             service.add_sim(Sim { sid: sim, iccid, unique_name, status, fleet });

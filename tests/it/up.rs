@@ -142,6 +142,24 @@ fn a_human_kills_in_observe_mode_by_any_name() {
 }
 
 #[test]
+fn a_fleets_own_limit_is_shown_set_and_recorded() {
+    const FLEET: &str = "HF00000000000000000000000000000001";
+    let up = Up::start(|_| {});
+    let (code, answer) = up.ask(&["fleet", "limit", FLEET]);
+    assert_eq!((code, &answer["outcome"]), (Some(1), &Value::from("not_found")));
+    up.replay_theft();
+    let (code, answer) = up.ask(&["fleet", "limit", FLEET]);
+    assert_eq!((code, &answer["limit_mb"]), (Some(0), &Value::from(250)));
+    let (code, answer) = up.ask(&["fleet", "limit", FLEET, "--set", "50", "--dry-run"]);
+    assert_eq!((code, &answer["outcome"]), (Some(0), &Value::from("pending")));
+    assert_eq!(up.ask(&["fleet", "limit", FLEET]).1["limit_mb"], 250);
+    let (code, answer) = up.ask(&["fleet", "limit", FLEET, "--set", "50", "--reason", "a leak"]);
+    assert_eq!((code, &answer["outcome"]), (Some(0), &Value::from("done")));
+    assert_eq!((&answer["was_mb"], &answer["limit_mb"]), (&Value::from(250), &Value::from(50)));
+    assert_eq!(up.ask(&["fleet", "limit", FLEET]).1["limit_mb"], 50);
+}
+
+#[test]
 fn the_first_line_says_where_the_webhook_is_and_an_interrupt_ends_it() {
     let trap = Trap::set();
     let mut command = simfuse();

@@ -56,7 +56,7 @@ where
         answer.fleet = Some(fleet.sid);
         answer.unique_name.clone_from(&fleet.unique_name);
         (answer.was_mb, answer.limit_mb) = (fleet.data_limit_mb, fleet.data_limit_mb);
-        answer.policy_mb = self.policy().await?.rules_for_fleet(fleet.sid).limits.fleet_limit_mb;
+        answer.policy_mb = self.policy().await?.rules_of_fleet(fleet.sid).limits.fleet_limit_mb;
         match wanted {
             None => answer.reason = format!("the provider says {}", text(fleet.data_limit_mb)),
             Some(mb) => self.set_fleet_limit(request, &fleet, mb, &mut answer).await?,

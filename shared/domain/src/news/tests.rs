@@ -36,7 +36,12 @@ fn a_session_from_begin_to_end_is_told_once_each() {
         on_air(open.updated("01T14:06", "01T14:12", 0, 2 * MB)),
         on_air(open.ended("01T14:15")),
     ];
-    insta::assert_snapshot!(told(&events), @"");
+    insta::assert_snapshot!(told(&events), @r#"
+    2026-03-01T13:59:00Z network: attached to network 310-260 in US
+    2026-03-01T14:00:00Z online: came online on network 310-260 in US
+    2026-03-01T14:06:00Z usage: used 2.0 MB
+    2026-03-01T14:15:00Z offline: went offline
+    "#);
 }
 
 #[test]
@@ -95,7 +100,20 @@ fn an_email_says_what_when_where_how_much_and_in_which_device() {
     let events = [on_air(open.started()), update];
     let news = news_in(&events).pop().unwrap();
     let alert = News { more: 1, ..news }.alert(4);
-    insta::assert_snapshot!(alert.email, @"");
+    insta::assert_snapshot!(alert.email, @r#"
+    pump-17 used 2.0 MB
+    
+    SIM        HS01010101010101010101010101010101
+    Fleet      HF02020202020202020202020202020202
+    Time       2026-03-01T14:06:00Z
+    Where      network 310-260 in US
+    Device     35378572000001
+    Used       2.0 MB since the last report
+    Session    3.0 MB since it was opened
+    More       5 of the kind, not told one by one
+    
+    This is news, not an alarm: the policy's [notify] asks for it.
+    "#);
     assert_eq!((alert.severity, alert.sms), (Severity::Info, None));
     assert!(alert.subject.starts_with("SimFuse news: "), "{}", alert.subject);
     let nasty = News { name: Some("a\nTo: b\u{e9}".to_owned()), ..news_in(&events).remove(0) };

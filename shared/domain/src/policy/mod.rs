@@ -223,17 +223,11 @@ impl Policy {
     /// The rules for a SIM of this fleet.
     #[must_use]
     pub fn rules_for(&self, fleet: Option<FleetSid>, sim: SimSid) -> Cow<'_, Rules> {
-        let rules = fleet.map_or(&self.base, |fleet| self.rules_for_fleet(fleet));
+        let rules = fleet.map_or(&self.base, |fleet| self.rules_of_fleet(fleet));
         match self.sims.get(&sim) {
             Some(layer) => Cow::Owned(layer.over(rules)),
             None => Cow::Borrowed(rules),
         }
-    }
-
-    /// The rules of a fleet.
-    #[must_use]
-    pub fn rules_for_fleet(&self, fleet: FleetSid) -> &Rules {
-        self.fleets.get(&fleet).unwrap_or(&self.base)
     }
 
     /// The rules for SIMs of this fleet without rules of their own.
