@@ -231,7 +231,7 @@ def only_observes(world: World) -> str:
     took = until("held", STREAM_WITHIN_SECS,
                  lambda: "INCIDENT#OPEN" in world.stack.items(f"KS#{sim}"))
     [answer] = world.stack.ask("status", sim)["sims"]
-    equal(answer["details"]["held_by"], "observe")
+    equal(answer["details"]["held_by"], "observe mode")
     equal(world.provider.asked_for(sim), [])
     return took
 

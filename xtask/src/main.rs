@@ -1,8 +1,12 @@
-//! What needs more than one call of cargo: `cargo xtask test`, `cargo xtask bench`.
+//! What needs more than one call of cargo: `cargo xtask test`, `bench`, `template`, `deploy-local`.
 
 mod bench;
+mod deploy_local;
 mod run;
+mod shipped;
+mod template;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -17,16 +21,26 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that has to pass: format, lints, licences, tests, and the drill
-    Test,
+    /// Everything that has to pass: format, lints, licences, tests, the drill, the deployed stack
+    Test {
+        /// Build what is shipped, too: optimised, for arm64. Takes some ten minutes more
+        #[arg(long)]
+        full: bool,
+    },
     /// The benches: the pipeline beside its floor, and the time from event to request
     Bench,
+    /// Lint template.yaml, and hold it to the rules that linters do not know
+    Template,
+    /// Deploy template.yaml to an emulator of AWS, and check it by a theft
+    DeployLocal,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Test => test::all(),
+        Command::Test { full } => test::all(full),
         Command::Bench => bench::all(),
+        Command::Template => template::lint(),
+        Command::DeployLocal => deploy_local::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

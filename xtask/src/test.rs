@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::run::{cargo, root, say, step, target};
+use crate::{deploy_local, shipped, template};
 
 /// The version of the tool that checks licences and sources.
 const CARGO_DENY: &str = "0.20.2";
@@ -11,8 +12,8 @@ const CARGO_DENY: &str = "0.20.2";
 /// The drill has to end within this time, debug build.
 const DRILL_WITHIN: Duration = Duration::from_secs(60);
 
-/// Runs every step; the first that fails ends it.
-pub(crate) fn all() -> Result<(), String> {
+/// Runs every step; the first that fails ends it. `full` builds what is shipped, too.
+pub(crate) fn all(full: bool) -> Result<(), String> {
     let began = Instant::now();
     step("format", cargo(&["fmt", "--all", "--check"]))?;
     step("tests", cargo(&["test", "--workspace", "--locked"]))?;
@@ -21,6 +22,11 @@ pub(crate) fn all() -> Result<(), String> {
     lints.args(["-D", "warnings"]);
     step("lints", lints)?;
     licences()?;
+    template::lint()?;
+    deploy_local::run()?;
+    if full {
+        shipped::check()?;
+    }
     say(&format!("Everything passed in {} s.", began.elapsed().as_secs()));
     Ok(())
 }

@@ -1,0 +1,187 @@
+//! The functions: their environment, limits and logs, and who is open to the internet.
+
+use serde_json::Value;
+
+use super::Breach::{Remove, Set};
+use super::{Rule, Template, each};
+
+/// The environment of a function: each variable, and the parameter or resource that it names.
+type Environment = &'static [(&'static str, &'static str)];
+
+const WEBHOOK: Environment = &[
+    ("TABLE_NAME", "Table"),
+    ("PROVIDER", "Provider"),
+    ("WEBHOOK_SECRET_ARN", "WebhookSecretArn"),
+    ("PUBLIC_WEBHOOK_URL", "PublicWebhookUrl"),
+];
+
+const USAGE_AGGREGATOR: Environment = &[
+    ("TABLE_NAME", "Table"),
+    ("PROVIDER", "Provider"),
+    ("API_SECRET_ARN", "ApiSecretArn"),
+    ("SUPERSIM_API_BASE", "SupersimApiBase"),
+    ("SUPERSIM_TOKEN_URL", "SupersimTokenUrl"),
+    ("ALERT_TOPIC_ARN", "Topic"),
+];
+
+const KILL_SWITCH: Environment = &[
+    ("TABLE_NAME", "Table"),
+    ("PROVIDER", "Provider"),
+    ("API_SECRET_ARN", "ApiSecretArn"),
+    ("SUPERSIM_API_BASE", "SupersimApiBase"),
+    ("SUPERSIM_TOKEN_URL", "SupersimTokenUrl"),
+    ("ALERT_TOPIC_ARN", "Topic"),
+    ("ENFORCEMENT_MODE", "EnforcementMode"),
+];
+
+const FUNCTION: &str = "AWS::Lambda::Function";
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "a function has the environment that it reads, and no other variable",
+        check: environment,
+        breaches: &[
+            Remove("KillSwitch/Properties/Environment/Variables/ALERT_TOPIC_ARN"),
+            Set("Webhook/Properties/Environment/Variables/API_SECRET_ARN", "\"arn\""),
+            Set(
+                "Webhook/Properties/Environment/Variables/WEBHOOK_SECRET_ARN",
+                r#"{"Ref": "ApiSecretArn"}"#,
+            ),
+            Set("UsageAggregator/Properties/Environment/Variables/PROVIDER", "\"kore\""),
+            Set("Another", r#"{"Type": "AWS::Lambda::Function", "Properties": {}}"#),
+        ],
+    },
+    Rule {
+        name: "a function runs within Lambda's limits, on the runtime that it is built for",
+        check: limits,
+        breaches: &[
+            Set("UsageAggregator/Properties/Timeout", "901"),
+            Remove("Webhook/Properties/Timeout"),
+            Set("Webhook/Properties/Runtime", "\"provided.al2\""),
+            Set("KillSwitch/Properties/Architectures", "[\"arm64\"]"),
+        ],
+    },
+    Rule {
+        name: "a function logs JSON to a group of its own, for a bounded time",
+        check: logs,
+        breaches: &[
+            Remove("WebhookLogs/Properties/RetentionInDays"),
+            Remove("KillSwitch/Properties/LoggingConfig"),
+            Set("KillSwitch/Properties/LoggingConfig/LogFormat", "\"Text\""),
+        ],
+    },
+    Rule {
+        name: "the webhook alone has a URL, and through it alone is it public",
+        check: urls,
+        breaches: &[
+            Set(
+                "Another",
+                r#"{"Type": "AWS::Lambda::Url", "Properties":
+                    {"AuthType": "NONE", "TargetFunctionArn": {"Ref": "KillSwitch"}}}"#,
+            ),
+            Set("WebhookUrl/Properties/AuthType", "\"AWS_IAM\""),
+            Remove("WebhookUrlPublicPermissions/Properties/FunctionUrlAuthType"),
+            Remove("WebhookURLInvokeAllowPublicAccess"),
+            Remove("WebhookURLInvokeAllowPublicAccess/Properties/InvokedViaFunctionUrl"),
+            Set(
+                "Another",
+                r#"{"Type": "AWS::Lambda::Permission", "Properties":
+                    {"Action": "lambda:InvokeFunction", "Principal": "*"}}"#,
+            ),
+        ],
+    },
+];
+
+fn environment(template: &Template) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, properties) in template.all(FUNCTION) {
+        let expected = match name {
+            "Webhook" => WEBHOOK,
+            "KillSwitch" => KILL_SWITCH,
+            "UsageAggregator" => USAGE_AGGREGATOR,
+            _ => {
+                wrong.push(format!("{name}: a function that this rule does not know"));
+                continue;
+            }
+        };
+        let variables = properties.pointer("/Environment/Variables");
+        let mut found: Vec<_> =
+            variables.and_then(Value::as_object).into_iter().flatten().collect();
+        for (variable, source) in expected {
+            let place = found.iter().position(|(name, _)| name == variable);
+            match place.map(|place| found.swap_remove(place)) {
+                None => wrong.push(format!("{name} lacks {variable}")),
+                Some((_, value)) if *value == serde_json::json!({ "Ref": source }) => {}
+                Some((_, value)) => {
+                    wrong.push(format!("{name}: {variable} is {value}, not {source}"));
+                }
+            }
+        }
+        wrong.extend(found.iter().map(|(variable, _)| format!("{name} does not read {variable}")));
+    }
+    wrong
+}
+
+fn limits(template: &Template) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, properties) in template.all(FUNCTION) {
+        let seconds = properties.get("Timeout").and_then(Value::as_u64);
+        if !seconds.is_some_and(|seconds| (1..=900).contains(&seconds)) {
+            wrong.push(format!("{name}: a time limit of {seconds:?} s"));
+        }
+        for (property, expected) in [
+            ("Runtime", serde_json::json!("provided.al2023")),
+            ("Architectures", serde_json::json!([{ "Ref": "Architecture" }])),
+        ] {
+            if properties.get(property) != Some(&expected) {
+                wrong.push(format!("{name}: {property} is not {expected}"));
+            }
+        }
+    }
+    wrong
+}
+
+fn logs(template: &Template) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, properties) in template.all(FUNCTION) {
+        let group = properties.pointer("/LoggingConfig/LogGroup/Ref").and_then(Value::as_str);
+        let kept = group.map(|group| template.at(&format!("{group}/Properties/RetentionInDays")));
+        if group != Some(&format!("{name}Logs")) || kept.is_none_or(Value::is_null) {
+            wrong.push(format!("{name}: its logs are kept for ever, or not its own"));
+        }
+        if properties.pointer("/LoggingConfig/LogFormat") != Some(&"JSON".into()) {
+            wrong.push(format!("{name}: its logs are not JSON"));
+        }
+    }
+    wrong
+}
+
+fn urls(template: &Template) -> Vec<String> {
+    let mut wrong = template.expect(&[
+        ("WebhookUrl/Properties/TargetFunctionArn", r#"{"Ref": "Webhook"}"#),
+        ("WebhookUrl/Properties/AuthType", "\"NONE\""),
+    ]);
+    let urls = template.all("AWS::Lambda::Url");
+    let others = urls.iter().filter(|(name, _)| *name != "WebhookUrl");
+    wrong.extend(others.map(|(name, _)| format!("{name}: another URL")));
+    // AWS wants two permissions for a public URL; without the conditions anyone could invoke.
+    let conditions = [
+        ("lambda:InvokeFunctionUrl", "FunctionUrlAuthType", Value::from("NONE")),
+        ("lambda:InvokeFunction", "InvokedViaFunctionUrl", Value::from(true)),
+    ];
+    let permissions = template.all("AWS::Lambda::Permission");
+    for (action, condition, expected) in &conditions {
+        let granted: Vec<_> =
+            permissions.iter().filter(|(_, of)| of["Action"] == **action).collect();
+        if granted.is_empty() {
+            wrong.push(format!("nobody may {action}"));
+        }
+        for (name, of) in granted {
+            let is_webhook = each(&of["FunctionName"]) == [&serde_json::json!({"Ref": "Webhook"})];
+            if !is_webhook || of[*condition] != *expected {
+                wrong.push(format!("{name}: {action} is granted too widely"));
+            }
+        }
+    }
+    wrong
+}
