@@ -1,6 +1,7 @@
-//! What needs more than one call of cargo: `cargo xtask test`, `cargo xtask bench`.
+//! What needs more than one call of cargo: `cargo xtask test`, `openapi`, `bench`.
 
 mod bench;
+mod openapi;
 mod run;
 mod test;
 
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Everything that has to pass: format, lints, licences, tests, and the drill
     Test,
+    /// The simulated service and the client against the providers' OpenAPI descriptions
+    Openapi,
     /// The benches: the pipeline beside its floor, and the time from event to request
     Bench,
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::all(),
+        Command::Openapi => openapi::contract(),
         Command::Bench => bench::all(),
     };
     match result {
