@@ -1,7 +1,9 @@
-//! What needs more than one call of cargo: `cargo xtask test`, `bench`, `template`, `deploy-local`.
+//! What needs more than one call of cargo: `cargo xtask test`, `bench`, `openapi`, `template`,
+//! `deploy-local`.
 
 mod bench;
 mod deploy_local;
+mod openapi;
 mod run;
 mod shipped;
 mod template;
@@ -27,6 +29,8 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
+    /// The simulated service and the client against the providers' OpenAPI descriptions
+    Openapi,
     /// The benches: the pipeline beside its floor, and the time from event to request
     Bench,
     /// Lint template.yaml, and hold it to the rules that linters do not know
@@ -38,6 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test { full } => test::all(full),
+        Command::Openapi => openapi::contract(),
         Command::Bench => bench::all(),
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),

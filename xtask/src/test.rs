@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::openapi;
 use crate::run::{cargo, root, say, step, target};
 use crate::{deploy_local, shipped, template};
 
@@ -18,6 +19,7 @@ pub(crate) fn all(full: bool) -> Result<(), String> {
     step("format", cargo(&["fmt", "--all", "--check"]))?;
     step("tests", cargo(&["test", "--workspace", "--locked"]))?;
     drill()?;
+    openapi::contract()?;
     let mut lints = cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--"]);
     lints.args(["-D", "warnings"]);
     step("lints", lints)?;

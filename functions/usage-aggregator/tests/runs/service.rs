@@ -154,8 +154,9 @@ async fn every_refusal_of_a_query_ends_the_run_with_its_code_and_costs_nothing()
         stack.used(1, 1, 5_000);
         stack.service.inject(FaultRule::once(Fault::Refusal(code)).on(Requests::Usage));
         let error = stack.run(Provider::Twilio).await.unwrap_err();
-        let AggregatorError::Provider { source: ProviderError::Refused { code: found, .. }, .. } =
-            &error
+        let AggregatorError::Provider {
+            source: ProviderError::Refused { code: found, .. }, ..
+        } = &error
         else {
             panic!("{}", Chain(&error));
         };

@@ -1,7 +1,7 @@
 //! The service's answers: Sims and errors.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,11 +16,13 @@ pub(super) struct Answer {
     pub(super) body: Value,
     /// The key of the list that the body is a page of.
     pub(super) list: Option<String>,
+    /// The methods that there are, where the one that was used is not.
+    allow: Option<&'static str>,
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, body, list: None }
+        Self { status, body, list: None, allow: None }
     }
 
     pub(super) fn ok(body: Value) -> Self {
@@ -34,7 +36,8 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        (self.status, Json(self.body)).into_response()
+        let allow = self.allow.map(|methods| [(header::ALLOW, methods)]);
+        (self.status, allow, Json(self.body)).into_response()
     }
 }
 
@@ -46,7 +49,7 @@ impl From<ApiError> for Answer {
             "more_info": format!("https://www.twilio.com/docs/errors/{}", error.code),
             "status": error.status.as_u16(),
         });
-        Self::new(error.status, body)
+        Self { allow: error.allow, ..Self::new(error.status, body) }
     }
 }
 
@@ -56,26 +59,27 @@ pub(super) struct ApiError {
     status: StatusCode,
     code: u32,
     message: String,
+    allow: Option<&'static str>,
 }
 
 impl ApiError {
     fn bad_request(code: u32, message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self { status: StatusCode::BAD_REQUEST, code, message: message.into(), allow: None }
     }
 
     pub(super) fn not_found(path: &str) -> Self {
         let message = format!("The requested resource {path} was not found");
-        Self { status: StatusCode::NOT_FOUND, code: 20404, message }
+        Self { status: StatusCode::NOT_FOUND, code: 20404, message, allow: None }
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
         let message = "Method not allowed".to_owned();
-        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: 20004, message }
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, code: 20004, message, allow: Some(allow) }
     }
 
     pub(super) fn unauthorized() -> Self {
         let message = "Authenticate".to_owned();
-        Self { status: StatusCode::UNAUTHORIZED, code: 20003, message }
+        Self { status: StatusCode::UNAUTHORIZED, code: 20003, message, allow: None }
     }
 
     pub(super) fn bad_parameter(name: &str) -> Self {
@@ -132,7 +136,7 @@ impl ApiError {
             401 => 20003,
             other => 20_000_u32.saturating_add(other.into()),
         };
-        Self { status, code, message: "Injected by the simulated service".to_owned() }
+        Self { status, code, message: "Injected by the simulated service".to_owned(), allow: None }
     }
 }
 

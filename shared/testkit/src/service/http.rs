@@ -62,6 +62,15 @@ impl Resource {
             (_, None) => Self::Unknown,
         }
     }
+
+    /// Its methods, as the header `Allow` lists them.
+    fn methods(&self) -> &'static str {
+        match self {
+            Self::Token => "POST",
+            Self::Sim(_) | Self::Fleet(_) => "GET, POST",
+            _ => "GET",
+        }
+    }
 }
 
 /// One request, read and not yet judged.
@@ -232,7 +241,7 @@ impl ServiceState {
                 self.list_periods(config, call, sim, now)
             }
             (Resource::UsageRecords, &Method::GET) => self.list_usage(config, call, now),
-            _ => Err(ApiError::method_not_allowed()),
+            (resource, _) => Err(ApiError::method_not_allowed(resource.methods())),
         };
         listed.unwrap_or_else(Answer::from)
     }
@@ -264,7 +273,7 @@ impl ServiceState {
 
     fn issue_token(&mut self, config: &ServiceConfig, call: &Call, now: Timestamp) -> Answer {
         if call.method != Method::POST {
-            return ApiError::method_not_allowed().into();
+            return ApiError::method_not_allowed(call.resource.methods()).into();
         }
         if call.field("grant_type") != Some("client_credentials") {
             let body = json!({ "error": "unsupported_grant_type" });
