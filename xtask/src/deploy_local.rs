@@ -20,7 +20,8 @@ pub(crate) fn run() -> Result<(), String> {
     let sam = tools::sam()?;
     let ministack = tools::ministack()?;
     let built = build(&sam)?;
-    let super_sim = ["build", "--locked", "--package", "simfuse-testkit", "--example", "super_sim"];
+    // The whole workspace, as the tests build it: another set has other features.
+    let super_sim = ["build", "--locked", "--workspace", "--examples"];
     step("the simulated Super SIM service", cargo(&super_sim))?;
     let mut checks = ministack.command("python")?;
     checks.arg("tests/deployed");

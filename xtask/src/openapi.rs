@@ -58,8 +58,9 @@ pub(crate) fn contract() -> Result<(), String> {
         return Ok(());
     };
     let (schemathesis, prism) = (schemathesis()?, prism()?);
-    let mut build = cargo(&["build", "--locked", "--package", "simfuse-testkit"]);
-    build.args(["--package", "simfuse-supersim", "--examples"]);
+    // The whole workspace, as the tests build it: another set of packages has other features, for
+    // which the dependencies would be built anew.
+    let build = cargo(&["build", "--locked", "--workspace", "--examples"]);
     step("building the service and what exercises the client", build)?;
     let work = target().join("openapi");
     fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
