@@ -16,6 +16,9 @@ use crate::run::Context;
 /// The account may be silent for this much longer than ever in the last two weeks.
 const SILENCE_MARGIN_HOURS: u32 = 2;
 
+/// With fewer active hours than this a rhythm is not known, and a day of silence is granted.
+const RHYTHM_HOURS_MIN: usize = 24;
+
 /// Sessions must end without any update for so long: then it is no lost event.
 const UPDATES_MISSED_MIN: SignedDuration = SignedDuration::from_hours(24);
 
@@ -120,6 +123,7 @@ fn allowed_silence(run: &Run) -> SignedDuration {
     let hours: Vec<Hour> = run.active_hours.iter().copied().collect();
     let pauses = hours.array_windows().map(|[one, next]| one.hours_until(*next));
     let longest = pauses.max().unwrap_or(1);
+    let longest = if hours.len() < RHYTHM_HOURS_MIN { longest.max(24) } else { longest };
     SignedDuration::from_hours(i64::from(longest.saturating_add(SILENCE_MARGIN_HOURS)))
 }
 

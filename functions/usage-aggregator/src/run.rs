@@ -123,7 +123,9 @@ where
         self.look_for_silence(&mut run.content, now).await?;
         let closable = Hour::of(now.saturating_sub(CLOSE_AFTER).unwrap_or(now)).before();
         run.content.closed_through.get_or_insert(closable);
-        if self.see(context, run, &sids, now).await? == Progress::Paused
+        // A fleet that cannot be seen now must not keep the others from being closed.
+        let seen = self.see(context, run, &sids, now).await;
+        if matches!(seen, Ok(Progress::Paused))
             || self.take_inventory(context, run, now).await? == Progress::Paused
             || self.read_history(context, run, &sids).await? == Progress::Paused
         {
@@ -137,7 +139,7 @@ where
                 return Ok(Progress::Paused);
             }
         }
-        Ok(Progress::Done)
+        seen
     }
 
     /// Sees the hour that ended last.

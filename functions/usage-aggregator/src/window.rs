@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
     Alerts, Clock, Granularity, Heartbeat, Inventory, PageLink, Part, Pass, Policies, States,
@@ -10,7 +10,7 @@ use simfuse_domain::port::{
 };
 
 use crate::checkpoint::{Checkpoint, Task};
-use crate::error::AggregatorError;
+use crate::error::{AggregatorError, Chain};
 use crate::handler::Aggregator;
 use crate::rank::{Rank, SIMS_PER_PAGE};
 use crate::run::{Context, Progress};
@@ -28,7 +28,10 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Reads a window for all fleets, some at a time.
+    /// Reads a window for all fleets, some at a time. One that fails keeps no other from being read.
+    ///
+    /// # Errors
+    /// The first of them, when all are done; each is logged.
     pub(crate) async fn read_window(
         &self,
         context: &Context<'_>,
@@ -39,9 +42,19 @@ where
         let reads = fleets.iter();
         let reads = reads.map(|fleet| Box::pin(self.read_fleet(context, *fleet, window, pass)));
         let reads: Vec<_> = reads.collect();
-        let reads = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE);
-        let all = |all, one| async move { Ok(if one == Progress::Paused { one } else { all }) };
-        reads.try_fold(Progress::Done, all).await
+        let read: Vec<_> = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE).collect().await;
+        let mut all = Ok(Progress::Done);
+        for one in read {
+            match one {
+                Ok(Progress::Done) => {}
+                Ok(Progress::Paused) => all = all.map(|_| Progress::Paused),
+                Err(error) => {
+                    tracing::error!(error = %Chain(&error), "a fleet was not read");
+                    all = all.and(Err(error));
+                }
+            }
+        }
+        all
     }
 
     /// Reads one fleet's window from where the last run stopped.

@@ -171,6 +171,21 @@ async fn every_refusal_of_a_query_ends_the_run_with_its_code_and_costs_nothing()
 }
 
 #[tokio::test]
+async fn a_fleet_that_fails_keeps_no_other_from_being_read() {
+    let stack = Stack::start().await;
+    stack.run(Provider::Twilio).await.unwrap();
+    stack.clock.advance(SignedDuration::from_hours(1));
+    stack.used(1, 1, 5_000);
+    stack.used(2, 1, 6_000);
+    // One of the two fleets' queries is refused, whichever comes first.
+    stack.service.inject(FaultRule::once(Fault::Refusal(83_601)).on(Requests::Usage));
+    stack.run(Provider::Twilio).await.unwrap_err();
+    let seen = UsageWindow::Hour(stack.hour().before());
+    let recorded = [stack.recorded(1, seen).await, stack.recorded(2, seen).await];
+    assert_eq!(recorded.iter().flatten().count(), 1, "{recorded:?}");
+}
+
+#[tokio::test]
 async fn odd_pages_of_the_service_lose_nothing_for_long() {
     let stack = Stack::start().await;
     stack.run(Provider::Twilio).await.unwrap();
