@@ -143,7 +143,7 @@ async fn an_account_without_any_event_is_told_when_its_sims_use_data() {
     bench.run_hourly(30).await;
     assert!(told(&bench).is_empty(), "without usage there is nothing to miss");
     bench.used(1, 0, 5_000);
-    bench.run_hourly(26).await;
+    bench.run_hourly(25).await;
     assert!(told(&bench).is_empty(), "the rhythm is not known");
     bench.run_hourly(1).await;
     assert_eq!(told(&bench), ["SimFuse: no event ever came, and SIMs use data"]);
