@@ -206,7 +206,7 @@ async fn odd_pages_of_the_service_lose_nothing_for_long() {
         let is_null = fault == PageFault::Nulls;
         assert_eq!(answer.records_unknown > 0, is_null, "{fault:?}");
         let usages = stack.table.read_usages(&[sim(1)]).await.unwrap();
-        assert!(usages.is_empty(), "nulls are nothing to close, and so far there is nothing else");
+        assert!(usages.is_empty() || !is_null, "nulls are nothing to close");
     }
     // The hour that was all nulls when it was closed is found when its day is compared.
     stack.run_hourly(14).await;
