@@ -2,8 +2,11 @@
 
 use simfuse_aws::{Table, create_table};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{DeadLetters, Heartbeat, NewsFeed, Policies, States, Usages};
+use simfuse_domain::port::{
+    DeadLetters, Heartbeat, NewsFeed, Policies, PolicyVersions as _, States, Usages,
+};
 use simfuse_supersim::Provider;
+use simfuse_testkit::contract::table::change;
 use simfuse_testkit::memory::MemoryTable;
 
 use crate::bench::{POLICY, SECRET, URL, body, handler_on, signed, sim, stored, update};
@@ -78,7 +81,7 @@ async fn many_functions_lose_nothing_in_dynamo() {
     let client = aws_sdk_dynamodb::Client::new(&simfuse_aws::client::local_config(&endpoint));
     create_table(&client, "simfuse").await.unwrap();
     let table = Table::new(client, "simfuse");
-    table.apply_policy(&POLICY.parse::<Policy>().unwrap()).await.unwrap();
+    table.replace_policy(&change(&POLICY.parse().unwrap(), 0)).await.unwrap();
     post_at_once(&table, 6, 3).await;
     is_as_if_one_had_posted(&table, 18).await;
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::Policies as _;
 use simfuse_domain::state::SCHEMA;
 use simfuse_supersim::Provider;
 use simfuse_testkit::faulty::{Fault, Method};

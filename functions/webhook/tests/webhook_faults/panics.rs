@@ -3,7 +3,6 @@
 use simfuse_domain::detector::{self, Detector};
 use simfuse_domain::finding::{DetectorId, Evidence};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::Policies as _;
 use simfuse_supersim::Provider;
 use simfuse_testkit::clock::ManualClock;
 use simfuse_testkit::memory::MemoryTable;
