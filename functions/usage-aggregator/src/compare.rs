@@ -83,15 +83,15 @@ where
             let known = self.table.read_recorded(&window, &[sim]).await;
             let mut known = known.map_err(AggregatorError::table("reading an hour"))?;
             let known = known.remove(&sim).and_then(|recorded| recorded.used);
+            let recorded = known.as_ref().map_or(Bytes(0), |known| known.total);
+            // An hour may be recorded as it was seen, and never have been closed.
+            let counted = if usage.keeps(*hour) { usage.bytes_in(*hour) } else { recorded };
+            if usage.closed_through() < Some(*hour) {
+                usage.close(*hour, is.total, Source { fleet: None, page: 0 });
+            } else if counted != is.total {
+                usage.amend(*hour, counted, is.total);
+            }
             if known.as_ref() != Some(is) {
-                let was = known.map_or(Bytes(0), |known| known.total);
-                // An hour of which nothing was known when it should have been closed is closed now.
-                let source = Source { fleet: None, page: 0 };
-                if usage.closed_through() < Some(*hour) {
-                    usage.close(*hour, is.total, source);
-                } else {
-                    usage.amend(*hour, was, is.total);
-                }
                 items.push(UsageItem::Sim(sim, Some(fleet), window, is.clone()));
             }
         }

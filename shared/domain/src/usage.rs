@@ -114,6 +114,9 @@ impl SimUsage {
             Some(closed) if closed == hour => return self.close_again(hour, bytes, source),
             _ => {}
         }
+        // What was only seen, and had no record when it should have been closed, does not count.
+        let before = self.closed_through;
+        self.hours.retain(|(kept, _)| Some(*kept) <= before || *kept >= hour);
         (self.closed_through, self.closed_from) = (Some(hour), vec![source]);
         self.keep(hour, bytes);
         self.count(hour, bytes);
@@ -186,6 +189,12 @@ impl SimUsage {
         }
         let oldest = self.oldest_kept();
         self.hours.retain(|(kept, _)| Some(*kept) >= oldest);
+    }
+
+    /// Whether the hour is among those that are kept one by one, used or not.
+    #[must_use]
+    pub fn keeps(&self, hour: Hour) -> bool {
+        self.oldest_kept().is_some_and(|oldest| oldest <= hour)
     }
 
     /// Hours before this one are not kept.

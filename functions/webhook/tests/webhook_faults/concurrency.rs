@@ -1,16 +1,15 @@
 //! Many functions at once on the same SIMs.
 
 use simfuse_aws::{Table, create_table};
-use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Applied, Committed, DeadLetters, Heartbeat, NewsFeed, Policies, PolicyChange,
-    PolicyVersions as _, States, Usages,
+    DeadLetters, Heartbeat, NewsFeed, Policies, PolicyVersions as _, States, Usages,
 };
 use simfuse_supersim::Provider;
+use simfuse_testkit::contract::table::change;
 use simfuse_testkit::memory::MemoryTable;
 
-use crate::bench::{POLICY, SECRET, URL, at, body, handler_on, signed, sim, stored, update};
+use crate::bench::{POLICY, SECRET, URL, body, handler_on, signed, sim, stored, update};
 use crate::gate::Gate;
 
 /// So many senders, each with a function of its own, post so many bodies about the same two SIMs,
@@ -82,25 +81,7 @@ async fn many_functions_lose_nothing_in_dynamo() {
     let client = aws_sdk_dynamodb::Client::new(&simfuse_aws::client::local_config(&endpoint));
     create_table(&client, "simfuse").await.unwrap();
     let table = Table::new(client, "simfuse");
-    apply(&table).await;
+    table.replace_policy(&change(&POLICY.parse().unwrap(), 0)).await.unwrap();
     post_at_once(&table, 6, 3).await;
     is_as_if_one_had_posted(&table, 18).await;
-}
-
-/// Makes the tests' policy the current one.
-async fn apply(table: &Table) {
-    let (by, reason) = ("a test".to_owned(), String::new());
-    let audit = AuditEntry {
-        sim: None,
-        at: at(0),
-        id: "policy-1".to_owned(),
-        actor: by.clone(),
-        action: "policy_apply".to_owned(),
-        phase: Phase::Outcome,
-        reason: reason.clone(),
-        incident: None,
-    };
-    let (policy, applied) = (POLICY.parse().unwrap(), Applied { by, at: at(0), reason });
-    let change = PolicyChange { policy, read_number: 0, applied, audit };
-    assert_eq!(table.replace_policy(&change).await.unwrap(), Committed::Done);
 }

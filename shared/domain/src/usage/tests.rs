@@ -64,6 +64,18 @@ fn what_is_only_seen_is_neither_counted_nor_learnt() {
 }
 
 #[test]
+fn an_hour_that_was_seen_and_never_closed_does_not_count() {
+    let mut usage = usage();
+    usage.close(hour("01T13"), Bytes(MB), page(1));
+    usage.see(hour("01T14"), Bytes(MB));
+    usage.see(hour("01T16"), Bytes(MB));
+    usage.close(hour("01T15"), Bytes(MB), page(1));
+    let kept: Vec<_> = usage.hours().map(|(hour, _)| hour).collect();
+    assert_eq!(kept, [hour("01T13"), hour("01T15"), hour("01T16")]);
+    assert!(usage.keeps(hour("01T14")) && !usage.keeps(hour("01T14").plus(-50)));
+}
+
+#[test]
 fn growth_of_a_closed_hour_is_counted_and_not_learnt() {
     let mut usage = usage();
     usage.close(hour("01T14"), Bytes(MB), page(1));

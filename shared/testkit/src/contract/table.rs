@@ -65,8 +65,9 @@ pub async fn an_entry_about_no_sim_is_never_changed(table: &impl AuditLog) {
     assert!(matches!(refused, Err(TableError::Fault { .. })), "{refused:?}");
 }
 
-/// A change of that version to this policy.
-fn change(policy: &Policy, read_number: u64) -> PolicyChange {
+/// A change of that version to this policy, as an operator makes it.
+#[must_use]
+pub fn change(policy: &Policy, read_number: u64) -> PolicyChange {
     PolicyChange {
         policy: policy.clone(),
         read_number,
