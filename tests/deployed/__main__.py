@@ -6,6 +6,7 @@ Each check prints a line with its time; the first that fails ends the run, after
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,8 @@ def main() -> int:
     for name in ("sam", "ministack", "super-sim", "template", "policy"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
+    # Whoever ends this run ends what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     began = time.monotonic()
     world = checks.World(policy=options.policy.read_text())
     with (

@@ -105,9 +105,11 @@ def kills_a_thief(world: World) -> str:
 def texts_the_operator(world: World) -> str:
     """the operator gets an SMS about it"""
     texts = []
-    def texted():
+
+    def texted() -> list[str]:
         texts.extend(world.stack.alerts())
         return [t for t in texts if "deactivated" in t and world.posted.name in t]
+
     took = until("texted", STREAM_WITHIN_SECS, texted)
     [text] = texted()
     assert len(text) <= 160, text
@@ -168,9 +170,11 @@ def without(world: World, role: str, policy: str, statement: str):
     document = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
     rest = [s for s in document["Statement"] if s["Sid"] != statement]
     assert len(rest) == len(document["Statement"]) - 1, f"no {statement} in {role}"
-    write = lambda document: iam.put_role_policy(  # noqa: E731
-        RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document)
-    )
+
+    def write(document: dict) -> None:
+        text = json.dumps(document)
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=text)
+
     write({**document, "Statement": rest})
     try:
         yield
@@ -205,8 +209,10 @@ def proves_on_schedule(world: World) -> str:
     """the sweep, on its schedule, proves the thief's SIM dead"""
     sim = world.posted
     equal(world.stack.post(rejected(sim, TABLET)), 200)
-    def proven():
+
+    def proven() -> list[str]:
         return [sk for sk in world.stack.items(f"KS#{sim.sid}") if sk.endswith("-proven")]
+
     return until("proven", SWEEP_WITHIN_SECS, proven)
 
 
