@@ -50,7 +50,7 @@ fn a_duplicate_or_an_event_that_comes_late_is_no_news() {
     let update = open.updated("01T14:00", "01T14:06", MB, MB);
     let once = news_in(&[open.started(), update.clone()]);
     assert_eq!(news_in(&[open.started(), update.clone(), update.clone(), open.started()]), once);
-    let late = news_in(&[update, attached("01T13:59"), open.started()]);
+    let late = news_in(&[update, on_air(attached("01T13:59")), open.started()]);
     let kinds: Vec<NewsKind> = late.iter().map(|news| news.kind).collect();
     assert_eq!(kinds, [NewsKind::Usage, NewsKind::Online], "the update shows that it is online");
 }
