@@ -18,10 +18,10 @@ use crate::error::CliError;
 use crate::output::note;
 
 /// The kill-switch's name in the template.
-const LOGICAL_ID: &str = "KillSwitchFunction";
+const LOGICAL_ID: &str = "KillSwitch";
 
-/// The deployed function's own time limit is a minute; this is a little more.
-const INVOKE_WITHIN: Duration = Duration::from_secs(65);
+/// The deployed function's own time limit is three minutes; this is a little more.
+const INVOKE_WITHIN: Duration = Duration::from_secs(185);
 
 /// The kill-switch of a deployed stack.
 pub(crate) struct Stack {

@@ -1,6 +1,7 @@
-"""Deploys the real template to an emulator of AWS, and lets a theft happen on it.
+r"""Deploys the real template to an emulator of AWS, and lets a theft happen on it.
 
-    python tests/deployed --sam SAM --ministack MINISTACK --super-sim PROGRAM --template BUILT --policy TOML
+    python tests/deployed --sam SAM --ministack MINISTACK --super-sim PROGRAM --simfuse SIMFUSE \
+        --template BUILT --policy TOML
 
 Each check prints a line with its time; the first that fails ends the run, after the functions' logs.
 """
@@ -18,18 +19,20 @@ from stack import prepare
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("sam", "ministack", "super-sim", "template", "policy"):
+    for name in ("sam", "ministack", "super-sim", "simfuse", "template", "policy"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
     # Whoever ends this run ends what it started, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     began = time.monotonic()
-    world = checks.World(policy=options.policy.read_text())
+    world = checks.World(policy=options.policy)
     with (
         super_sim(options.super_sim, world.sims()) as world.provider,
         emulator(options.ministack) as aws,
     ):
-        world.stack = prepare(options.sam, options.template, aws, world.provider)
+        world.stack = prepare(
+            options.sam, options.simfuse, options.template, aws, world.provider
+        )
         for check in checks.ALL:
             check_began = time.monotonic()
             try:

@@ -1,14 +1,16 @@
 """The checks, in their order: each goes on from what the ones before it left."""
 
 import json
+import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from botocore.exceptions import ClientError
 
 from events import SENSOR, TABLET, Card, body_of, card, rejected, started
-from processes import SuperSim
+from processes import FLEET, SuperSim
 from stack import NAME, PHONE, InvocationFailed, Stack
 
 # A stream is delivered within a second here; the rest is for a busy machine.
@@ -22,7 +24,7 @@ POLL_EVERY_SECS = 0.25
 class World:
     """What the checks share: the stack, the provider, and the SIMs of a small fleet."""
 
-    policy: str
+    policy: Path
     provider: SuperSim = None
     stack: Stack = None
     posted: Card = field(default_factory=lambda: card("posted", 1))
@@ -31,9 +33,13 @@ class World:
     forged: Card = field(default_factory=lambda: card("forged", 4))
     denied: Card = field(default_factory=lambda: card("denied", 5))
     observed: Card = field(default_factory=lambda: card("observed", 6))
+    by_tool: Card = field(default_factory=lambda: card("by-tool", 7))
 
     def sims(self) -> list[Card]:
-        return [self.posted, self.streamed, self.manual, self.forged, self.denied, self.observed]
+        return [
+            self.posted, self.streamed, self.manual, self.forged, self.denied, self.observed,
+            self.by_tool,
+        ]
 
 
 def until(what: str, within_secs: float, look):
@@ -61,15 +67,14 @@ def deploys(world: World) -> str:
     return f"({len(world.stack.outputs)} outputs)"
 
 
-def has_its_policy(world: World) -> None:
-    """the policy is applied: enforce, strict, the sensors' model"""
-    world.stack.service("dynamodb").put_item(
-        TableName=world.stack.outputs["TableName"],
-        Item={
-            "pk": {"S": "POLICY"}, "sk": {"S": "CURRENT"},
-            "toml": {"S": world.policy}, "number": {"N": "1"},
-        },
-    )
+def takes_a_policy(world: World) -> None:
+    """simfuse policy apply: enforce, strict, the sensors' model, and news of one SIM"""
+    policy = world.policy.read_text() + f'[sim."{world.posted.sid}".notify]\nevents = ["online"]\n'
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(policy)
+        file.flush()
+        world.stack.operate("policy", "apply", file.name, "--reason", "first")
+    equal(world.stack.items("POLICY")["CURRENT"]["toml"]["S"], policy)
 
 
 def alerts_can_be_read(world: World) -> None:
@@ -91,6 +96,13 @@ def leaves_sensors_alone(world: World) -> None:
     equal(world.stack.post(started(world.posted, SENSOR)), 200)
     equal(list(world.stack.items(f"EV#{world.posted.sid}")), ["STATE"])
     equal(world.stack.items(f"FIND#{world.posted.sid}"), {})
+
+
+def tells_news(world: World) -> str:
+    """its news, which the policy asks for, are told through the stream"""
+    sim = world.posted.sid
+    return until("told", STREAM_WITHIN_SECS,
+                 lambda: "NEWS#online" in world.stack.items(f"KS#{sim}"))
 
 
 def kills_a_thief(world: World) -> str:
@@ -150,6 +162,16 @@ def kills_and_restores_by_hand(world: World) -> None:
     equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
     audit = [sk for sk in world.stack.items(f"KS#{sim.sid}") if sk.startswith("AUDIT#")]
     assert len(audit) >= 4, audit
+
+
+def kills_and_restores_by_the_tool(world: World) -> None:
+    """simfuse kill, restore and status --stack: the same by the tool"""
+    sim = world.by_tool
+    world.stack.operate("kill", sim.name, "--reason", "reported stolen")
+    equal(world.provider.asked_for(sim.sid), ["inactive"])
+    world.stack.operate("restore", sim.name, "--reason", "found")
+    equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
+    equal(world.stack.operate("status")["status"]["armed"], "enforce")
 
 
 def stops_and_resumes(world: World) -> None:
@@ -216,6 +238,29 @@ def proves_on_schedule(world: World) -> str:
     return until("proven", SWEEP_WITHIN_SECS, proven)
 
 
+def hurries_the_aggregator(world: World) -> None:
+    """the aggregator's schedule is set to every minute, to see it fire"""
+    scheduler, name = world.stack.service("scheduler"), world.stack.resource("AggregateSchedule")
+    schedule = scheduler.get_schedule(Name=name)
+    equal(schedule["ScheduleExpression"], "rate(10 minutes)")
+    kept = {key: schedule[key] for key in ("Name", "FlexibleTimeWindow", "Target")}
+    scheduler.update_schedule(**kept, ScheduleExpression="rate(1 minute)")
+
+
+def aggregates_on_schedule(world: World) -> str:
+    """the aggregator, on its schedule, lists the fleet"""
+    return until("listed", SWEEP_WITHIN_SECS,
+                 lambda: "INVENTORY" in world.stack.items(f"FLEET#{FLEET}"))
+
+
+def aggregates_by_hand(world: World) -> str:
+    """the aggregator, by the Lambda API, goes on until it is done"""
+    def done() -> bool:
+        return world.stack.invoke("UsageAggregatorFunction", {"run": True})["done"]
+
+    return until("done", SWEEP_WITHIN_SECS, done)
+
+
 # ── change and end ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -267,19 +312,24 @@ def deletes(world: World) -> str:
 
 ALL = [
     deploys,
-    has_its_policy,
+    hurries_the_aggregator,
+    takes_a_policy,
     alerts_can_be_read,
     keeps_out_what_is_forged,
     leaves_sensors_alone,
+    tells_news,
     kills_a_thief,
     texts_the_operator,
     kills_from_the_event_stream,
     answers_status,
     kills_and_restores_by_hand,
+    kills_and_restores_by_the_tool,
     stops_and_resumes,
     needs_to_write,
     needs_to_read,
     proves_on_schedule,
+    aggregates_on_schedule,
+    aggregates_by_hand,
     keeps_data_over_an_update,
     only_observes,
     set_nothing_aside,

@@ -18,7 +18,7 @@ from processes import REGION, ROOT, Emulator, SuperSim, clean_environment
 NAME = "simfuse"
 BUCKET = "artifacts"
 PHONE = "+15555550100"
-SAM_WITHIN_SECS = 180
+RUN_WITHIN_SECS = 180
 
 # Far more than any call takes here: a test must not hang.
 PATIENCE = Config(connect_timeout=5, read_timeout=60, retries={"max_attempts": 1})
@@ -29,6 +29,7 @@ class Stack:
     """One deployed stack, and the emulator's services as its root sees them."""
 
     sam: Path
+    simfuse: Path
     template: Path
     emulator: Emulator
     parameters: dict
@@ -46,28 +47,35 @@ class Stack:
             config=PATIENCE,
         )
 
-    def run_sam(self, *arguments: str) -> str:
+    def run(self, program: Path, *arguments: str) -> str:
+        """Runs a program as an operator does; what it said on standard output."""
         environment = {
             **clean_environment(),
             **ROOT,
             "AWS_ENDPOINT_URL": self.emulator.endpoint,
             "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
             "SAM_CLI_TELEMETRY": "0",
         }
         done = subprocess.run(
-            [self.sam, *arguments],
-            env=environment, timeout=SAM_WITHIN_SECS, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            [program, *arguments], env=environment, timeout=RUN_WITHIN_SECS, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
         )
         if done.returncode != 0:
-            raise AssertionError(f"sam {arguments[0]} failed:\n{done.stdout[-6000:]}")
+            said = f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            raise AssertionError(f"{program.name} {arguments[0]} failed:\n{said}")
         return done.stdout
+
+    def operate(self, *arguments: str) -> dict:
+        """The answer of `simfuse` about this stack."""
+        return json.loads(self.run(self.simfuse, *arguments, "--stack", NAME, "--json"))
 
     def deploy(self, **changes: str) -> None:
         """Deploys, or updates with these parameters changed."""
         self.parameters |= changes
         overrides = [f"{name}={value}" for name, value in self.parameters.items()]
-        self.run_sam(
+        self.run(
+            self.sam,
             "deploy", "--template-file", str(self.template), "--stack-name", NAME,
             "--s3-bucket", BUCKET, "--capabilities", "CAPABILITY_IAM",
             "--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset",
@@ -79,8 +87,8 @@ class Stack:
         self.outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
 
     def delete(self) -> None:
-        self.run_sam("delete", "--stack-name", NAME, "--s3-bucket", BUCKET, "--no-prompts",
-                     "--region", REGION)
+        self.run(self.sam, "delete", "--stack-name", NAME, "--s3-bucket", BUCKET, "--no-prompts",
+                 "--region", REGION)
 
     def post(self, *events: dict, signature: str | None = None) -> int:
         """Posts events to the webhook's URL as the provider does; the status of the answer."""
@@ -183,10 +191,12 @@ class InvocationFailed(AssertionError):
     """A function ended with an error."""
 
 
-def prepare(sam: Path, template: Path, emulator: Emulator, provider: SuperSim) -> Stack:
+def prepare(
+    sam: Path, simfuse: Path, template: Path, emulator: Emulator, provider: SuperSim
+) -> Stack:
     """What an operator makes beforehand: two secrets, a bucket, and here an event stream."""
     auth_token = secrets.token_hex(16)
-    stack = Stack(sam, template, emulator, {}, auth_token)
+    stack = Stack(sam, simfuse, template, emulator, {}, auth_token)
     manager = stack.service("secretsmanager")
     api = {"account_sid": provider.account_sid, "auth_token": provider.auth_token}
     api = manager.create_secret(Name="simfuse/api", SecretString=json.dumps(api))

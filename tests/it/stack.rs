@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::tool::{file, json, said, simfuse};
 
-const FUNCTION: &str = "prod-KillSwitchFunction-1A2B3C";
+const FUNCTION: &str = "prod-KillSwitch-1A2B3C";
 
 /// What one call said.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ fn respond(call: &Call, function: Function) -> (StatusCode, HeaderMap, String) {
             .to_owned());
     }
     assert!(call.body.contains("Action=DescribeStackResource&"), "{call:?}");
-    assert!(call.body.contains("LogicalResourceId=KillSwitchFunction"), "{call:?}");
+    assert!(call.body.contains("LogicalResourceId=KillSwitch"), "{call:?}");
     if call.body.contains("StackName=nowhere") {
         let error = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>\
                      <Message>Stack 'nowhere' does not exist</Message></Error></ErrorResponse>";
@@ -109,7 +109,7 @@ fn respond(call: &Call, function: Function) -> (StatusCode, HeaderMap, String) {
     let physical = if call.body.contains("StackName=unfinished") { "" } else { FUNCTION };
     ok(format!(
         "<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail>\
-         <LogicalResourceId>KillSwitchFunction</LogicalResourceId>\
+         <LogicalResourceId>KillSwitch</LogicalResourceId>\
          <PhysicalResourceId>{physical}</PhysicalResourceId>\
          </StackResourceDetail></DescribeStackResourceResult></DescribeStackResourceResponse>"
     ))

@@ -21,14 +21,15 @@ pub(crate) fn run() -> Result<(), String> {
     let ministack = tools::ministack()?;
     let built = build(&sam)?;
     // The whole workspace, as the tests build it: another set has other features.
-    let super_sim = ["build", "--locked", "--workspace", "--examples"];
-    step("the simulated Super SIM service", cargo(&super_sim))?;
+    let beside = ["build", "--locked", "--workspace", "--bins", "--examples"];
+    step("the simulated Super SIM service, and simfuse", cargo(&beside))?;
     let mut checks = ministack.command("python")?;
     checks.arg("tests/deployed");
     for (option, path) in [
         ("--sam", sam.path("sam")),
         ("--ministack", ministack.path("ministack")),
         ("--super-sim", target().join("debug").join("examples").join("super_sim")),
+        ("--simfuse", target().join("debug").join("simfuse")),
         ("--template", built),
         ("--policy", root().join("cli").join("src").join("drill").join("policy.toml")),
     ] {

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::Breach::{Remove, Set};
 use super::{Rule, Template, each};
 
+// `simfuse --stack NAME` finds the kill-switch by its name in the template, `KillSwitch`
+// (`cli/src/stack.rs`); the checks of the deployed stack use it.
+
 /// The environment of a function: each variable, and the parameter or resource that it names.
 type Environment = &'static [(&'static str, &'static str)];
 
