@@ -88,7 +88,10 @@ impl Notice {
                 };
                 format!("{}-{drift}-{}", fleet.sid, fleet.data_limit_mb.unwrap_or(0))
             }
-            _ => "account".to_owned(),
+            Self::NoEvents { .. }
+            | Self::UpdatesMissing { .. }
+            | Self::BytesUnseen { .. }
+            | Self::Silent { .. } => "account".to_owned(),
         };
         format!("{}-{about}-{}", self.words().detector, now.strftime("%Y-%m-%d"))
     }
@@ -126,7 +129,10 @@ impl Notice {
     const fn fleet(&self) -> Option<FleetSid> {
         match self {
             Self::LimitDrift { fleet, .. } => Some(fleet.sid),
-            _ => None,
+            Self::NoEvents { .. }
+            | Self::UpdatesMissing { .. }
+            | Self::BytesUnseen { .. }
+            | Self::Silent { .. } => None,
         }
     }
 

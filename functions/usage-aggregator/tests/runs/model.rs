@@ -53,7 +53,7 @@ async fn plays(story: Vec<Happens>) {
     bench.assert_closed_hours_are_true();
     let content = bench.table.usage_content();
     let truth = bench.truth(|_| true);
-    for ((of, hour), _) in &truth {
+    for (of, hour) in truth.keys() {
         let day = day_of(*hour);
         let of_day = truth.iter().filter(|((other, hour), _)| other == of && day.contains(hour));
         let total: Bytes = of_day.map(|(_, bytes)| *bytes).sum();

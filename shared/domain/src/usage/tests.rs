@@ -208,14 +208,14 @@ proptest! {
                 Happens::Closed(bytes) => {
                     prop_assert_eq!(usage.close(next, Bytes(bytes), page(3)), Closed::Now);
                     model.insert(next, bytes);
-                    learnt += u32::from(bytes > 0);
+                    learnt = u32::from(bytes > 0).saturating_add(learnt);
                     (next, seen) = (next.after(), None);
                 }
                 Happens::Grown(back, more) => {
-                    let hour = next.before().plus(-back);
+                    let hour = next.before().plus(0_i32.saturating_sub(back));
                     if let Some(bytes) = model.get_mut(&hour) {
-                        usage.amend(hour, Bytes(*bytes), Bytes(*bytes + more));
-                        *bytes += more;
+                        usage.amend(hour, Bytes(*bytes), Bytes(bytes.saturating_add(more)));
+                        *bytes = bytes.saturating_add(more);
                     }
                 }
                 Happens::Repeated => {

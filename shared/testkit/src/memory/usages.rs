@@ -85,22 +85,26 @@ impl UsageStore for MemoryTable {
         content.items_put = content.items_put.saturating_add(items.len());
         for item in items.iter().cloned() {
             match item {
-                UsageItem::Base(usage) => drop(content.bases.insert(usage.sim, usage)),
+                UsageItem::Base(usage) => {
+                    content.bases.insert(usage.sim, usage);
+                }
                 UsageItem::Sim(sim, _fleet, window, used) => {
-                    drop(content.used.insert((sim, window), used));
+                    content.used.insert((sim, window), used);
                 }
                 UsageItem::Fleet(fleet, window, used) => {
-                    drop(content.fleets_used.insert((fleet, window), used));
+                    content.fleets_used.insert((fleet, window), used);
                 }
                 UsageItem::Rank(fleet, window, page, sims) => {
-                    drop(content.ranks.insert((fleet, window, page), sims));
+                    content.ranks.insert((fleet, window, page), sims);
                 }
                 UsageItem::Part(fleet, window, pass, part) => {
-                    drop(content.parts.insert((fleet, window, pass, part.page), part));
+                    content.parts.insert((fleet, window, pass, part.page), part);
                 }
-                UsageItem::Inventory(sim) => drop(content.sims.insert(sim.sid, sim)),
+                UsageItem::Inventory(sim) => {
+                    content.sims.insert(sim.sid, sim);
+                }
                 UsageItem::FleetInventory(item) => {
-                    drop(content.fleets.insert(item.fleet.sid, item));
+                    content.fleets.insert(item.fleet.sid, item);
                 }
             }
         }
