@@ -1,5 +1,6 @@
 //! What needs more than one call of cargo: `cargo xtask test`, `cargo xtask bench`.
 
+mod aggregator;
 mod bench;
 mod run;
 mod test;
@@ -20,13 +21,19 @@ enum Command {
     /// Everything that has to pass: format, lints, licences, tests, and the drill
     Test,
     /// The benches: the pipeline beside its floor, and the time from event to request
-    Bench,
+    Bench {
+        /// One by its name: `aggregator`; else all that are quick
+        name: Option<String>,
+        /// What that one is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::all(),
-        Command::Bench => bench::all(),
+        Command::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
