@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::aggregator;
 use crate::run::{cargo, say, step, target};
 
 /// The pipeline may take this many times its floor.
@@ -15,8 +16,17 @@ const BATCH: f64 = 50.0;
 /// On one core.
 const EVENTS_PER_SEC_MIN: f64 = 100_000.0;
 
-/// Runs every bench; each says what it measured, and fails when it misses its bar.
-pub(crate) fn all() -> Result<(), String> {
+/// Runs one bench by its name, or all that are quick.
+pub(crate) fn run(name: Option<&str>, arguments: &[String]) -> Result<(), String> {
+    match name {
+        None => all(),
+        Some("aggregator") => aggregator::bench(arguments),
+        Some(other) => Err(format!("no bench is called {other}: there is `aggregator`")),
+    }
+}
+
+/// Runs every quick bench; each says what it measured, and fails when it misses its bar.
+fn all() -> Result<(), String> {
     step("pipeline", cargo(&["bench", "--package", "simfuse-webhook", "--bench", "pipeline"]))?;
     let floor = median_ns("floor")?;
     let pipeline = median_ns("verify, decode, fold, detect")?;

@@ -1,6 +1,7 @@
 //! What needs more than one call of cargo: `cargo xtask test`, `bench`, `openapi`, `template`,
 //! `deploy-local`.
 
+mod aggregator;
 mod bench;
 mod deploy_local;
 mod openapi;
@@ -32,7 +33,13 @@ enum Command {
     /// The simulated service and the client against the providers' OpenAPI descriptions
     Openapi,
     /// The benches: the pipeline beside its floor, and the time from event to request
-    Bench,
+    Bench {
+        /// One by its name: `aggregator`; else all that are quick
+        name: Option<String>,
+        /// What that one is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Lint template.yaml, and hold it to the rules that linters do not know
     Template,
     /// Deploy template.yaml to an emulator of AWS, and check it by a theft
@@ -43,7 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test { full } => test::all(full),
         Command::Openapi => openapi::contract(),
-        Command::Bench => bench::all(),
+        Command::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),
     };

@@ -136,6 +136,44 @@ pub(crate) enum History {
     Read,
 }
 
+/// How far an account is to be taken to have come, whatever was read before: its history is known, and
+/// no run is under way. For setting up a table without a first run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The latest hour that is closed for all fleets; the next run goes on with the one after it.
+    pub closed_through: Hour,
+    /// The latest hour that was seen for all fleets.
+    pub seen_through: Hour,
+    /// The latest hour whose day was compared; a day is, when its last hour is closed.
+    pub compared_through: Hour,
+    /// The first hour of the day of which the inventory was last taken.
+    pub inventory_of: Hour,
+}
+
+impl Reached {
+    /// Writes it as the account's checkpoint.
+    ///
+    /// # Errors
+    /// [`AggregatorError`] when the table fails, holds what cannot be read, or another run writes
+    /// at the same time.
+    pub async fn write<T: UsageStore>(
+        self,
+        table: &T,
+        now: Timestamp,
+    ) -> Result<(), AggregatorError> {
+        let mut run = Checkpoint::of_run(table).await?;
+        run.content = Run {
+            closed_through: Some(self.closed_through),
+            seen_through: Some(self.seen_through),
+            compared_through: Some(self.compared_through),
+            inventory_of: Some(self.inventory_of),
+            history: History::Read,
+            ..Run::default()
+        };
+        run.write(table, now).await
+    }
+}
+
 /// The progress of one fleet in one window.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Task {

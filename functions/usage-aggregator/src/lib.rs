@@ -18,3 +18,5 @@ mod page;
 mod rank;
 mod run;
 mod window;
+
+pub use checkpoint::Reached;
