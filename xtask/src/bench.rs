@@ -1,7 +1,10 @@
 //! `cargo xtask bench`.
 
+mod cold;
+
 use std::fs;
 
+use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::run::{cargo, say, step, target};
@@ -15,8 +18,28 @@ const BATCH: f64 = 50.0;
 /// On one core.
 const EVENTS_PER_SEC_MIN: f64 = 100_000.0;
 
-/// Runs every bench; each says what it measured, and fails when it misses its bar.
-pub(crate) fn all() -> Result<(), String> {
+/// A bench; each says what it measured, and fails when it misses its bar.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Bench {
+    /// A batch of events beside its floor
+    Pipeline,
+    /// The time from event to request
+    Thefts,
+    /// The functions' starts and sizes; builds them as they are shipped, which takes minutes
+    Cold,
+}
+
+/// Runs one bench, or all that need no shipped build.
+pub(crate) fn run(bench: Option<Bench>) -> Result<(), String> {
+    match bench {
+        Some(Bench::Pipeline) => pipeline(),
+        Some(Bench::Thefts) => thefts(),
+        Some(Bench::Cold) => cold::run(),
+        None => pipeline().and_then(|()| thefts()),
+    }
+}
+
+fn pipeline() -> Result<(), String> {
     step("pipeline", cargo(&["bench", "--package", "simfuse-webhook", "--bench", "pipeline"]))?;
     let floor = median_ns("floor")?;
     let pipeline = median_ns("verify, decode, fold, detect")?;
@@ -25,6 +48,10 @@ pub(crate) fn all() -> Result<(), String> {
     if ratio > RATIO_MAX || rate < EVENTS_PER_SEC_MIN {
         return Err(format!("the bars are {RATIO_MAX} times and {EVENTS_PER_SEC_MIN} a second"));
     }
+    Ok(())
+}
+
+fn thefts() -> Result<(), String> {
     step("thefts", cargo(&["bench", "--package", "simfuse", "--bench", "thefts"]))
 }
 

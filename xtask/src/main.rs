@@ -19,14 +19,17 @@ struct Cli {
 enum Command {
     /// Everything that has to pass: format, lints, licences, tests, and the drill
     Test,
-    /// The benches: the pipeline beside its floor, and the time from event to request
-    Bench,
+    /// One bench, or all quick ones: the pipeline beside its floor, the time from event to request
+    Bench {
+        /// Which; without it, all quick ones
+        name: Option<bench::Bench>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test => test::all(),
-        Command::Bench => bench::all(),
+        Command::Bench { name } => bench::run(name),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
