@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use simfuse_kill_switch::request::Action;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Cli, Command, FleetCommand, PolicyCommand};
 use error::{CliError, sentence};
@@ -74,6 +76,7 @@ pub fn install_tls() -> Result<(), CliError> {
 
 /// Logs go to standard error, and say only what went wrong unless `RUST_LOG` asks for more.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let levels = simfuse_aws::function::levels(LevelFilter::ERROR);
+    tracing_subscriber::registry().with(lines).with(levels).init();
 }

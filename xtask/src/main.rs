@@ -32,11 +32,11 @@ enum Command {
     },
     /// The simulated service and the client against the providers' OpenAPI descriptions
     Openapi,
-    /// The benches: the pipeline beside its floor, and the time from event to request
+    /// One bench, or all quick ones: the pipeline beside its floor, the time from event to request
     Bench {
-        /// One by its name: `aggregator`; else all that are quick
-        name: Option<String>,
-        /// What that one is told
+        /// Which; without it, all quick ones
+        name: Option<bench::Bench>,
+        /// What the aggregator's bench is told
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Test { full } => test::all(full),
         Command::Openapi => openapi::contract(),
-        Command::Bench { name, arguments } => bench::run(name.as_deref(), &arguments),
+        Command::Bench { name, arguments } => bench::run(name, &arguments),
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),
     };

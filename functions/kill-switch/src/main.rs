@@ -18,8 +18,10 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     function::install_tls()?;
     let config = Config::from_env()?;
     let aws = load_config().await;
-    let provider = adapters::provider(&aws, &config).await?;
-    let (table, alerts) = (adapters::table(&aws, &config), adapters::alerts(&aws, &config));
+    let table = function::table(&aws, &config.table_name);
+    let alerts = function::alerts(&aws, &config.alert_topic_arn);
+    let (provider, ()) = tokio::join!(adapters::provider(&aws, &config), function::open(&table));
+    let provider = provider.inspect_err(|error| function::cannot_start(&**error))?;
     let kill_switch = &KillSwitch::new(table, provider, alerts, SystemClock, config.mode);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         kill_switch.handle(event.payload).await.map_err(|error| {

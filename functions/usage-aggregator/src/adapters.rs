@@ -1,25 +1,13 @@
-//! What only the deployed function needs: its ports, and credentials from Secrets Manager.
+//! What only the deployed function needs: the provider's API, with credentials from Secrets Manager.
 
 use std::error::Error;
 
 use secrecy::ExposeSecret as _;
-use simfuse_aws::{SdkConfig, SnsAlerts, Table, fetch_secret};
-use simfuse_supersim::client::{ClientConfig, SuperSimClient};
+use simfuse_aws::{SdkConfig, SecretsManager};
+use simfuse_supersim::client::{ClientConfig, SuperSimClient, Transport};
 use simfuse_supersim::secret::ApiCredentials;
 
 use crate::config::Config;
-
-/// The table.
-#[must_use]
-pub fn table(aws: &SdkConfig, config: &Config) -> Table {
-    Table::new(aws_sdk_dynamodb::Client::new(aws), &*config.table_name)
-}
-
-/// E-mail and SMS.
-#[must_use]
-pub fn alerts(aws: &SdkConfig, config: &Config) -> SnsAlerts {
-    SnsAlerts::new(aws_sdk_sns::Client::new(aws), config.alert_topic_arn.clone())
-}
 
 /// A client of the provider's API, with the credentials of the secret.
 ///
@@ -29,9 +17,11 @@ pub async fn provider(
     aws: &SdkConfig,
     config: &Config,
 ) -> Result<SuperSimClient, Box<dyn Error + Send + Sync>> {
-    let secrets = aws_sdk_secretsmanager::Client::new(aws);
-    let secret = fetch_secret(&secrets, &config.api_secret_arn).await?;
-    let credentials = ApiCredentials::from_json(config.provider, secret.expose_secret())?;
+    let secrets = SecretsManager::new(aws);
+    // Root certificates take milliseconds to load: done while the secret is on its way.
+    let (secret, transport) =
+        tokio::join!(secrets.fetch(&config.api_secret_arn), async { Transport::new() });
+    let credentials = ApiCredentials::from_json(config.provider, secret?.expose_secret())?;
     let (origin, token_url) = (config.api_base.clone(), config.token_url.clone());
-    Ok(SuperSimClient::new(ClientConfig { origin, token_url, credentials })?)
+    Ok(SuperSimClient::over(transport?, ClientConfig { origin, token_url, credentials }))
 }

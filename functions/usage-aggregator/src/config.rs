@@ -1,5 +1,6 @@
 //! The aggregator's environment: read here and nowhere else.
 
+use simfuse_aws::function::{ConfigError, Environment};
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, TokenUrl};
 
@@ -20,18 +21,6 @@ pub struct Config {
     pub alert_topic_arn: String,
 }
 
-/// Secrets in plain sight, for `simfuse up` only: a function that finds them refuses to start.
-const LOCAL_SECRET: &str = "SIMFUSE_SECRET_JSON";
-
-/// A variable that is missing or wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: found {found}, allowed is {allowed}")]
-pub struct ConfigError {
-    name: &'static str,
-    found: String,
-    allowed: &'static str,
-}
-
 impl Config {
     /// Reads the process's environment.
     ///
@@ -42,37 +31,22 @@ impl Config {
     }
 
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let text = |name: &str| lookup(name).filter(|value| !value.is_empty());
-        let required = |name, allowed| {
-            text(name).ok_or_else(|| ConfigError { name, found: "nothing".to_owned(), allowed })
-        };
-        let wrong = |name, allowed| move |found: String| ConfigError { name, found, allowed };
-        if text(LOCAL_SECRET).is_some() {
-            let (found, allowed) = ("a value".to_owned(), "nothing: secrets have ARNs here");
-            return Err(ConfigError { name: LOCAL_SECRET, found, allowed });
-        }
-        let names = "twilio or kore";
-        let found = required("PROVIDER", names)?;
-        let provider: Provider =
-            found.parse().map_err(|_unknown| wrong("PROVIDER", names)(found))?;
-        let origin = "an https origin without a path";
-        let found = text("SUPERSIM_API_BASE");
-        let found = found.unwrap_or_else(|| provider.default_api_origin().to_owned());
-        let api_base = found.parse().map_err(|_wrong| wrong("SUPERSIM_API_BASE", origin)(found))?;
-        let endpoint = "an https URL";
-        let found = text("SUPERSIM_TOKEN_URL");
+        let env = Environment::new(lookup)?;
+        let provider: Provider = env.parsed("PROVIDER", "twilio or kore")?;
         // Twilio has no such endpoint; its client never asks for a token.
-        let default = Provider::Kore.default_token_url().unwrap_or_default();
-        let found = found.unwrap_or_else(|| default.to_owned());
-        let token_url =
-            found.parse().map_err(|_wrong| wrong("SUPERSIM_TOKEN_URL", endpoint)(found))?;
+        let token_url = Provider::Kore.default_token_url().unwrap_or_default();
         Ok(Self {
-            table_name: required("TABLE_NAME", "the name of a DynamoDB table")?,
+            table_name: env.required("TABLE_NAME", "the name of a DynamoDB table")?,
             provider,
-            api_secret_arn: required("API_SECRET_ARN", "the ARN of a Secrets Manager secret")?,
-            api_base,
-            token_url,
-            alert_topic_arn: required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
+            api_secret_arn: env
+                .required("API_SECRET_ARN", "the ARN of a Secrets Manager secret")?,
+            api_base: env.parsed_or(
+                "SUPERSIM_API_BASE",
+                "an https origin without a path",
+                provider.default_api_origin(),
+            )?,
+            token_url: env.parsed_or("SUPERSIM_TOKEN_URL", "an https URL", token_url)?,
+            alert_topic_arn: env.required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
         })
     }
 }
@@ -115,14 +89,5 @@ mod tests {
         assert_eq!(error("ALERT_TOPIC_ARN", ""), expected);
         let base = error("SUPERSIM_API_BASE", "http://supersim.example.com");
         assert!(base.starts_with("SUPERSIM_API_BASE: "), "{base}");
-    }
-
-    #[test]
-    fn secrets_in_plain_sight_are_refused_and_not_repeated() {
-        let error = read(&[("SIMFUSE_SECRET_JSON", "{\"auth_token\":\"t\"}")]).unwrap_err();
-        assert_eq!(
-            error,
-            "SIMFUSE_SECRET_JSON: found a value, allowed is nothing: secrets have ARNs here"
-        );
     }
 }

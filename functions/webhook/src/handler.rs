@@ -93,8 +93,9 @@ where
             *self.secret.lock().await = Some(self.fetch_secret(now).await?);
             Ok(())
         };
-        tokio::try_join!(secret, self.intake.warm(now))?;
-        Ok(())
+        // A fault of one is no reason to give up the other.
+        let (secret, policy) = tokio::join!(secret, self.intake.warm(now));
+        secret.and(policy)
     }
 
     /// Answers one request. It never fails: a fault of our own is a 503.

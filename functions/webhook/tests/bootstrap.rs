@@ -1,16 +1,16 @@
 //! The function's own binary, under the Lambda Runtime API: a signed event becomes a stored state.
 #![expect(clippy::unwrap_used, reason = "a test that goes wrong should stop at once and say where")]
 
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
 
-use axum::routing::post;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use simfuse_aws::{Table, create_table};
 use simfuse_domain::port::States as _;
 use simfuse_supersim::signature::sign_twilio;
 use simfuse_testkit::runtime_api::RuntimeApi;
+use simfuse_testkit::secrets_manager::SecretsManager;
 use tokio::net::TcpListener;
 
 const TABLE: &str = "simfuse";
@@ -29,36 +29,15 @@ impl Drop for Running {
     }
 }
 
-/// Serves the one secret that the function reads.
-async fn secrets_manager() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let secret = json!({ "SecretString": json!({ "auth_token": "t" }).to_string() });
-    let answer = move || async move { axum::Json(secret) };
-    let app = axum::Router::new().route("/", post(answer));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    endpoint
-}
-
-fn start(api: &RuntimeApi, table: &str, secrets: &str) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_webhook"));
-    command.env_clear();
-    for (name, value) in [
-        ("AWS_LAMBDA_RUNTIME_API", api.address()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "webhook"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
+fn start(api: &RuntimeApi, table: &str, secrets: &SecretsManager) -> Running {
+    let mut command = api.command(env!("CARGO_BIN_EXE_webhook"));
+    command.envs([
         ("AWS_ENDPOINT_URL_DYNAMODB", table),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", secrets.endpoint()),
         ("TABLE_NAME", TABLE),
         ("PROVIDER", "twilio"),
         ("WEBHOOK_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:w"),
-    ] {
-        command.env(name, value);
-    }
+    ]);
     Running(command.spawn().unwrap())
 }
 
@@ -84,7 +63,10 @@ async fn a_signed_event_becomes_a_state_and_a_forged_one_does_not() {
     create_table(&client, TABLE).await.unwrap();
     let table = Table::new(client, TABLE);
     let api = RuntimeApi::start().await.unwrap();
-    let _function = start(&api, &endpoint, &secrets_manager().await);
+    // The first read, at start, is refused: the first request reads it again.
+    let secret = json!({ "auth_token": "t" });
+    let secrets = SecretsManager::failing(1, &secret).await.unwrap();
+    let _function = start(&api, &endpoint, &secrets);
 
     let event: Value = serde_json::from_str(EVENT).unwrap();
     let sim = event[0]["data"]["sim_sid"].as_str().unwrap().parse().unwrap();

@@ -16,5 +16,5 @@ mod table;
 pub use alerts::SnsAlerts;
 pub use aws_config::SdkConfig;
 pub use clock::SystemClock;
-pub use secrets::{SecretsError, fetch_secret};
+pub use secrets::{SecretsError, SecretsManager};
 pub use table::{SHARDS, Table, create_table};

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use secrecy::SecretString;
 
@@ -24,15 +25,29 @@ pub enum SecretsError {
     },
 }
 
-/// Fetches the current version of a secret, by its ARN or name.
-///
-/// # Errors
-/// [`SecretsError`].
-pub async fn fetch_secret(client: &Client, arn: &str) -> Result<SecretString, SecretsError> {
-    let answer =
-        client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
-            SecretsError::Fetch { arn: arn.to_owned(), source: Box::new(error) }
+/// Secrets Manager.
+#[derive(Debug, Clone)]
+pub struct SecretsManager(Client);
+
+impl SecretsManager {
+    /// A client that has not connected yet.
+    #[must_use]
+    pub fn new(aws: &SdkConfig) -> Self {
+        Self(Client::new(aws))
+    }
+
+    /// Fetches the current version of a secret, by its ARN or name.
+    ///
+    /// # Errors
+    /// [`SecretsError`].
+    pub async fn fetch(&self, arn: &str) -> Result<SecretString, SecretsError> {
+        let answer = self.0.get_secret_value().secret_id(arn).send().await;
+        let answer = answer.map_err(|error| SecretsError::Fetch {
+            arn: arn.to_owned(),
+            source: Box::new(error),
         })?;
-    let text = answer.secret_string.ok_or_else(|| SecretsError::NotText { arn: arn.to_owned() })?;
-    Ok(SecretString::from(text))
+        let text = answer.secret_string;
+        let text = text.ok_or_else(|| SecretsError::NotText { arn: arn.to_owned() })?;
+        Ok(SecretString::from(text))
+    }
 }

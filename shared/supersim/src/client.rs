@@ -58,6 +58,33 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
+/// The HTTP client under a [`SuperSimClient`]; it loads the machine's root certificates.
+#[derive(Debug)]
+pub struct Transport(reqwest::Client);
+
+impl Transport {
+    /// One that has not connected yet.
+    ///
+    /// # Errors
+    /// [`ClientError`] when no crypto provider is installed, or TLS cannot be set up.
+    pub fn new() -> Result<Self, ClientError> {
+        // Without this check reqwest panics.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(ClientError::NoCryptoProvider);
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent(concat!("simfuse/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(ClientError::Http)?;
+        Ok(Self(http))
+    }
+}
+
 /// The API as one account may use it.
 #[derive(Debug)]
 pub struct SuperSimClient {
@@ -79,19 +106,12 @@ impl SuperSimClient {
     /// # Errors
     /// [`ClientError`] when no crypto provider is installed, or TLS cannot be set up.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        // Without this check reqwest panics.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(ClientError::NoCryptoProvider);
-        }
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .user_agent(concat!("simfuse/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(ClientError::Http)?;
+        Ok(Self::over(Transport::new()?, config))
+    }
+
+    /// The same, over an HTTP client that was made before.
+    #[must_use]
+    pub fn over(transport: Transport, config: ClientConfig) -> Self {
         let auth = match config.credentials {
             ApiCredentials::TwilioToken { account_sid, auth_token } => {
                 Auth::Basic { user: account_sid, password: auth_token }
@@ -103,7 +123,8 @@ impl SuperSimClient {
                 Auth::Bearer(TokenSource::new(config.token_url, client_id, client_secret))
             }
         };
-        Ok(Self { http, origin: config.origin, auth, pauses: Pauses::BETWEEN_READS })
+        let Transport(http) = transport;
+        Self { http, origin: config.origin, auth, pauses: Pauses::BETWEEN_READS }
     }
 
     /// Makes one request, or a second one where KORE says that the token is no longer good: such a

@@ -5,7 +5,9 @@
 //! function do.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +18,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Largest answer of a function: 6 MB and what the service adds (Lambda quotas; the runtime API
@@ -70,6 +72,7 @@ impl RuntimeApi {
             queue,
             queued: tokio::sync::Mutex::new(queued),
             open: Mutex::new(Open { last_id: 0, waiting: HashMap::new(), init_error: None }),
+            ready: Notify::new(),
         });
         let router = router(Arc::clone(&shared));
         let server = tokio::spawn(async move {
@@ -83,6 +86,29 @@ impl RuntimeApi {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The command that runs a function's binary here, with Lambda's own variables and no others.
+    #[must_use]
+    pub fn command(&self, binary: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(binary);
+        command.env_clear().envs([
+            ("AWS_LAMBDA_RUNTIME_API", self.address()),
+            ("AWS_LAMBDA_FUNCTION_NAME", "simfuse-test"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ]);
+        command
+    }
+
+    /// Waits until an environment asks for its next invocation: from then on it is initialised.
+    ///
+    /// Each such request ends one wait, also one that begins later.
+    pub async fn ready(&self) {
+        self.shared.ready.notified().await;
     }
 
     /// Hands the payload to the next free environment and waits for its answer. Calls may overlap.
@@ -118,6 +144,7 @@ struct Shared {
     queue: mpsc::UnboundedSender<Invocation>,
     queued: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     open: Mutex<Open>,
+    ready: Notify,
 }
 
 #[derive(Debug)]
@@ -198,6 +225,7 @@ fn router(shared: Arc<Shared>) -> Router {
 
 /// Waits for the next invocation that somebody still waits for.
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
+    shared.ready.notify_one();
     let mut queued = shared.queued.lock().await;
     while let Some(invocation) = queued.recv().await {
         let waited_for = |sender: &oneshot::Sender<Answer>| !sender.is_closed();

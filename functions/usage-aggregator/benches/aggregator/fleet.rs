@@ -4,7 +4,7 @@ use simfuse_aws::SystemClock;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, NetworkSid, SimSid};
 use simfuse_domain::port::{
-    Clock as _, Heartbeat as _, Sim, SimStatus, UsageItem, UsageStore as _, UsageWindow, Used,
+    Beat, Clock as _, Heartbeat as _, Sim, SimStatus, UsageItem, UsageStore as _, UsageWindow, Used,
 };
 use simfuse_domain::time::{Hour, Window};
 use simfuse_domain::usage::{SimUsage, Source};
@@ -102,7 +102,7 @@ pub(crate) struct Known {
 /// Writes it, as the runs before would have, and how far they came.
 pub(crate) async fn set_up(world: &World, known: Known, reached: Reached) -> Result<(), Failure> {
     let now = SystemClock.now();
-    world.table.beat(now, None).await?;
+    world.table.beat(Beat::at(now)).await?;
     reached.write(&world.table, now).await?;
     let mut items = Vec::new();
     for index in 0..known.sims {
