@@ -21,7 +21,20 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).current_dir(root());
+    forget_xtask(&mut command);
     command
+}
+
+/// Takes away what cargo says of this program to itself. Build scripts (ring's is one) look at these
+/// variables: with them the crate, and all that rests on it, would be built anew for each change
+/// between `cargo xtask` and plain cargo.
+pub(crate) fn forget_xtask(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
 }
 
 /// Runs one step, and says what it is, how it ended and how long it took.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::{root, step, target};
+use crate::run::{forget_xtask, root, step, target};
 
 /// SAM, its linter and what builds Rust for Lambda.
 const SAM: Tools = Tools {
@@ -75,6 +75,7 @@ impl Environment {
         for name in ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
             command.env_remove(name);
         }
+        forget_xtask(&mut command);
         Ok(command)
     }
 
