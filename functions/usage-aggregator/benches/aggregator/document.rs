@@ -117,9 +117,11 @@ pub(crate) fn write(
 fn head(text: &mut String, months: &[Month]) -> Result<(), Failure> {
     let date = SystemClock.now().strftime("%Y-%m-%d").to_string();
     let cores = std::thread::available_parallelism()?;
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let arguments: String = arguments.map(|argument| format!(" {argument}")).collect();
     write!(
         text,
-        "# Cost\n\nWritten by `cargo xtask bench aggregator --full --write` on {date}, on a machine \
+        "# Cost\n\nWritten by `cargo xtask bench aggregator{arguments}` on {date}, on a machine \
          with {cores} cores; do not edit. Dollars a month in us-east-1, without free tiers but the \
          table's, every SIM active in every hour with {EVENTS_PER_HOUR} events: the dearest fleet of \
          sensors. A SIM that is silent in an hour costs nothing in it but its storage.\n\n| |"

@@ -2,7 +2,6 @@
 //! and the embedded table over HTTP. What a run takes, what it asks of the table as DynamoDB bills
 //! it, and what that costs a month; `docs/cost.md` is written from it.
 #![expect(clippy::print_stderr, reason = "a bench says what it measured")]
-#![expect(clippy::arithmetic_side_effects, reason = "counts and times of a bench do not overflow")]
 
 mod cost;
 mod crash;
