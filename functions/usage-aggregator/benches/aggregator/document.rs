@@ -224,7 +224,7 @@ fn model(text: &mut String, months: &[Month]) -> Result<(), Failure> {
         text,
         "\n## What is assumed\n\n\
          - A month has {} hours. Every SIM uses data in every hour and sends {EVENTS_PER_HOUR} events in \
-           it, each in a request of its own; batches make the webhook's Lambda cheaper, not its writes.\n\
+           it, each in a request of its own; batches make the webhook's Lambda cheaper, and its writes where they hold one SIM's events together.\n\
          - An hour is seen once and closed once; no record grows in between, and no day's total changes.\n\
          - The provider takes {} s for a page. The aggregator's time is that, and what was measured: the \
            wall time on one machine, or the processor time at the {:.0} % of a processor that 256 MB come \
