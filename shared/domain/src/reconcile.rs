@@ -17,6 +17,12 @@ use crate::usage::SimUsage;
 /// events show.
 const HOURS_LOOKED_AT: i32 = 20;
 
+/// Closing must not lag behind by more than this.
+const LAG_MAX: SignedDuration = SignedDuration::from_hours(5);
+
+/// Closed hours of a SIM that others made inactive: fewer than lie between two inventories.
+const HOURS_INACTIVE: i32 = 12;
+
 /// Usage records must hold this many times what events showed …
 const UNSEEN_FACTOR: u64 = 2;
 
@@ -73,6 +79,10 @@ impl Reconciliation<'_> {
     /// bytes. Silent while less than 1 MB is missing.
     fn bytes_unseen(&self) -> Option<Finding> {
         let hours = self.hours();
+        // Of older hours events no longer tell.
+        if self.now.duration_since(hours.end.start()) > LAG_MAX {
+            return None;
+        }
         let billed = self.usage?.bytes_within(&hours);
         // An hour more on either side: events need not keep to the records' hours.
         let around = hours.start.before()..hours.end.after();
@@ -113,7 +123,9 @@ impl Reconciliation<'_> {
         }
         let since = match self.killed() {
             Some((_, first_hour)) => first_hour,
-            None if self.status_before == Some(SimStatus::Inactive) => self.hours().start,
+            None if self.status_before == Some(SimStatus::Inactive) => {
+                self.closed_through.after().plus(HOURS_INACTIVE.saturating_neg())
+            }
             None => return None,
         };
         let hours = since..self.closed_through.after();

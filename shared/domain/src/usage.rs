@@ -52,6 +52,10 @@ struct Period {
     start_ms: i64,
     end_ms: i64,
     bytes: u64,
+    /// The provider was asked when this hour was closed.
+    asked_at: Option<Hour>,
+    /// An hour turned out to be other than when the provider was asked, which may have known it.
+    is_doubtful: bool,
 }
 
 /// What is usual for a SIM: of the natural logarithm of an active hour's kilobytes and one, the
@@ -134,6 +138,10 @@ impl SimUsage {
         if self.closed_from.contains(&source) {
             return Closed::Before;
         }
+        // Records of all of the SIM's fleets leave nothing to be added.
+        if self.closed_from.iter().any(|other| other.fleet.is_none()) {
+            return Closed::Before;
+        }
         let known = self.closed_from.iter().any(|other| other.fleet == source.fleet);
         if known || self.closed_from.len() >= FLEETS_PER_HOUR_MAX {
             return Closed::Elsewhere;
@@ -172,13 +180,15 @@ impl SimUsage {
             && period.hours().contains(&hour)
         {
             adjust(&mut period.bytes);
+            period.is_doubtful |= Some(hour) <= period.asked_at;
         }
     }
 
     /// Learns the SIM's billing period, and what was used in its hours up to `closed_through`.
     pub fn set_period(&mut self, period: BillingPeriod, closed_bytes: Bytes) {
         let (start_ms, end_ms) = (period.start.as_millisecond(), period.end.as_millisecond());
-        self.period = Some(Period { start_ms, end_ms, bytes: closed_bytes.0 });
+        let (bytes, asked_at) = (closed_bytes.0, self.closed_through);
+        self.period = Some(Period { start_ms, end_ms, bytes, asked_at, is_doubtful: false });
     }
 
     fn keep(&mut self, hour: Hour, bytes: Bytes) {
@@ -188,7 +198,13 @@ impl SimUsage {
             _ => self.hours.insert(place, (hour, bytes.0)),
         }
         let oldest = self.oldest_kept();
-        self.hours.retain(|(kept, _)| Some(*kept) >= oldest);
+        // Of hours that are only seen, should closing lag behind for days, the latest are kept.
+        let seen_from =
+            self.hours.last().map(|(latest, _)| latest.plus(HOURS_KEPT.saturating_neg()));
+        let closed = self.closed_through;
+        self.hours.retain(|(kept, _)| {
+            Some(*kept) >= oldest && (Some(*kept) <= closed || Some(*kept) >= seen_from)
+        });
     }
 
     /// Whether the hour is among those that are kept one by one, used or not.
@@ -199,7 +215,8 @@ impl SimUsage {
 
     /// Hours before this one are not kept.
     fn oldest_kept(&self) -> Option<Hour> {
-        self.hours.last().map(|(latest, _)| latest.plus(HOURS_KEPT.saturating_neg()))
+        let latest = self.closed_through.or(self.hours.last().map(|(latest, _)| *latest));
+        latest.map(|latest| latest.plus(HOURS_KEPT.saturating_neg()))
     }
 
     fn count(&mut self, hour: Hour, bytes: Bytes) {
@@ -260,29 +277,38 @@ impl SimUsage {
     }
 
     /// The period that the hour is part of: the SIM's billing period where that is known, else the
-    /// calendar month of UTC.
+    /// calendar month of UTC, or what of it lies before or after that billing period.
     #[must_use]
     pub fn period_of(&self, hour: Hour) -> Window {
-        match &self.period {
-            Some(period) if period.hours().contains(&hour) => {
-                let date = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
-                let name = format!("{}/{}", date(period.start()), date(period.end()));
-                Window { name, hours: period.hours() }
-            }
-            _ => Window::of_month(hour),
+        let month = Window::of_month(hour);
+        let Some(known) = self.period.as_ref().map(Period::hours) else { return month };
+        let hours = if known.contains(&hour) {
+            known
+        } else if hour < known.start {
+            month.hours.start..month.hours.end.min(known.start)
+        } else {
+            month.hours.start.max(known.end)..month.hours.end
+        };
+        if hours == month.hours {
+            return month;
         }
+        let date = |hour: Hour| hour.start().strftime("%Y-%m-%d").to_string();
+        Window { name: format!("{}/{}", date(hours.start), date(hours.end)), hours }
     }
 
-    /// What was used in the closed hours of a period that [`period_of`](Self::period_of) gave.
+    /// What was used in the closed hours of a period that [`period_of`](Self::period_of) gave: as far
+    /// as it is counted, or else as far as its hours are kept.
     #[must_use]
     pub fn closed_bytes_in(&self, period: &Window) -> Bytes {
+        let open_from = self.open_from().unwrap_or(period.hours.start);
+        let kept = self.bytes_within(&(period.hours.start..open_from.min(period.hours.end)));
         if let Some(known) = &self.period
             && known.hours() == period.hours
         {
-            return Bytes(known.bytes);
+            return if known.is_doubtful { kept } else { Bytes(known.bytes) };
         }
-        let month = self.month.filter(|(month, _)| *month == period.hours.start);
-        month.map_or(Bytes(0), |(_, bytes)| Bytes(bytes))
+        let is_it = |month: &(Hour, u64)| Window::of_month(month.0).hours == period.hours;
+        self.month.filter(is_it).map_or(kept, |(_, bytes)| Bytes(bytes))
     }
 
     /// Whether the SIM's billing period should be asked for. It spans at most two calendar months,
@@ -291,7 +317,8 @@ impl SimUsage {
     #[must_use]
     pub fn needs_period(&self, limit: Bytes) -> bool {
         let now = self.now().unwrap_or(Timestamp::MIN);
-        let known = self.period.as_ref().is_some_and(|period| now <= period.end());
+        let is_good = |period: &Period| now <= period.end() && !period.is_doubtful;
+        let known = self.period.as_ref().is_some_and(is_good);
         let quarter = limit.0 / 4;
         !known && self.month.is_some_and(|(_, bytes)| bytes > quarter)
     }

@@ -402,6 +402,19 @@ mod tests {
     }
 
     #[test]
+    fn a_periods_begin_is_not_charged_with_what_was_used_before_it() {
+        let mut records = records(&[("09T20", 200 * MB), ("10T10", 60 * MB)]);
+        let days = |start: &str, end: &str| BillingPeriod { start: time(start), end: time(end) };
+        records.set_period(days("10T00:00", "31T00:00"), Bytes(60 * MB));
+        let policy = "[limits]\nperiod_mb = 250";
+        check_beside(super::PERIOD, (&[], &records), policy, &[]);
+        records.set_period(days("10T00:00", "31T00:00"), Bytes(251 * MB));
+        let broken = "period_limit#2026-03-10/2026-03-31 2026-03-10T11:00:00Z: used 251.0 MB in \
+                      2026-03-10/2026-03-31, limit 250.0 MB";
+        check_beside(super::PERIOD, (&[], &records), policy, &[broken]);
+    }
+
+    #[test]
     fn after_a_restore_only_hours_that_lie_wholly_behind_it_count() {
         let records = records(&[("01T14", 60 * MB), ("01T15", 10 * MB), ("01T16", 10 * MB)]);
         let count = |detector: Detector, policy: &str, restored_at| {

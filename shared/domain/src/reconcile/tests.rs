@@ -9,6 +9,7 @@ struct World {
     desired: Option<Desired>,
     events: Vec<Event>,
     usage: SimUsage,
+    lag_hours: i32,
 }
 
 impl World {
@@ -20,6 +21,7 @@ impl World {
             desired: None,
             events: Vec::new(),
             usage: records(hours),
+            lag_hours: 4,
         }
     }
 
@@ -36,7 +38,7 @@ impl World {
         let state = fixture::state_of(&self.events);
         let looked = Reconciliation {
             now,
-            closed_through: Hour::of(now).plus(-4),
+            closed_through: Hour::of(now).plus(0_i32.saturating_sub(self.lag_hours)),
             sim: &sim,
             status_before: self.status_before,
             desired: self.desired.as_ref(),
@@ -75,6 +77,14 @@ fn what_is_older_than_events_reach_back_is_not_compared() {
     World::new(&[("01T03", 70 * MB)]).check(&[]);
     World::new(&[("01T04", 70 * MB)])
         .check(&["bytes_unseen#2026-03-01: used 70.0 MB in 2026-03-01, events showed 0 B"]);
+}
+
+#[test]
+fn while_closing_lags_behind_nothing_is_unseen() {
+    let mut world = World::new(&[("01T14", 70 * MB)]);
+    world.lag_hours = 6;
+    world.now = "02T05:10";
+    world.check(&[]);
 }
 
 #[test]

@@ -111,8 +111,61 @@ fn a_billing_period_counts_across_the_turn_of_a_month() {
     assert_eq!(window.end().to_string(), "2026-03-20T09:00:00Z");
     assert_eq!(usage.closed_bytes_in(&window), Bytes(220 * MB));
     let after = usage.period_of(hour("20T09"));
-    assert_eq!(after.name, "2026-03", "what comes after it is the calendar's again");
-    assert_eq!(usage.closed_bytes_in(&after), Bytes(70 * MB));
+    assert_eq!(
+        after.name, "2026-03-20/2026-04-01",
+        "the calendar's again, without what was before"
+    );
+    assert_eq!(usage.closed_bytes_in(&after), Bytes(0));
+}
+
+#[test]
+fn what_lies_before_a_known_period_is_not_counted_with_it() {
+    let mut usage = usage();
+    usage.close(hour("09T10"), Bytes(200 * MB), page(1));
+    usage.close(hour("10T10"), Bytes(60 * MB), page(1));
+    usage.set_period(period("2026-03-10T00:00:00Z", "2026-04-10T00:00:00Z"), Bytes(60 * MB));
+    let (before, known) = (usage.period_of(hour("09T10")), usage.period_of(hour("10T10")));
+    assert_eq!(before.hours.end, known.hours.start);
+    assert_eq!(usage.closed_bytes_in(&before), Bytes(200 * MB), "as far as hours are kept");
+    assert_eq!(usage.closed_bytes_in(&known), Bytes(60 * MB));
+}
+
+#[test]
+fn a_period_that_was_asked_for_before_an_hour_changed_is_asked_for_again() {
+    let limit = Bytes(100 * MB);
+    let mut usage = usage();
+    usage.close(hour("10T10"), Bytes(10 * MB), page(1));
+    usage.close(hour("10T11"), Bytes(50 * MB), page(1));
+    // The provider knows already that the first hour grew to 60 MB.
+    let billed = period("2026-03-10T00:00:00Z", "2026-04-10T00:00:00Z");
+    usage.set_period(billed, Bytes(110 * MB));
+    assert!(!usage.needs_period(limit));
+    usage.amend(hour("10T10"), Bytes(10 * MB), Bytes(60 * MB));
+    assert!(usage.needs_period(limit));
+    let window = usage.period_of(hour("10T10"));
+    assert_eq!(usage.closed_bytes_in(&window), Bytes(110 * MB), "what is certain: the hours kept");
+    usage.set_period(billed, Bytes(110 * MB));
+    usage.close(hour("11T11"), Bytes(MB), page(1));
+    usage.amend(hour("11T11"), Bytes(MB), Bytes(2 * MB));
+    assert_eq!(usage.closed_bytes_in(&window), Bytes(112 * MB), "later hours are simply counted");
+}
+
+#[test]
+fn closing_may_lag_behind_what_is_seen_by_days() {
+    let mut usage = usage();
+    usage.close(hour("01T10"), Bytes(MB), page(1));
+    usage.see(hour("09T10"), Bytes(30 * MB));
+    assert_eq!(usage.close(hour("01T11"), Bytes(2 * MB), page(1)), Closed::Now);
+    assert_eq!(usage.bytes_in(hour("01T11")), Bytes(2 * MB));
+    assert_eq!(usage.bytes_in(hour("09T10")), Bytes(30 * MB));
+}
+
+#[test]
+fn records_of_all_fleets_leave_nothing_to_be_added_by_one() {
+    let mut usage = usage();
+    usage.close(hour("01T10"), Bytes(MB), Source { fleet: None, page: 0 });
+    assert_eq!(usage.close(hour("01T10"), Bytes(MB), page(1)), Closed::Before);
+    assert_eq!(usage.bytes_in(hour("01T10")), Bytes(MB));
 }
 
 #[test]
@@ -227,8 +280,7 @@ proptest! {
                     }
                 }
             }
-            let latest = if seen.is_some() { next } else { next.before() };
-            let kept = latest.plus(-HOURS_KEPT)..next;
+            let kept = next.before().plus(-HOURS_KEPT)..next;
             let kept: Vec<_> = model.range(kept).map(|(hour, sum)| (*hour, Bytes(*sum))).collect();
             let of_model = kept.into_iter().chain(seen.map(|bytes| (next, Bytes(bytes))));
             prop_assert!(usage.hours().filter(|(_, sum)| sum.0 > 0)
