@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::port::{FleetSims, UsageStore};
+use simfuse_domain::port::{FleetSims, Pass, UsageStore, UsageWindow};
 use simfuse_domain::time::Hour;
 
 use crate::error::AggregatorError;
+use crate::run::DAYS_COMPARED;
 
 /// The account's checkpoint.
 const RUN: &str = "RUN";
@@ -72,6 +73,8 @@ pub(crate) struct Run {
     pub(crate) compared_through: Option<Hour>,
     /// The day of which the inventory was last taken.
     pub(crate) inventory_of: Option<Hour>,
+    /// When that was.
+    pub(crate) inventory_at: Option<Timestamp>,
     /// The inventory that is being taken.
     pub(crate) inventory: Option<Inventory>,
     /// How the account's history is read at first.
@@ -98,6 +101,8 @@ pub(crate) struct Inventory {
     pub(crate) next: Option<String>,
     /// Pages read so far.
     pub(crate) pages: u32,
+    /// Whether all pages are read.
+    pub(crate) is_read: bool,
     /// SIMs so far, by fleet and status.
     pub(crate) sims: BTreeMap<FleetSid, FleetSims>,
     /// SIMs so far, with those that have no fleet.
@@ -197,13 +202,23 @@ impl Checkpoint<Run> {
 }
 
 impl Checkpoint<Task> {
-    /// One fleet's in this window.
+    /// One fleet's in this window. What is seen, what is closed and each of the days that are
+    /// compared one after the other have progress of their own: none wipes another's. A day is
+    /// compared again with each of the days after it, of which `due` is the last hour.
     pub(crate) async fn of_fleet<T: UsageStore>(
         table: &T,
         fleet: FleetSid,
-        of: String,
+        window: UsageWindow,
+        pass: Pass,
+        due: Hour,
     ) -> Result<Self, AggregatorError> {
-        let mut task = Self::read(table, format!("TASK#{fleet}")).await?;
+        let of = format!("{pass:?} {} with {due}", window.window().name);
+        let kind = match (window, pass) {
+            (UsageWindow::Hour(_), Pass::Fresh) => "SEE".to_owned(),
+            (UsageWindow::Hour(_), Pass::Close) => "CLOSE".to_owned(),
+            (UsageWindow::Day(day), _) => format!("DAY{}", day.days() % DAYS_COMPARED),
+        };
+        let mut task = Self::read(table, format!("TASK#{fleet}#{kind}")).await?;
         if task.content.of != of {
             task.content = Task { of, ..Task::default() };
         }

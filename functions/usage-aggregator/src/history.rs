@@ -7,16 +7,16 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::port::{
-    Alerts, Clock, FleetUsed, Granularity, Heartbeat, Inventory, PageLink, Policies, Sim,
-    SimStatus, States, UsageGroup, UsageItem, UsageQuery, UsageRecords, UsageStore, UsageWindow,
-    Usages, Used,
+    Alerts, Clock, FleetUsed, Granularity, Heartbeat, Inventory, PageLink, Policies, ProviderError,
+    Sim, SimStatus, States, UsageGroup, UsageItem, UsageQuery, UsageRecords, UsageStore,
+    UsageWindow, Usages, Used,
 };
 use simfuse_domain::time::{Hour, Window};
 use simfuse_domain::usage::{Closed, SimUsage, Source};
 
 use crate::billing::query_of;
 use crate::checkpoint::{Checkpoint, History, Run};
-use crate::error::AggregatorError;
+use crate::error::{AggregatorError, Chain};
 use crate::handler::Aggregator;
 use crate::page::{hour_of, used_of};
 use crate::run::{Context, Progress};
@@ -118,8 +118,20 @@ where
     ) -> Result<(), AggregatorError> {
         let query = query_of(sim.sid, Granularity::Hour, hours.clone());
         let records = self.records_of(context, &query).await;
-        let doing = format!("reading the history of {}", sim.sid);
-        let records = records.map_err(AggregatorError::provider(doing))?;
+        let records = match records {
+            Ok(records) => records,
+            // It will be refused again, and must not keep all others from being closed.
+            Err(error @ (ProviderError::Refused { .. } | ProviderError::NotFound)) => {
+                tracing::error!(
+                    sim.sid = %sim.sid, error = %Chain(&error), "a SIM's history was refused"
+                );
+                return Ok(());
+            }
+            Err(error) => {
+                let doing = format!("reading the history of {}", sim.sid);
+                return Err(AggregatorError::provider(doing)(error));
+            }
+        };
         let mut by_hour: BTreeMap<Hour, Used> = BTreeMap::new();
         for record in &records {
             if let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) {

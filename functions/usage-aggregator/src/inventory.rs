@@ -16,6 +16,10 @@ use crate::error::AggregatorError;
 use crate::handler::Aggregator;
 use crate::run::{Context, PAGES_MAX, Progress};
 
+/// Two inventories lie at least so far apart: what a SIM's status was before has to be from the day
+/// before.
+const APART_MIN: SignedDuration = SignedDuration::from_hours(20);
+
 /// SIMs looked at together: their states of up to 8 kB each are in memory at once.
 const SIMS_AT_ONCE: usize = 100;
 
@@ -37,16 +41,17 @@ where
         now: Timestamp,
     ) -> Result<Progress, AggregatorError> {
         let today = Window::of_day(Hour::of(now)).hours.start;
-        let is_taken = run.content.inventory_of >= Some(today);
+        let is_fresh = |at: Timestamp| now.duration_since(at) < APART_MIN;
+        let is_taken = run.content.inventory_of >= Some(today)
+            || (run.content.inventory.is_none() && run.content.inventory_at.is_some_and(is_fresh));
         let Some(closed_through) = run.content.closed_through.filter(|_| !is_taken) else {
             return Ok(Progress::Done);
         };
-        let mut taken = run.content.inventory.take().unwrap_or_default();
-        loop {
+        // A copy: whatever ends this run, the next goes on from what was written last.
+        let mut taken = run.content.inventory.clone().unwrap_or_default();
+        while !taken.is_read {
             context.at(format!("taking the inventory, {} SIMs so far", taken.sims_read));
             if self.is_over(context) {
-                run.content.inventory = Some(taken);
-                run.write(&self.table, self.clock.now()).await?;
                 return Ok(Progress::Paused);
             }
             let link = taken.next.clone().map(PageLink);
@@ -62,14 +67,15 @@ where
             }
             taken.pages = taken.pages.saturating_add(1);
             taken.next = page.next.map(|link| link.0);
-            if taken.next.is_none() {
-                break;
-            }
+            taken.is_read = taken.next.is_none();
             run.content.inventory = Some(taken.clone());
             run.write(&self.table, self.clock.now()).await?;
         }
-        self.conclude(context, &taken).await?;
-        (run.content.inventory, run.content.inventory_of) = (None, Some(today));
+        if !self.conclude(context, &taken).await? {
+            return Ok(Progress::Done);
+        }
+        run.content.inventory = None;
+        (run.content.inventory_of, run.content.inventory_at) = (Some(today), Some(now));
         run.write(&self.table, self.clock.now()).await?;
         Ok(Progress::Done)
     }
@@ -118,8 +124,12 @@ where
         self.put(context, &items).await
     }
 
-    /// Writes the fleets' sizes, and tells what is told together.
-    async fn conclude(&self, context: &Context<'_>, taken: &Taken) -> Result<(), AggregatorError> {
+    /// Writes the fleets' sizes, and tells what is told together. Says whether that is out.
+    async fn conclude(
+        &self,
+        context: &Context<'_>,
+        taken: &Taken,
+    ) -> Result<bool, AggregatorError> {
         for (fleet, sims) in &taken.sims {
             let known = self.table.read_fleet(*fleet).await;
             // A SIM may be in a fleet that was made a moment ago; the next inventory has it.
@@ -129,14 +139,15 @@ where
             self.put(context, &[UsageItem::FleetInventory(item)]).await?;
         }
         let Suspects { count, named } = taken.unseen.clone();
+        let mut is_told = true;
         if count > UNSEEN_MAX {
-            self.notify(&Notice::BytesUnseen { sims: count, named }).await?;
+            is_told &= self.notify(&Notice::BytesUnseen { sims: count, named }).await?;
         }
         let Suspects { count, named } = taken.silent.clone();
         if count > 0 {
-            self.notify(&Notice::Silent { sims: count, named }).await?;
+            is_told &= self.notify(&Notice::Silent { sims: count, named }).await?;
         }
-        Ok(())
+        Ok(is_told)
     }
 }
 

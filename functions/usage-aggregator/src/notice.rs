@@ -29,22 +29,22 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Publishes a notice unless it was today. One that does not go out is tried again by the next
-    /// run, and keeps this one from nothing.
-    pub(crate) async fn notify(&self, notice: &Notice) -> Result<(), AggregatorError> {
+    /// Publishes a notice unless it was today, and says whether it is out. One that is not keeps the
+    /// run from nothing; whoever asked has to ask again.
+    pub(crate) async fn notify(&self, notice: &Notice) -> Result<bool, AggregatorError> {
         let now = self.clock.now();
         let name = format!("NOTICE#{}", notice.id(now));
         let read = self.table.read_checkpoint(&name).await;
         if read.map_err(AggregatorError::table("looking for a notice"))?.is_some() {
-            return Ok(());
+            return Ok(true);
         }
         if let Err(error) = self.alerts.publish(&notice.alert(now)).await {
             tracing::error!(error = %Chain(&error), "notice not published");
-            return Ok(());
+            return Ok(false);
         }
         let written = self.table.write_checkpoint(&name, "told", 0, now).await;
         written.map_err(AggregatorError::table("recording a notice"))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Compares each fleet's own data limit with what it was and with policy.
@@ -58,7 +58,11 @@ where
             let known = known.map_err(AggregatorError::table("reading a fleet"))?;
             let wanted_mb = context.policy.rules_of_fleet(fleet.sid).limits.fleet_limit_mb;
             if let Some(drift) = drift_of(fleet, known.as_ref(), wanted_mb) {
-                self.notify(&Notice::LimitDrift { fleet: fleet.clone(), drift }).await?;
+                let notice = Notice::LimitDrift { fleet: fleet.clone(), drift };
+                if !self.notify(&notice).await? {
+                    // What the fleet was has to be known when it is tried again.
+                    continue;
+                }
             }
             if known.as_ref().map(|known| &known.fleet) != Some(fleet) {
                 let sims = known.and_then(|known| known.sims);

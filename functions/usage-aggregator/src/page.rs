@@ -70,19 +70,20 @@ where
         found: Found,
     ) -> Result<Part, AggregatorError> {
         let sims: Vec<SimSid> = found.keys().copied().collect();
-        let usages = self.table.read_usages(&sims).await;
-        let mut usages = usages.map_err(AggregatorError::table("reading usage"))?;
+        let recorded = self.table.read_recorded(&UsageWindow::Hour(hour), &sims).await;
+        let mut recorded = recorded.map_err(AggregatorError::table("reading usage"))?;
         let (mut items, mut findings) = (Vec::new(), Vec::new());
         for (sim, used) in &found {
-            let mut usage = usages.remove(sim).unwrap_or_else(|| SimUsage::new(*sim));
+            let usage = recorded.remove(sim).and_then(|recorded| recorded.usage);
+            let mut usage = usage.unwrap_or_else(|| SimUsage::new(*sim));
             let rules = context.policy.rules_for(Some(fleet), *sim);
-            // Nearly every SIM keeps within its limits, and is written when its hour is closed.
-            if usage.see(hour, used.total) {
-                let broken = broken_limits(&usage, &rules, hour);
-                if !broken.is_empty() {
-                    items.push(UsageItem::Base(usage));
-                    findings.push((*sim, broken));
-                }
+            usage.see(hour, used.total);
+            // Nearly every SIM keeps within its limits, and is written when its hour is closed. What
+            // was seen before is looked at again: the run that saw it may have died before it told.
+            let broken = broken_limits(&usage, &rules, hour);
+            if !broken.is_empty() {
+                items.push(UsageItem::Base(usage));
+                findings.push((*sim, broken));
             }
             let window = UsageWindow::Hour(hour);
             items.push(UsageItem::Sim(*sim, Some(fleet), window, used.clone()));

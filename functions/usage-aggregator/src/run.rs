@@ -23,7 +23,7 @@ use crate::handler::{Aggregator, Answer, Invocation, STOP_BEFORE};
 pub(crate) const CLOSE_AFTER: SignedDuration = SignedDuration::from_hours(3);
 
 /// Days compared again when a day is closed, itself included: their records may still have grown.
-const DAYS_COMPARED: i32 = 4;
+pub(crate) const DAYS_COMPARED: i32 = 4;
 
 /// Hours remembered for the account's own rhythm: two weeks.
 const RHYTHM_HOURS: i32 = 14 * 24;
@@ -123,10 +123,13 @@ where
         self.look_for_silence(&mut run.content, now).await?;
         let closable = Hour::of(now.saturating_sub(CLOSE_AFTER).unwrap_or(now)).before();
         run.content.closed_through.get_or_insert(closable);
-        // A fleet that cannot be seen now must not keep the others from being closed.
+        // What cannot be seen or listed now must not keep hours from being closed.
         let seen = self.see(context, run, &sids, now).await;
-        if matches!(seen, Ok(Progress::Paused))
-            || self.take_inventory(context, run, now).await? == Progress::Paused
+        let taken = match seen {
+            Ok(Progress::Paused) => return Ok(Progress::Paused),
+            _ => self.take_inventory(context, run, now).await,
+        };
+        if matches!(taken, Ok(Progress::Paused))
             || self.read_history(context, run, &sids).await? == Progress::Paused
         {
             return Ok(Progress::Paused);
@@ -139,7 +142,7 @@ where
                 return Ok(Progress::Paused);
             }
         }
-        seen
+        seen.and(taken)
     }
 
     /// Sees the hour that ended last.
@@ -156,7 +159,7 @@ where
         }
         context.at(format!("seeing {latest}"));
         let window = UsageWindow::Hour(latest);
-        let progress = self.read_window(context, fleets, window, Pass::Fresh).await?;
+        let progress = self.read_window(context, fleets, window, Pass::Fresh, latest).await?;
         if progress == Progress::Done {
             run.content.seen_through = Some(latest);
             run.write(&self.table, self.clock.now()).await?;
@@ -173,7 +176,7 @@ where
         hour: Hour,
     ) -> Result<Progress, AggregatorError> {
         let window = UsageWindow::Hour(hour);
-        if self.read_window(context, fleets, window, Pass::Close).await? == Progress::Paused {
+        if self.read_window(context, fleets, window, Pass::Close, hour).await? == Progress::Paused {
             return Ok(Progress::Paused);
         }
         if hour.after() == Window::of_day(hour).hours.end
@@ -182,7 +185,8 @@ where
             for days in (0..DAYS_COMPARED).rev() {
                 let day = UsageWindow::day_of(hour.plus(days.saturating_mul(-24)));
                 context.at(format!("comparing the day {}", day.window().name));
-                if self.read_window(context, fleets, day, Pass::Close).await? == Progress::Paused {
+                let read = self.read_window(context, fleets, day, Pass::Close, hour).await?;
+                if read == Progress::Paused {
                     return Ok(Progress::Paused);
                 }
             }

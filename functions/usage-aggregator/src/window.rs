@@ -9,6 +9,8 @@ use simfuse_domain::port::{
     UsageGroup, UsageItem, UsageQuery, UsageRecords, UsageStore, UsageWindow, Usages,
 };
 
+use simfuse_domain::time::Hour;
+
 use crate::checkpoint::{Checkpoint, Task};
 use crate::error::{AggregatorError, Chain};
 use crate::handler::Aggregator;
@@ -28,7 +30,7 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Reads a window for all fleets, some at a time. One that fails keeps no other from being read.
+    /// Reads a window for all fleets, some at a time, as it is due with an hour. One that fails keeps no other from being read.
     ///
     /// # Errors
     /// The first of them, when all are done; each is logged.
@@ -38,9 +40,11 @@ where
         fleets: &[FleetSid],
         window: UsageWindow,
         pass: Pass,
+        due: Hour,
     ) -> Result<Progress, AggregatorError> {
         let reads = fleets.iter();
-        let reads = reads.map(|fleet| Box::pin(self.read_fleet(context, *fleet, window, pass)));
+        let reads =
+            reads.map(|fleet| Box::pin(self.read_fleet(context, *fleet, window, pass, due)));
         let reads: Vec<_> = reads.collect();
         let read: Vec<_> = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE).collect().await;
         let mut all = Ok(Progress::Done);
@@ -64,9 +68,9 @@ where
         fleet: FleetSid,
         window: UsageWindow,
         pass: Pass,
+        due: Hour,
     ) -> Result<Progress, AggregatorError> {
-        let of = format!("{pass:?} {}", window.window().name);
-        let mut task = Checkpoint::of_fleet(&self.table, fleet, of).await?;
+        let mut task = Checkpoint::of_fleet(&self.table, fleet, window, pass, due).await?;
         if task.content.is_done {
             return Ok(Progress::Done);
         }

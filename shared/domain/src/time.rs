@@ -57,6 +57,12 @@ impl Hour {
         Self(self.0.saturating_add(hours))
     }
 
+    /// Days of UTC from 1970 to the hour.
+    #[must_use]
+    pub const fn days(self) -> i32 {
+        self.0.div_euclid(24)
+    }
+
     /// How many hours later the other is; 0 for one that is not.
     #[must_use]
     pub fn hours_until(self, other: Self) -> u32 {

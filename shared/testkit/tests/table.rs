@@ -12,9 +12,12 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Cases, Commit, Committed, DeadLetter, DeadLetters, StateWrite, States, Written,
+    Cases, Commit, Committed, DeadLetter, DeadLetters, StateWrite, States, TableError, UsageItem,
+    UsageStore, UsageWindow, Usages, Written,
 };
 use simfuse_domain::state::SimState;
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::SimUsage;
 use simfuse_testkit::contract;
 use simfuse_testkit::memory::MemoryTable;
 
@@ -142,6 +145,31 @@ async fn a_newer_schema_is_refused_in_dynamo() {
         request.send().await.unwrap();
     };
     contract::states::a_newer_schema_is_refused(&table, set_schema).await;
+}
+
+/// Whoever judges goes on without it; whoever would write over it is refused.
+#[tokio::test]
+async fn usage_of_a_newer_schema_is_absent_for_readers_and_refused_for_its_writer() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    let sim = SimSid::from_bytes([7; 16]);
+    let now: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+    table.put_usage(&[UsageItem::Base(SimUsage::new(sim))], now).await.unwrap();
+    assert_eq!(table.read_usages(&[sim]).await.unwrap().len(), 1);
+    let request = client
+        .update_item()
+        .table_name(NAME)
+        .key("pk", AttributeValue::S(format!("US#{sim}")))
+        .key("sk", AttributeValue::S("BASE".to_owned()))
+        .update_expression("SET #schema = :schema")
+        .expression_attribute_names("#schema", "schema")
+        .expression_attribute_values(":schema", AttributeValue::N("99".to_owned()));
+    request.send().await.unwrap();
+    assert!(table.read_usages(&[sim]).await.unwrap().is_empty());
+    assert_eq!(table.read_case(sim).await.unwrap().usage, None);
+    let window = UsageWindow::Hour(Hour::of(now));
+    let refused = table.read_recorded(&window, &[sim]).await.unwrap_err();
+    assert!(matches!(refused, TableError::NewerSchema { found: 99, .. }), "{refused}");
 }
 
 /// The raw item, as the stream, the console and an operator see it.

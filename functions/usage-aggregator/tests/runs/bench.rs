@@ -206,6 +206,11 @@ impl Life {
         }
     }
 
+    /// Calls that it could still have made.
+    pub(crate) fn calls_left(&self) -> i64 {
+        self.calls_left.load(Ordering::SeqCst)
+    }
+
     /// Whether it died before it was done.
     pub(crate) fn is_over(&self) -> bool {
         self.calls_left.load(Ordering::SeqCst) < 0

@@ -251,6 +251,20 @@ async fn whenever_a_run_dies_the_next_leaves_what_an_undisturbed_one_leaves() {
 }
 
 #[tokio::test]
+async fn what_was_read_before_a_death_is_not_read_again() {
+    let calm = eve().await;
+    let life = Life::of_calls(100_000, false);
+    let pages = calm.run_mortally(&life).await.unwrap().pages;
+    // The hour, and all days but the last, are compared by then.
+    let calls = 100_000 - life.calls_left();
+    let bench = eve().await;
+    assert!(bench.run_mortally(&Life::of_calls(calls - 20, false)).await.is_err());
+    bench.clock.advance(SignedDuration::from_mins(16));
+    let answer = bench.run().await.unwrap();
+    assert!(answer.done && answer.pages * 4 < pages, "{} of {pages} pages", answer.pages);
+}
+
+#[tokio::test]
 async fn the_first_run_may_die_too() {
     let first = || {
         let bench = Bench::new(5);

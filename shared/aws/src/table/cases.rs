@@ -21,7 +21,7 @@ use super::item::{Draft, Item, Row, key_of};
 use super::keys::{Key, due_incidents, findings_of, shard_of, sortable};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
-use super::usages::read_usage;
+use super::usages::readable_usage;
 use super::{Put, Table, by_sort_key, contention_pauses};
 
 /// How long a past incident is kept, from its opening: a year, and a month to look back on it.
@@ -53,7 +53,7 @@ impl Cases for Table {
         Ok(Case {
             sim,
             state: state.map(|stored| stored.state),
-            usage: row("BASE").map(read_usage).transpose()?,
+            usage: row("BASE").and_then(readable_usage),
             findings,
             desired: desired.unwrap_or_default(),
             incident: row("INCIDENT#OPEN").map(|row| versioned(row, "incident")).transpose()?,

@@ -48,11 +48,23 @@ impl Usages for Table {
         }
         let keys = sims.iter().map(|sim| Key::usage(*sim)).collect();
         let items = self.get_all(keys, "reading the usage of a batch of SIMs").await?;
-        let usages = items.iter().map(|item| {
-            let usage = read_usage(Row(item))?;
-            Ok((usage.sim, usage))
-        });
-        usages.collect()
+        let usages = items.iter().filter_map(|item| readable_usage(Row(item)));
+        Ok(usages.map(|usage| (usage.sim, usage)).collect())
+    }
+}
+
+/// Usage for those who only judge by it. What cannot be read, because a newer version wrote it, must
+/// not keep a SIM's events from being stored, nor a human from acting on it.
+pub(super) fn readable_usage(row: Row<'_>) -> Option<SimUsage> {
+    match read_usage(row) {
+        Ok(usage) => Some(usage),
+        Err(error) => {
+            tracing::error!(
+                error.message = %error,
+                "usage cannot be read; the SIM is judged by its events alone"
+            );
+            None
+        }
     }
 }
 
@@ -305,7 +317,7 @@ fn unpacked(bytes: &[u8]) -> Option<Vec<(SimSid, Bytes)>> {
 }
 
 /// Reads what is known of a SIM's usage.
-pub(super) fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
+fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
     let found: u32 = row.number("schema")?;
     if found > USAGE_SCHEMA {
         let what = format!("the usage at {}", row.text("pk")?);

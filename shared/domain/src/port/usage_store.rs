@@ -14,10 +14,11 @@ use crate::usage::SimUsage;
 
 /// What usage records say of SIMs: the webhook and the kill-switch add to it what events say.
 pub trait Usages: Send + Sync {
-    /// Reads the usage of these SIMs; one without records is absent from the answer.
+    /// Reads the usage of these SIMs; one without records, or whose usage this version cannot read,
+    /// is absent from the answer.
     ///
     /// # Errors
-    /// [`TableError`]; usage of a newer schema fails the whole read.
+    /// [`TableError`].
     fn read_usages(
         &self,
         sims: &[SimSid],
@@ -29,7 +30,7 @@ pub trait UsageStore: Send + Sync {
     /// Reads what is recorded of these SIMs in one hour or day.
     ///
     /// # Errors
-    /// [`TableError`].
+    /// [`TableError`]; usage of a newer schema fails the whole read, since it must not be overwritten.
     fn read_recorded(
         &self,
         window: &UsageWindow,
