@@ -6,7 +6,7 @@ use super::Breach::{Remove, Set};
 use super::{Rule, Template, each};
 
 /// The alarms: metric, whose it is, and what counts as too much.
-const ALARMS: [(&str, &str, &str, u64); 8] = [
+const ALARMS: [(&str, &str, &str, u64); 12] = [
     ("DeadLettersAlarm", "ApproximateNumberOfMessagesVisible", "Failures", 0),
     ("KillFailuresAlarm", "Errors", "KillSwitch", 0),
     ("StreamAgeAlarm", "IteratorAge", "KillSwitch", 60_000),
@@ -14,6 +14,10 @@ const ALARMS: [(&str, &str, &str, u64); 8] = [
     ("NoEventsAlarm", "Invocations", "Webhook", 1),
     ("WebhookRefusesAlarm", "Url5xxCount", "Webhook", 0),
     ("WebhookErrorsAlarm", "Errors", "Webhook", 0),
+    ("WebhookThrottledAlarm", "Throttles", "Webhook", 0),
+    ("KillSwitchThrottledAlarm", "Throttles", "KillSwitch", 0),
+    ("SweepStoppedAlarm", "Invocations", "KillSwitch", 1),
+    ("AggregatorStoppedAlarm", "Invocations", "UsageAggregator", 1),
     ("AggregatorErrorsAlarm", "Errors", "UsageAggregator", 0),
 ];
 
@@ -34,6 +38,8 @@ pub(super) const RULES: &[Rule] = &[
                 r#"[{"Name": "FunctionName", "Value": {"Ref": "KillSwitch"}}]"#,
             ),
             Set("AggregatorErrorsAlarm/Properties/ActionsEnabled", "false"),
+            Remove("WebhookThrottledAlarm"),
+            Set("SweepStoppedAlarm/Properties/TreatMissingData", "\"missing\""),
             Set("Another", r#"{"Type": "AWS::CloudWatch::Alarm", "Properties": {}}"#),
         ],
     },
