@@ -187,7 +187,8 @@ pub(crate) struct WhereArgs {
     /// Where `simfuse up` listens; by default the latest one of this user
     #[arg(long, value_name = "URL")]
     pub(crate) up: Option<String>,
-    /// A deployed stack instead, with the AWS credentials and region of the environment
+    /// A deployed stack instead, with the AWS credentials and region of the environment; by default
+    /// the one that SIMFUSE_STACK names, unless --up is given
     #[arg(long, value_name = "NAME", conflicts_with = "up")]
     pub(crate) stack: Option<String>,
 }

@@ -61,6 +61,11 @@ pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliE
 
 async fn run(request: &Request, place: &WhereArgs, output: Output) -> Result<u8, CliError> {
     let answer = Target::of(place).await?.invoke(request).await?;
+    if answer.error.is_none() && answer.sims.len() < request.sims.len() {
+        let (asked, answered) = (request.sims.len(), answer.sims.len());
+        let what = format!("{asked} SIMs were asked for, and the answer is about {answered}");
+        return Err(CliError::Remote(what));
+    }
     output.print(&answer, || text(&answer));
     let not_done = |sim: &SimAnswer| {
         !matches!(sim.outcome, Outcome::Done | Outcome::Pending | Outcome::Already)

@@ -23,6 +23,9 @@ const LOGICAL_ID: &str = "KillSwitch";
 /// The deployed function's own time limit is three minutes; this is a little more.
 const INVOKE_WITHIN: Duration = Duration::from_secs(185);
 
+/// What is only said about a stack is asked for this long: a kill must not wait for it.
+const SAY_WITHIN: Duration = Duration::from_secs(3);
+
 /// The kill-switch of a deployed stack.
 pub(crate) struct Stack {
     client: lambda::Client,
@@ -44,9 +47,11 @@ impl Stack {
         let provider = provider.ok_or_else(|| no_credentials("none are configured"))?;
         let usable = provider.provide_credentials().await;
         usable.map_err(|error| no_credentials(&Chain(&error).to_string()))?;
-        let caller = sts::Client::new(&config).get_caller_identity().send().await;
-        let caller = caller.map_err(|error| failed("asking whose credentials these are", error))?;
-        let account = caller.account.unwrap_or_else(|| "unknown".to_owned());
+        // Only said: a kill does not wait for it, and does without it.
+        let caller = sts::Client::new(&config).get_caller_identity().send();
+        let caller = tokio::time::timeout(SAY_WITHIN, Box::pin(caller)).await;
+        let account = caller.ok().and_then(|caller| caller.ok()?.account);
+        let account = account.unwrap_or_else(|| "unknown".to_owned());
         let resource = cloudformation::Client::new(&config)
             .describe_stack_resource()
             .stack_name(name)
@@ -63,9 +68,12 @@ impl Stack {
     }
 
     /// Says on standard error where a request is about to go, and in which mode that place is. A
-    /// mode that cannot be learnt stops nobody: a human's kill may be needed all the more.
+    /// mode that cannot be learnt soon stops nobody: a human's kill may be needed all the more.
     pub(crate) async fn announce(&self) {
-        let mode = match self.invoke(&Request::of(Action::Status)).await {
+        let status = Request::of(Action::Status);
+        let asked = tokio::time::timeout(SAY_WITHIN, Box::pin(self.invoke(&status))).await;
+        let late = || Err(CliError::Remote("it did not answer in time".to_owned()));
+        let mode = match asked.unwrap_or_else(|_elapsed| late()) {
             Ok(Answer { status: Some(status), .. }) => {
                 let stopped = if status.stopped.is_some() { ", stopped" } else { "" };
                 format!("policy {}, function {}{stopped}", status.policy_mode, status.armed)

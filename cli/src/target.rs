@@ -8,10 +8,14 @@ use crate::args::WhereArgs;
 use crate::error::CliError;
 use crate::local::http::KILL_SWITCH;
 use crate::local::run_file;
+use crate::output::note;
 use crate::stack::Stack;
 
 /// A function answers within its own time limit; this is a little more.
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// Names the deployed stack that commands go to where none is named.
+const USUAL_STACK: &str = "SIMFUSE_STACK";
 
 /// Where requests go.
 pub(crate) enum Target {
@@ -24,13 +28,15 @@ pub(crate) enum Target {
 impl Target {
     /// Finds what the command line names, and says on standard error which stack it is.
     pub(crate) async fn of(place: &WhereArgs) -> Result<Self, CliError> {
-        if let Some(name) = &place.stack {
-            let stack = Stack::find(name).await?;
+        let usual = || std::env::var(USUAL_STACK).ok().filter(|name| !name.is_empty());
+        let stack = place.stack.clone().or_else(|| place.up.is_none().then(usual).flatten());
+        if let Some(name) = stack {
+            let stack = Stack::find(&name).await?;
             stack.announce().await;
             return Ok(Self::Stack(Box::new(stack)));
         }
         if let Some(origin) = &place.up {
-            return Ok(Self::Up(origin.trim_end_matches('/').to_owned()));
+            return Ok(Self::up(origin.trim_end_matches('/').to_owned()));
         }
         let running = run_file::read().map_err(|_none| {
             CliError::Remote(
@@ -39,7 +45,13 @@ impl Target {
                     .to_owned(),
             )
         })?;
-        Ok(Self::Up(running.origin))
+        Ok(Self::up(running.origin))
+    }
+
+    /// A running `up`: that it is no deployed stack has to be seen, since commands look alike.
+    fn up(origin: String) -> Self {
+        note(&format!("simfuse up at {origin}, on this machine"));
+        Self::Up(origin)
     }
 
     /// Lambda's Invoke call.

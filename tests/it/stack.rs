@@ -206,6 +206,33 @@ fn a_mode_that_cannot_be_learnt_stops_no_kill() {
 }
 
 #[test]
+fn the_usual_stack_is_taken_where_none_is_named_and_no_up() {
+    let aws = Aws::start(willing);
+    let kill = |arguments: &[&str]| {
+        let mut command = aws.command(&["kill", "pump-17"]);
+        command.args(arguments).env("SIMFUSE_STACK", "prod").output().unwrap()
+    };
+    let output = kill(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(aws.asked().len(), 2);
+    let output = kill(&["--up", "http://127.0.0.1:9"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("simfuse up at http://127.0.0.1:9, on this machine"));
+    assert_eq!(aws.asked().len(), 2, "the stack was not asked");
+}
+
+#[test]
+fn an_answer_about_fewer_sims_than_asked_for_is_a_failure() {
+    let aws = Aws::start(|request| match request["action"].as_str() {
+        Some("status") => Ok(status(request)),
+        _ => Ok(answer(request)),
+    });
+    let output = aws.run(&["kill", "pump-17", "--stack", "prod"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("1 SIMs were asked for, and the answer is about 0"));
+}
+
+#[test]
 fn a_function_that_fails_is_told_with_its_reason() {
     let failing = |_: &Value| Err(json!({ "errorType": "Table", "errorMessage": "no answer" }));
     let output = Aws::start(failing).run(&["kill", "pump-17", "--stack", "prod", "--json"]);

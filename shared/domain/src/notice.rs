@@ -208,7 +208,7 @@ fn words_of_drift(fleet: &Fleet, drift: Drift) -> Words {
         why: "The Fleet's own limit holds when nothing else does: it bounds what one SIM may cost \
               in a billing period."
             .to_owned(),
-        to_do: format!("simfuse fleet limit {} --set {set}", fleet.sid),
+        to_do: format!("if it is not meant: simfuse fleet limit {} --set {set}", fleet.sid),
     }
 }
 

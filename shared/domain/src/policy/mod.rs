@@ -287,6 +287,12 @@ impl Rules {
                  until its own is learnt, over 24 active hours and 3 days",
             );
         }
+        let Limits { hour, day, period, session, act, .. } = &self.limits;
+        let is_unlimited = [hour, day, period, session].iter().all(|limit| limit.is_none());
+        if *act == LimitAct::Deactivate && is_unlimited {
+            warnings
+                .push("limits.act is deactivate and no limit is set: usage deactivates nothing");
+        }
         if self.mode == Mode::Enforce
             && self.binding.mode != BindingMode::Strict
             && self.limits.act == LimitAct::Alert
