@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Hold, Incident, PAGE_AFTER, Stage, positive_sign};
+use super::outcome::{CHECK_EVERY, page_once, page_when_late, retry_after, went_inactive};
+use super::restore::watch_restore;
+use super::{Hold, Incident, Stage, positive_sign};
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::finding::{DetectorId, Finding};
@@ -18,20 +20,8 @@ use crate::verdict::Verdict;
 /// An incident in which nothing more happens for this long is over.
 pub const QUIET_MAX: SignedDuration = SignedDuration::from_hours(72);
 
-/// How long a SIM is looked at after a restore: a request whose outcome was unknown may land late.
-pub const RESTORE_WATCH: SignedDuration = SignedDuration::from_mins(15);
-
-/// How often a SIM is looked at while it should go off, or should be proven dead.
-const CHECK_EVERY: SignedDuration = SignedDuration::from_mins(1);
-
 /// How often a SIM is looked at that is quiet: proof may come when the device next tries to attach.
-const QUIET_CHECK_EVERY: SignedDuration = SignedDuration::from_mins(15);
-
-/// The first pause after a failed request; it doubles up to [`RETRY_MAX`].
-const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(15);
-
-/// The longest pause between requests.
-const RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const QUIET_CHECK_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
 /// All that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -216,7 +206,12 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
 }
 
 /// The guard that an automatic act waits for, other than the caps.
-fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Option<Hold> {
+pub(super) fn hold_for(
+    look: &Look<'_>,
+    rules: &Rules,
+    sim: &Sim,
+    news: &[&Finding],
+) -> Option<Hold> {
     let (desired, _) = &look.case.desired;
     let cooling = desired.restored_at.is_some_and(|restored_at| {
         later(restored_at, rules.guards.cooldown) > look.now
@@ -226,7 +221,7 @@ fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Opt
 }
 
 /// The guard that holds back each automatic request, repeated ones too.
-fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
+pub(super) fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
     if look.case.desired.0.protected_by.is_some() || rules.guards.protects(sim) {
         Some(Hold::Protected)
     } else if look.case.stop.is_some() {
@@ -378,140 +373,19 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     check_again(look.now, incident, QUIET_CHECK_EVERY)
 }
 
-/// A human restored the SIM: their wish is defended against requests that land late.
-fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
-    let sim = match look.sim {
-        None => return Decision::AskProvider,
-        // It was seen to be active: one answer that is missing is no reason to page.
-        Some(Err(ProviderError::Throttled | ProviderError::Unavailable { .. }))
-            if incident.stage == Stage::Restored =>
-        {
-            return check_again(look.now, incident.clone(), CHECK_EVERY);
-        }
-        Some(Err(error)) => return trouble(look, incident.clone(), error, incident.stage),
-        Some(Ok(sim)) => sim,
-    };
-    let mut incident = incident.clone();
-    match sim.status {
-        SimStatus::Active | SimStatus::Ready | SimStatus::New => {
-            if incident.stage == Stage::Restoring {
-                incident.stage = Stage::Restored;
-                incident.alert(AlertKind::Restored, look.now);
-            }
-            let (desired, _) = &look.case.desired;
-            let restored_at = desired.restored_at.unwrap_or(incident.opened_at);
-            if later(restored_at, RESTORE_WATCH) <= look.now || is_rogue_again(look, sim) {
-                return Decision::Close(Box::new(incident));
-            }
-            check_again(look.now, incident, CHECK_EVERY)
-        }
-        SimStatus::Inactive => Decision::Restore(Box::new(incident)),
-        SimStatus::Scheduled | SimStatus::Unknown => {
-            let stage = incident.stage;
-            wait(look, incident, stage)
-        }
-    }
-}
-
-/// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on
-/// it: that must not wait until the watch is over.
-fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
-    let (verdict, findings) = assess(look, known_fleet(look));
-    let findings: Vec<&Finding> = findings.values().collect();
-    let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
-    verdict >= Verdict::Deactivate && hold_for(look, &rules, sim, &findings).is_none()
-}
-
-/// The incident after the provider answered a request: its stage, its next check and its alerts.
-#[must_use]
-pub fn outcome_of(
-    now: Timestamp,
-    mut incident: Incident,
-    wanted: TargetStatus,
-    answer: &Result<Sim, ProviderError>,
-) -> Incident {
-    incident.trouble = answer.as_ref().err().map(ToString::to_string);
-    let restoring = wanted == TargetStatus::Active;
-    match answer {
-        Ok(sim) if restoring && sim.status == SimStatus::Active => {
-            if incident.stage != Stage::Restored {
-                incident.stage = Stage::Restored;
-                incident.alert(AlertKind::Restored, now);
-            }
-            incident.next_check = later(now, CHECK_EVERY);
-        }
-        Ok(sim) if !restoring && sim.status == SimStatus::Inactive => {
-            went_inactive(now, &mut incident);
-        }
-        Ok(sim) => {
-            if !restoring {
-                let scheduled = sim.status == SimStatus::Scheduled;
-                incident.stage = if scheduled { Stage::Scheduled } else { Stage::Sent };
-                tell_once(now, &mut incident);
-            }
-            incident.next_check = later(now, CHECK_EVERY);
-        }
-        // It may be where we want it already: the next look will tell.
-        Err(ProviderError::TransitionNotAllowed) => {
-            if !restoring {
-                incident.stage = Stage::Sent;
-            }
-            incident.next_check = later(now, retry_after(&incident));
-            page_when_late(now, &mut incident);
-        }
-        Err(
-            ProviderError::NotFound
-            | ProviderError::Refused { .. }
-            | ProviderError::Unauthorized { .. },
-        ) => {
-            if !restoring {
-                incident.stage = Stage::Refused;
-            }
-            page_once(now, &mut incident);
-            incident.next_check = later(now, retry_after(&incident));
-        }
-        Err(ProviderError::Throttled | ProviderError::Unavailable { .. }) => {
-            if !restoring {
-                incident.stage = Stage::Unreachable;
-            }
-            page_when_late(now, &mut incident);
-            incident.next_check = later(now, retry_after(&incident));
-        }
-    }
-    incident
-}
-
-fn went_inactive(now: Timestamp, incident: &mut Incident) {
-    incident.stage = Stage::Inactive;
-    incident.inactive_at.get_or_insert(now);
-    incident.trouble = None;
-    // The page is answered; a restore that does not succeed deserves its own.
-    incident.paged = false;
-    tell_once(now, incident);
-    incident.next_check = later(now, CHECK_EVERY);
-}
-
-/// Tells that the SIM was deactivated, once for the incident.
-fn tell_once(now: Timestamp, incident: &mut Incident) {
-    if !incident.told {
-        incident.told = true;
-        incident.alert(AlertKind::Killed, now);
-    }
-}
-
 fn already_inactive(look: &Look<'_>, mut incident: Incident) -> Decision {
     went_inactive(look.now, &mut incident);
     Decision::Record(Box::new(incident))
 }
 
 /// The provider completes a change by itself: looks again soon, and pages when it takes too long.
-fn wait(look: &Look<'_>, mut incident: Incident, stage: Stage) -> Decision {
+pub(super) fn wait(look: &Look<'_>, mut incident: Incident, stage: Stage) -> Decision {
     incident.stage = stage;
     page_when_late(look.now, &mut incident);
     check_again(look.now, incident, CHECK_EVERY)
 }
 
-fn trouble(
+pub(super) fn trouble(
     look: &Look<'_>,
     mut incident: Incident,
     error: &ProviderError,
@@ -548,36 +422,16 @@ fn rest_or_expire(look: &Look<'_>, incident: &Incident) -> Decision {
     Decision::Close(Box::new(incident))
 }
 
-fn check_again(now: Timestamp, mut incident: Incident, pause: SignedDuration) -> Decision {
+pub(super) fn check_again(
+    now: Timestamp,
+    mut incident: Incident,
+    pause: SignedDuration,
+) -> Decision {
     incident.next_check = later(now, pause);
     Decision::Record(Box::new(incident))
 }
 
-fn page_when_late(now: Timestamp, incident: &mut Incident) {
-    let since = incident.sent_at.unwrap_or(incident.opened_at);
-    if later(since, PAGE_AFTER) <= now {
-        page_once(now, incident);
-    }
-}
-
-fn page_once(now: Timestamp, incident: &mut Incident) {
-    if !incident.paged {
-        incident.paged = true;
-        incident.alert(AlertKind::Unreachable, now);
-    }
-}
-
-/// Doubles with each attempt, spread by the SIM so that many do not come at once.
-fn retry_after(incident: &Incident) -> SignedDuration {
-    let doubled =
-        RETRY_FIRST.saturating_mul(1_i32.checked_shl(incident.attempts.min(6)).unwrap_or(64));
-    let [.., spread] = *incident.sim.as_bytes();
-    doubled
-        .min(RETRY_MAX)
-        .saturating_add(SignedDuration::from_millis(i64::from(spread).saturating_mul(20)))
-}
-
-fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
+pub(super) fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
     let told = look.sim.and_then(|sim| sim.as_ref().ok()).and_then(|sim| sim.fleet);
     told.or_else(|| look.case.state.as_ref()?.fleet())
 }
@@ -588,6 +442,6 @@ fn name_of(look: &Look<'_>) -> String {
     name.unwrap_or_else(|| look.case.sim.to_string())
 }
 
-fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
+pub(super) fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
     time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }

@@ -11,7 +11,9 @@
 //! it and records it.
 
 mod decide;
+mod outcome;
 mod proof;
+mod restore;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,10 +29,10 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::verdict::Verdict;
 
-pub use decide::{
-    Authority, Decision, Look, QUIET_MAX, RESTORE_WATCH, assess, decide, held, outcome_of,
-};
+pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held};
+pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};
+pub use restore::RESTORE_WATCH;
 
 /// A human is paged when a SIM is not switched off this long after it should have been.
 pub const PAGE_AFTER: SignedDuration = SignedDuration::from_mins(10);
