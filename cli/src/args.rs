@@ -37,7 +37,9 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Switch SIMs off, whatever policy says
     Kill(KillArgs),
-    /// Switch SIMs on again; what was found so far is judged by that
+    /// Move SIMs to the fleet that policy names for it: they can do no harm there and are not dark
+    Quarantine(QuarantineArgs),
+    /// Switch SIMs on again, in the fleet where they belong; what was found so far is judged by that
     Restore(SimsArgs),
     /// Say how things are: of the whole, or of the SIMs named
     Status(StatusArgs),
@@ -221,7 +223,19 @@ pub(crate) struct SimsArgs {
 pub(crate) struct KillArgs {
     #[command(flatten)]
     pub(crate) sims: SimsArgs,
+    /// Switch them on again by itself after so many hours, unless they are killed again without this
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=744))]
+    pub(crate) freeze_hours: Option<u32>,
     /// Deactivate a SIM although it is protected
+    #[arg(long)]
+    pub(crate) override_protection: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    pub(crate) sims: SimsArgs,
+    /// Move a SIM although it is protected
     #[arg(long)]
     pub(crate) override_protection: bool,
 }

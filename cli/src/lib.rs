@@ -52,6 +52,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Up(args) => up::run(args, output).await,
         Command::Replay(args) => replay::run(args, output).await,
         Command::Kill(args) => operate::kill(&args, output).await,
+        Command::Quarantine(args) => operate::quarantine(&args, output).await,
         Command::Restore(args) => operate::restore(&args, output).await,
         Command::Status(args) => operate::status(&args, output).await,
         Command::Protect(args) => operate::protect(&args, output).await,

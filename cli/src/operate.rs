@@ -2,7 +2,9 @@
 
 use simfuse_kill_switch::request::{Action, Answer, Details, Outcome, Request, SimAnswer, Status};
 
-use crate::args::{ApproveArgs, KillArgs, ProtectArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs};
+use crate::args::{
+    ApproveArgs, KillArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs,
+};
 use crate::error::CliError;
 use crate::output::{self, Output};
 use crate::target::Target;
@@ -23,7 +25,16 @@ fn request_for(action: Action, args: &SimsArgs) -> Request {
 /// `simfuse kill`.
 pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
-    let request = Request { override_protection, ..request_for(Action::Deactivate, &args.sims) };
+    let freeze_hours = args.freeze_hours;
+    let request = request_for(Action::Deactivate, &args.sims);
+    let request = Request { override_protection, freeze_hours, ..request };
+    run(&request, &args.sims.why.place, output).await
+}
+
+/// `simfuse quarantine`.
+pub(crate) async fn quarantine(args: &QuarantineArgs, output: Output) -> Result<u8, CliError> {
+    let override_protection = args.override_protection;
+    let request = Request { override_protection, ..request_for(Action::Quarantine, &args.sims) };
     run(&request, &args.sims.why.place, output).await
 }
 

@@ -11,7 +11,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, SimName, SuperSim,
+    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName, SuperSim,
+    TargetStatus,
 };
 use simfuse_domain::state::SimState;
 
@@ -41,7 +42,7 @@ pub struct KillSwitch<T, P, A, C> {
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -95,10 +96,12 @@ where
             }
             Decision::Restore(incident) => {
                 let desired = case.desired.0.clone();
-                match self.restore(case, *incident, desired).await? {
-                    Acted::Recorded(_) => Ok(Step::Done),
-                    Acted::Conflict | Acted::CapReached => Ok(Step::Again),
-                }
+                Ok(self.restore(case, *incident, desired).await?.into())
+            }
+            Decision::Thaw(incident) => self.thaw(case, policy, *incident).await,
+            Decision::Relocate(incident, change) => {
+                let desired = case.desired.0.clone();
+                Ok(self.relocate(case, *incident, desired, change).await?.into())
             }
         }
     }
@@ -109,12 +112,20 @@ where
         case: &Case,
         incident: Incident,
     ) -> Result<Step, KillSwitchError> {
+        self.record_with(case, incident, Vec::new()).await
+    }
+
+    /// As [`record`](Self::record), with more to the audit.
+    pub(crate) async fn record_with(
+        &self,
+        case: &Case,
+        incident: Incident,
+        mut audit: Vec<AuditEntry>,
+    ) -> Result<Step, KillSwitchError> {
         let version = incident_version(case);
-        let commit = Commit {
-            incident: Some((incident.clone(), version)),
-            audit: self.stage_entry(case, &incident).into_iter().collect(),
-            ..Commit::of(case.sim)
-        };
+        audit.extend(self.stage_entry(case, &incident));
+        let incident_read = Some((incident.clone(), version));
+        let commit = Commit { incident: incident_read, audit, ..Commit::of(case.sim) };
         if self.commit(&commit, "recording an incident").await? == Committed::Conflict {
             return Ok(Step::Again);
         }
@@ -142,10 +153,9 @@ where
         let desired = match incident.stage {
             Stage::RestoredElsewhere => Some(Desired {
                 status: None,
-                restored_at: Some(self.clock.now()),
-                judged: self.judged_keys(case, policy, &incident),
                 inactive_at: None,
-                ..desired.clone()
+                quarantine: None,
+                ..self.judged(case, policy, &incident)
             }),
             // Traffic that begins after this is no event that came late.
             Stage::Proven => Some(Desired { inactive_at: incident.inactive_at, ..desired.clone() }),
@@ -167,13 +177,37 @@ where
         })
     }
 
-    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
-    pub(crate) fn judged_keys(
+    /// A freeze is over: records that the SIM should be active; the next look makes it so.
+    async fn thaw(
         &self,
         case: &Case,
         policy: &Policy,
-        incident: &Incident,
-    ) -> BTreeSet<String> {
+        mut incident: Incident,
+    ) -> Result<Step, KillSwitchError> {
+        let status = Some(TargetStatus::Active);
+        let desired = Desired { status, inactive_at: None, ..self.judged(case, policy, &incident) };
+        incident.begin_restore(self.clock.now());
+        let commit = Commit {
+            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            incident: Some((incident, incident_version(case))),
+            desired: Some((desired, case.desired.1)),
+            ..Commit::of(case.sim)
+        };
+        self.commit(&commit, "recording the end of a freeze").await?;
+        Ok(Step::Again)
+    }
+
+    /// What should be once a SIM is made active: what is found of it now is judged by that.
+    pub(crate) fn judged(&self, case: &Case, policy: &Policy, incident: &Incident) -> Desired {
+        Desired {
+            restored_at: Some(self.clock.now()),
+            judged: self.judged_keys(case, policy, incident),
+            ..case.desired.0.clone()
+        }
+    }
+
+    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
+    fn judged_keys(&self, case: &Case, policy: &Policy, incident: &Incident) -> BTreeSet<String> {
         let mut unjudged = case.clone();
         unjudged.desired.0.judged.clear();
         let (now, armed) = (self.clock.now(), self.armed);
@@ -277,6 +311,15 @@ pub(crate) enum Step {
     Done,
     /// Something changed meanwhile: read it again.
     Again,
+}
+
+impl From<Acted> for Step {
+    fn from(acted: Acted) -> Self {
+        match acted {
+            Acted::Recorded(_) => Self::Done,
+            Acted::Conflict | Acted::CapReached => Self::Again,
+        }
+    }
 }
 
 pub(crate) fn incident_version(case: &Case) -> u64 {

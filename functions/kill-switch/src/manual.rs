@@ -1,11 +1,14 @@
 //! A human's request, SIM by SIM.
 
 use futures::{StreamExt as _, stream};
+use jiff::SignedDuration;
 use simfuse_domain::audit::{AuditEntry, Phase};
-use simfuse_domain::incident::{self, Authority, Desired, Hold, Human, Incident, Stage};
+use simfuse_domain::incident::{
+    self, Authority, Desired, FREEZE_HOURS_MAX, Hold, Human, Incident, Look, Quarantine, Stage,
+};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    Alerts, AuditLog, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
     PolicyVersions, ProviderError, Sim, SimName, SimStatus, Stop, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
@@ -53,6 +56,10 @@ where
                 Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken at once"));
             return Ok(answer);
         }
+        if let Some(reason) = refused_freeze(request) {
+            answer.error = Some(reason);
+            return Ok(answer);
+        }
         let mut names = request.sims.clone();
         match request.action {
             Action::Stop | Action::Resume => {
@@ -75,7 +82,11 @@ where
                 names.truncate(APPROVE_ALL_MAX);
                 answer.error = (more > 0).then(|| format!("{more} more are held: approve again"));
             }
-            Action::Deactivate | Action::Restore | Action::Protect | Action::Unprotect
+            Action::Deactivate
+            | Action::Quarantine
+            | Action::Restore
+            | Action::Protect
+            | Action::Unprotect
                 if names.is_empty() =>
             {
                 answer.error = Some("no SIM named in \"sims\"".to_owned());
@@ -150,7 +161,9 @@ where
         let case = self.read_case(sim.sid).await?;
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
         match request.action {
-            Action::Deactivate => self.kill(request, sim, policy, &case, answer).await,
+            Action::Deactivate | Action::Quarantine => {
+                self.kill(request, sim, policy, &case, answer).await
+            }
             Action::Approve => self.approve(request, sim, policy, &case, answer).await,
             Action::Restore => self.undo(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
@@ -183,21 +196,32 @@ where
                 format!("protected by {by}: say override_protection (--override-protection)");
             return Ok(Step::Done);
         }
+        let quarantine = match quarantine_of(request, sim, policy, case) {
+            Ok(quarantine) => quarantine,
+            Err((outcome, reason)) => {
+                (answer.outcome, answer.reason) = (outcome, reason);
+                return Ok(Step::Done);
+            }
+        };
         let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        let to_be_active = matches!(stage, Some(Stage::Restoring | Stage::Restored));
+        let to_be_active =
+            matches!(stage, Some(Stage::Restoring | Stage::Restored | Stage::Quarantined));
         if sim.status == SimStatus::Inactive && !to_be_active {
-            return self.already_inactive(request, sim, case, answer).await;
+            return self.already_inactive(request, sim, case, quarantine, answer).await;
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
             let open = case.incident.as_ref().map(|(incident, _)| incident);
             let why = open.and_then(|incident| incident.findings.first());
             let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
-            answer.reason = format!("would be deactivated, it is {}{why}", sim.status);
+            let what = would_be(request);
+            answer.reason = format!("would be {what}, it is {}{why}", sim.status);
             return Ok(Step::Done);
         }
         let mut incident = self.incident_for(request, sim, case);
-        incident.verdict = Verdict::Deactivate;
+        incident.verdict = quarantine.map_or(Verdict::Deactivate, |_| Verdict::Quarantine);
+        incident.quarantine = quarantine;
+        incident.frozen_until = self.end_of_freeze(request);
         if to_be_active || incident.inactive_at.is_some() {
             // It was off before: what proved that proves nothing about this time.
             (incident.sent_at, incident.inactive_at, incident.proof) = (None, None, None);
@@ -207,23 +231,58 @@ where
         Ok(self.report(acted, answer))
     }
 
-    /// Says that there is nothing to do; what a guard held is then held no more.
+    /// Says that there is nothing to switch off. What a guard held is then held no more; a freeze
+    /// begins, ends later, or is lifted; and quarantine goes on from here.
     async fn already_inactive(
         &self,
         request: &Request,
         sim: &Sim,
         case: &Case,
+        quarantine: Option<Quarantine>,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
+        let open = case.incident.as_ref().map(|(incident, _)| incident);
+        let was_held = matches!(open, Some(Incident { stage: Stage::Held(_), .. }));
+        let frozen_until = self.end_of_freeze(request);
+        let was_frozen = open.and_then(|incident| incident.frozen_until);
         (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        if request.dry_run || !matches!(stage, Some(Stage::Held(_))) {
+        if let Some(until) = frozen_until {
+            answer.reason = format!("it is inactive, and comes back by itself at {until}");
+        } else if quarantine.is_some() {
+            (answer.outcome, answer.reason) =
+                (Outcome::Pending, "it is inactive, and goes to quarantine".to_owned());
+        } else if was_frozen.is_some() {
+            answer.reason = "it is inactive and stays so: its freeze is lifted".to_owned();
+        }
+        let is_changed = was_held || frozen_until != was_frozen || quarantine.is_some();
+        if request.dry_run || !is_changed {
             return Ok(Step::Done);
         }
-        let incident = self.incident_for(request, sim, case);
-        let (now, found) = (self.clock.now(), Ok(sim.clone()));
-        let incident = incident::outcome_of(now, incident, TargetStatus::Inactive, &found);
-        self.record(case, incident).await
+        let is_off = matches!(
+            open,
+            Some(Incident {
+                stage: Stage::Inactive | Stage::Quiet | Stage::Leaking | Stage::Proven,
+                ..
+            })
+        );
+        let mut incident = self.incident_for(request, sim, case);
+        (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        if is_off {
+            incident.next_check = self.clock.now();
+        } else {
+            let inactive = Change::Status(TargetStatus::Inactive);
+            let found = Ok(sim.clone());
+            incident = incident::outcome_of(self.clock.now(), incident, inactive, &found);
+        }
+        answer.incident = Some(incident.id.clone());
+        let audit = vec![self.entry(request, Some(case.sim))];
+        self.record_with(case, incident, audit).await
+    }
+
+    /// When the SIM is to come back by itself.
+    fn end_of_freeze(&self, request: &Request) -> Option<jiff::Timestamp> {
+        let hours = i64::from(request.freeze_hours?);
+        self.clock.now().checked_add(SignedDuration::from_hours(hours)).ok()
     }
 
     /// Carries out what a guard holds.
@@ -242,6 +301,17 @@ where
             answer.reason = format!("nothing is held for it ({stage})");
             return Ok(Step::Done);
         }
+        // What was held hours ago may be no more what policy rules today.
+        let (now, found) = (self.clock.now(), Ok(sim.clone()));
+        let look = Look { now, case, policy, armed: self.armed, sim: Some(&found) };
+        let (verdict, _) = incident::assess(&look, sim.fleet);
+        if verdict < Verdict::Quarantine {
+            answer.outcome = Outcome::Refused;
+            answer.reason = format!(
+                "policy asks for it no more (it rules {verdict} now): kill it if it should be off"
+            );
+            return Ok(Step::Done);
+        }
         self.kill(request, sim, policy, case, answer).await
     }
 
@@ -256,7 +326,9 @@ where
     ) -> Result<Step, KillSwitchError> {
         let open = case.incident.as_ref().map(|(incident, _)| incident.stage);
         let watched = matches!(open, Some(Stage::Restoring | Stage::Restored));
-        let running = matches!(sim.status, SimStatus::Active | SimStatus::Ready);
+        let step_back = incident::next_step_back(&case.desired.0, sim);
+        let running =
+            matches!(sim.status, SimStatus::Active | SimStatus::Ready) && step_back.is_none();
         if running && (open.is_none() || watched) {
             answer.outcome = Outcome::Already;
             answer.reason = format!("it is {}", sim.status);
@@ -275,18 +347,14 @@ where
             return Ok(Step::Done);
         }
         let mut incident = self.incident_for(request, sim, case);
-        if !watched {
-            // A kill that took long may have been paged; a restore that does is another matter.
-            incident.paged = false;
-            incident.sent_at = Some(self.clock.now());
-            incident.inactive_at = None;
+        if !watched || step_back.is_some() {
+            incident.begin_restore(self.clock.now());
         }
-        let desired = Desired {
-            restored_at: Some(self.clock.now()),
-            judged: self.judged_keys(case, policy, &incident),
-            ..case.desired.0.clone()
+        let desired = self.judged(case, policy, &incident);
+        let acted = match step_back {
+            Some(change) => self.relocate(case, incident, desired, change).await?,
+            None => self.restore(case, incident, desired).await?,
         };
-        let acted = self.restore(case, incident, desired).await?;
         Ok(self.report(acted, answer))
     }
 
@@ -311,16 +379,11 @@ where
         let mut incident = self.incident_for(request, sim, case);
         incident.stage = Stage::Restored;
         incident.alerts.clear();
-        let (desired, version) = &case.desired;
-        let desired = Desired {
-            restored_at: Some(self.clock.now()),
-            judged: self.judged_keys(case, policy, &incident),
-            ..desired.clone()
-        };
+        let desired = self.judged(case, policy, &incident);
         let commit = Commit {
             incident: Some((incident, incident_version(case))),
             closes: true,
-            desired: Some((desired, *version)),
+            desired: Some((desired, case.desired.1)),
             audit: vec![self.entry(request, Some(case.sim))],
             ..Commit::of(case.sim)
         };
@@ -402,6 +465,8 @@ where
         };
         answer.incident = Some(incident.id.clone());
         answer.outcome = match incident.stage {
+            // On its way to quarantine.
+            Stage::Inactive if incident.quarantine.is_some() => Outcome::Pending,
             Stage::Inactive | Stage::Restored => Outcome::Done,
             Stage::Refused => Outcome::Refused,
             Stage::Unreachable => Outcome::Unreachable,
@@ -426,6 +491,51 @@ where
             reason: reason(request),
             incident: None,
         }
+    }
+}
+
+/// Why a freeze is refused, if it is.
+fn refused_freeze(request: &Request) -> Option<String> {
+    let hours = request.freeze_hours?;
+    if request.action != Action::Deactivate {
+        return Some(format!("freeze_hours is for deactivate, not for {}", request.action));
+    }
+    (!(1..=FREEZE_HOURS_MAX).contains(&hours))
+        .then(|| format!("a freeze of {hours} hours: 1 to {FREEZE_HOURS_MAX} are allowed"))
+}
+
+/// Where a SIM is to be kept; `None` for a request that does not ask for it.
+fn quarantine_of(
+    request: &Request,
+    sim: &Sim,
+    policy: &Policy,
+    case: &Case,
+) -> Result<Option<Quarantine>, (Outcome, String)> {
+    match request.action {
+        Action::Quarantine => {}
+        // What is held is carried out as it was held.
+        Action::Approve => {
+            return Ok(case.incident.as_ref().and_then(|(incident, _)| incident.quarantine));
+        }
+        _ => return Ok(None),
+    }
+    let rules = policy.rules_for(sim.fleet, sim.sid);
+    let refused = |reason: &str| Err((Outcome::Refused, reason.to_owned()));
+    match (rules.quarantine, sim.fleet) {
+        (None, _) => refused("policy names no fleet for it: quarantine = { fleet = \"HF…\" }"),
+        (_, None) => refused("it is in no fleet, so it could not come back to one"),
+        (Some(quarantine), Some(fleet)) if quarantine == fleet => {
+            Err((Outcome::Already, format!("it is in {fleet}, where policy keeps SIMs")))
+        }
+        (Some(_), Some(_)) => Ok(incident::quarantine_for(&rules, sim)),
+    }
+}
+
+fn would_be(request: &Request) -> String {
+    match (request.action, request.freeze_hours) {
+        (Action::Quarantine, _) => "deactivated, moved to quarantine and made active there".into(),
+        (_, Some(hours)) => format!("deactivated for {hours} hours"),
+        (_, None) => "deactivated".to_owned(),
     }
 }
 

@@ -29,6 +29,11 @@ pub struct Request {
     /// Deactivate a SIM although it is protected.
     #[serde(default)]
     pub override_protection: bool,
+    /// For `deactivate`: make the SIM active again by itself after so many hours, 744 (31
+    /// days) at most. Without it the SIM stays off; asked so of a SIM that is frozen, its
+    /// freeze is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze_hours: Option<u32>,
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -56,6 +61,7 @@ impl Request {
             reason: String::new(),
             requested_by: String::new(),
             override_protection: false,
+            freeze_hours: None,
             dry_run: false,
             toml: None,
             compared_with: None,
@@ -71,7 +77,9 @@ impl Request {
 pub enum Action {
     /// Switch SIMs off.
     Deactivate,
-    /// Switch SIMs on again.
+    /// Move SIMs to the fleet that policy names, where they can do no harm and are not dark.
+    Quarantine,
+    /// Switch SIMs on again, in the fleet where they belong.
     Restore,
     /// Say how things are: of the SIMs named, or of the whole.
     Status,
@@ -97,6 +105,7 @@ impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Deactivate => "deactivate",
+            Self::Quarantine => "quarantine",
             Self::Restore => "restore",
             Self::Status => "status",
             Self::Approve => "approve",

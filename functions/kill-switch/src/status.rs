@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use simfuse_domain::incident::{self, Look, Stage};
 use simfuse_domain::policy::Policy;
-use simfuse_domain::port::{Alerts, Case, Cases, Clock, Heartbeat, Policies, Sim, SuperSim};
+use simfuse_domain::port::{
+    Alerts, Case, Cases, Clock, Fleets, Heartbeat, Policies, Sim, SuperSim,
+};
 use simfuse_domain::verdict::Verdict;
 
 use crate::engine::{KillSwitch, LAST_ALERT};
@@ -16,7 +18,7 @@ const OPEN_MAX: usize = 5_000;
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -100,6 +102,7 @@ const fn next_step(stage: Option<Stage>, verdict: Verdict) -> &'static str {
         Some(Stage::Inactive | Stage::Quiet) => {
             "proof is waited for; restore it if it was a mistake"
         }
+        Some(Stage::Quarantined) => "it may connect and can do no harm: kill it, or restore it",
         Some(Stage::Leaking) => "call the provider: its network still carries the SIM",
         Some(Stage::Restoring | Stage::Restored) => "nothing to do: the restore is being watched",
         Some(Stage::Proven | Stage::RestoredElsewhere | Stage::Expired) => "nothing to do",

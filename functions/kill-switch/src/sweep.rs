@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Hold, Incident, Stage};
-use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+use simfuse_domain::port::{Alerts, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim};
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
@@ -31,7 +31,7 @@ const HELD: &str = "held";
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {

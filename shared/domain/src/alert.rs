@@ -33,8 +33,14 @@ pub enum AlertKind {
     Leaking,
     /// A SIM should go off or on and does not: the provider cannot be reached, or refuses.
     Unreachable,
-    /// A SIM is active again, as a human asked.
+    /// A SIM is in its quarantine, and active there.
+    Quarantined,
+    /// A SIM cannot go to quarantine and stays inactive.
+    QuarantineFailed,
+    /// A SIM is active again, as a human asked, or because its freeze is over.
     Restored,
+    /// A freeze is over and the SIM stays off, because policy asks for it.
+    KeptOff,
     /// Someone else made a SIM active again.
     RestoredElsewhere,
 }
@@ -209,11 +215,7 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
         AlertKind::Killed => words(
             Severity::Critical,
             "deactivated",
-            if matches!(incident.stage, Stage::Sent | Stage::Scheduled) {
-                "is being deactivated"
-            } else {
-                "deactivated"
-            },
+            &killed(incident),
             "To undo: simfuse restore SIM",
         ),
         AlertKind::Proven => {
@@ -231,6 +233,21 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "is NOT in the status it should have",
             "Retrying. Check the provider and its credentials, or use its console",
         ),
+        AlertKind::Quarantined => {
+            words(Severity::Info, "quarantined", "is in quarantine", "To undo: simfuse restore SIM")
+        }
+        AlertKind::QuarantineFailed => words(
+            Severity::Warning,
+            "deactivated",
+            "is NOT in quarantine, it stays inactive",
+            "Look at the fleet that policy names. To undo: simfuse restore SIM",
+        ),
+        AlertKind::KeptOff => words(
+            Severity::Critical,
+            "held",
+            "stays off after its freeze: policy asks for it",
+            "To switch it on: simfuse restore SIM",
+        ),
         AlertKind::Restored => words(Severity::Info, "restored", "restored", "Nothing to do"),
         AlertKind::RestoredElsewhere => words(
             Severity::Warning,
@@ -238,6 +255,15 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "was made active outside SimFuse",
             "If that was not you, kill it again: simfuse kill SIM",
         ),
+    }
+}
+
+fn killed(incident: &Incident) -> String {
+    let is_under_way = matches!(incident.stage, Stage::Sent | Stage::Scheduled);
+    let happened = if is_under_way { "is being deactivated" } else { "deactivated" };
+    match incident.frozen_until {
+        Some(until) => format!("{happened} until {}", until.strftime("%F %H:%MZ")),
+        None => happened.to_owned(),
     }
 }
 
@@ -303,6 +329,12 @@ fn email(
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
     lines.push(format!("Stage      {}", incident.stage));
+    if let Some(quarantine) = &incident.quarantine {
+        lines.push(format!("Quarantine {}, at home in {}", quarantine.fleet, quarantine.home));
+    }
+    if let Some(until) = &incident.frozen_until {
+        lines.push(format!("Frozen     until {until}, then it comes back by itself"));
+    }
     if let Some(proof) = &incident.proof {
         lines.push(format!("Proof      the provider says inactive, and {proof}"));
     }

@@ -62,6 +62,7 @@ pub enum Method {
     RecordPaged,
     Fetch,
     SetStatus,
+    SetFleet,
     FetchFleet,
     SetDataLimit,
     Publish,
@@ -435,6 +436,11 @@ impl<P: SuperSim> SuperSim for Faulty<P> {
             Some(Fault::Conflict) => Err(ProviderError::TransitionNotAllowed),
             fault => plain(Method::SetStatus, fault, self.inner.set_status(sim, status)).await,
         }
+    }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        let fault = self.next(Method::SetFleet);
+        plain(Method::SetFleet, fault, self.inner.set_fleet(sim, fleet)).await
     }
 }
 

@@ -51,6 +51,21 @@ act = "deactivate"
 max_kills = { count = 5, window_mins = 60 }
 "#;
 
+/// The fleet that [`QUARANTINE`] moves SIMs to.
+pub(crate) const QUARANTINE_FLEET: &str = "HF07070707070707070707070707070707";
+
+/// A SIM that uses too much goes to quarantine; a strange device is switched off.
+pub(crate) const QUARANTINE: &str = r#"version = 1
+mode = "enforce"
+quarantine = { fleet = "HF07070707070707070707070707070707" }
+[binding]
+mode = "strict"
+allowed_tacs = ["35378572"]
+[limits]
+hour_mb = 5
+act = "quarantine"
+"#;
+
 pub(crate) type TestSwitch = KillSwitch<
     Gated<Faulty<MemoryTable>>,
     Gated<Faulty<Client>>,
@@ -100,6 +115,7 @@ impl Bench {
         };
         let service = SuperSimService::new(config, Arc::new(clock.clone()));
         service.add_fleet(fleet(), "river");
+        service.add_fleet(QUARANTINE_FLEET.parse().unwrap(), "quarantine");
         for number in 1..=sims {
             service.add_sim(Sim {
                 sid: sim(number),
@@ -121,8 +137,11 @@ impl Bench {
         });
         let memory = MemoryTable::new();
         let fleets = MemoryFleets::new();
-        let (sid, unique_name) = (fleet(), Some("river".to_owned()));
-        fleets.add(Fleet { sid, unique_name, data_enabled: None, data_limit_mb: Some(250) });
+        let quarantine = QUARANTINE_FLEET.parse().unwrap();
+        for (sid, name, mb) in [(fleet(), "river", 250), (quarantine, "quarantine", 1)] {
+            let (unique_name, data_limit_mb) = (Some(name.to_owned()), Some(mb));
+            fleets.add(Fleet { sid, unique_name, data_enabled: None, data_limit_mb });
+        }
         let client = Client(Arc::new(client.unwrap()), fleets.clone());
         let (table, provider) = (Faulty::new(memory.clone()), Faulty::new(client));
         let alerts = MemoryAlerts::new();

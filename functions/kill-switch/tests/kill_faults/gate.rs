@@ -222,6 +222,10 @@ impl SuperSim for Client {
     async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
         self.0.set_status(sim, status).await
     }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        self.0.set_fleet(sim, fleet).await
+    }
 }
 
 impl Fleets for Client {
@@ -259,6 +263,10 @@ impl<P: SuperSim> SuperSim for Gated<P> {
 
     async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
         self.provider(self.inner.set_status(sim, status)).await
+    }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        self.provider(self.inner.set_fleet(sim, fleet)).await
     }
 }
 

@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::{CHECK_EVERY, page_once, page_when_late, retry_after, went_inactive};
 use super::restore::watch_restore;
-use super::{Hold, Incident, Stage, positive_sign};
+use super::{Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
-use crate::port::{Case, ProviderError, Sim, SimStatus, TargetStatus};
+use crate::port::{Case, Change, ProviderError, Sim, SimStatus, TargetStatus};
 use crate::state::SimState;
 use crate::verdict::Verdict;
 
@@ -53,6 +53,10 @@ pub enum Decision {
     Deactivate(Box<Incident>, Authority),
     /// Record the intent, then ask the provider to make the SIM active.
     Restore(Box<Incident>),
+    /// A freeze is over: as `Restore`, and what was found so far is judged.
+    Thaw(Box<Incident>),
+    /// Record the intent, then ask the provider for a step to quarantine or back.
+    Relocate(Box<Incident>, Change),
 }
 
 /// On whose authority a SIM is deactivated.
@@ -103,12 +107,17 @@ pub fn decide(look: &Look<'_>) -> Decision {
     let Some((incident, _)) = &look.case.incident else {
         return consider(look, None);
     };
+    if let Some(decision) = freeze::over(look, incident) {
+        return decision;
+    }
     match incident.stage {
         Stage::Alerted | Stage::Held(_) | Stage::Requested => consider(look, Some(incident)),
         Stage::Admitted | Stage::Sent | Stage::Scheduled | Stage::Unreachable | Stage::Refused => {
             pursue(look, incident)
         }
         Stage::Inactive | Stage::Quiet | Stage::Leaking => prove(look, incident),
+        Stage::Proven if incident.frozen_until.is_some() => prove(look, incident),
+        Stage::Quarantined => quarantine::watch(look, incident),
         Stage::Restoring | Stage::Restored => watch_restore(look, incident),
         Stage::Proven | Stage::RestoredElsewhere | Stage::Expired => {
             Decision::Close(Box::new(incident.clone()))
@@ -145,7 +154,8 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     incident.verdict = incident.verdict.max(verdict);
     incident.add_findings(findings.values());
     let acts = if waits { news_verdict } else { verdict };
-    if acts >= Verdict::Deactivate {
+    if acts >= Verdict::Quarantine {
+        incident.verdict = incident.verdict.max(acts);
         // What waited for the provider's answer is as new as on the day it came.
         let fresh = if waits { news } else { findings.values().collect() };
         return request(look, incident, &rules, &fresh);
@@ -185,12 +195,34 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
         SimStatus::Inactive => already_inactive(look, incident),
         SimStatus::Scheduled => wait(look, incident, Stage::Requested),
         SimStatus::New | SimStatus::Ready | SimStatus::Active | SimStatus::Unknown => {
+            incident.quarantine = None;
+            if incident.verdict == Verdict::Quarantine {
+                let Some(quarantine) = quarantine_for(rules, sim) else {
+                    return alerted(look, incident);
+                };
+                incident.quarantine = Some(quarantine);
+            }
             match hold_for(look, rules, sim, news) {
                 Some(hold) => Decision::Record(Box::new(held(look.now, incident, hold))),
                 None => Decision::Deactivate(Box::new(incident), Authority::Policy),
             }
         }
     }
+}
+
+/// Where the SIM would be kept; `None` when policy names no fleet for it, when it is there already, or
+/// when it has no fleet to come back to.
+#[must_use]
+pub fn quarantine_for(rules: &Rules, sim: &Sim) -> Option<Quarantine> {
+    let (fleet, home) = (rules.quarantine?, sim.fleet?);
+    (fleet != home).then_some(Quarantine { fleet, home, since: None })
+}
+
+/// A human is told; nothing else can be done.
+fn alerted(look: &Look<'_>, mut incident: Incident) -> Decision {
+    incident.alert(AlertKind::Opened, look.now);
+    incident.stage = Stage::Alerted;
+    check_again(look.now, incident, QUIET_MAX)
 }
 
 /// Whether a SIM that was proven dead carries traffic that began after its end.
@@ -264,6 +296,9 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
 pub fn held(now: Timestamp, mut incident: Incident, hold: Hold) -> Incident {
     let was = incident.stage;
     incident.stage = Stage::Held(hold);
+    if !matches!(was, Stage::Held(_)) {
+        incident.held_at = Some(now);
+    }
     incident.next_check = later(now, QUIET_MAX);
     // Many SIMs may be held by a cap at once: one page lists them all.
     if hold != Hold::Cap && was != incident.stage {
@@ -276,6 +311,11 @@ pub fn held(now: Timestamp, mut incident: Incident, hold: Hold) -> Incident {
 fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // A SIM that the account does not have, for days, is gone: nobody can switch it off.
+        Some(Err(ProviderError::NotFound)) if later(incident.opened_at, QUIET_MAX) <= look.now => {
+            let stage = Stage::Expired;
+            return Decision::Close(Box::new(Incident { stage, ..incident.clone() }));
+        }
         Some(Err(error)) => {
             return trouble(look, incident.clone(), error, Stage::Unreachable);
         }
@@ -304,7 +344,7 @@ fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
 fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decision {
     let fleet = known_fleet(look);
     let (verdict, _) = assess(look, fleet);
-    if verdict < Verdict::Deactivate {
+    if verdict < Verdict::Quarantine {
         // Who was told that the SIM goes off has to hear that it does not.
         if incident.told || incident.paged {
             incident.alert(AlertKind::Opened, look.now);
@@ -314,6 +354,9 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
     let rules = look.policy.rules_for(fleet, look.case.sim);
     if let Some(hold) = hold_on(look, &rules, sim) {
         return Decision::Record(Box::new(held(look.now, incident, hold)));
+    }
+    if verdict > Verdict::Quarantine {
+        incident.quarantine = None;
     }
     page_when_late(look.now, &mut incident);
     Decision::Deactivate(Box::new(incident), Authority::PolicyAgain)
@@ -329,6 +372,9 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     let mut incident = incident.clone();
     match sim.status {
         SimStatus::Inactive => {}
+        SimStatus::Active | SimStatus::Ready if quarantine::is_reached(&incident, sim) => {
+            return Decision::Record(Box::new(quarantine::reached(look.now, incident)));
+        }
         SimStatus::Active | SimStatus::Ready | SimStatus::New => {
             incident.stage = Stage::RestoredElsewhere;
             incident.alert(AlertKind::RestoredElsewhere, look.now);
@@ -338,14 +384,27 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
             return check_again(look.now, incident, CHECK_EVERY);
         }
     }
+    if incident.stage != Stage::Leaking
+        && let Some(step) = quarantine::next_step(look, &incident, sim)
+    {
+        return step;
+    }
     let inactive_at = *incident.inactive_at.get_or_insert(look.now);
     let sent_at = incident.sent_at.unwrap_or(inactive_at);
     let state = look.case.state.as_ref();
-    if let Some(proof) = state.and_then(|state| positive_sign(state, sent_at)) {
+    let is_frozen = incident.frozen_until.is_some();
+    if incident.stage != Stage::Proven
+        && let Some(proof) = state.and_then(|state| positive_sign(state, sent_at))
+    {
         incident.proof = Some(proof);
         incident.stage = Stage::Proven;
         incident.alert(AlertKind::Proven, look.now);
-        return Decision::Close(Box::new(incident));
+        // One that is to come back is looked at until then.
+        return if is_frozen {
+            check_again(look.now, incident, QUIET_CHECK_EVERY)
+        } else {
+            Decision::Close(Box::new(incident))
+        };
     }
     let (_, findings) = assess(look, known_fleet(look));
     let leaks = findings.values().filter(|found| found.detector == DetectorId::AliveAfterKill);
@@ -358,6 +417,9 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
         }
         return check_again(look.now, incident, CHECK_EVERY);
     }
+    if incident.stage == Stage::Proven {
+        return check_again(look.now, incident, QUIET_CHECK_EVERY);
+    }
     let sessions = state.map_or(&[][..], |state| state.sessions());
     let moved = sessions.iter().filter_map(|session| session.moved());
     let silent_since = moved.fold(inactive_at, Timestamp::max);
@@ -365,7 +427,7 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     if later(silent_since, window) > look.now {
         return check_again(look.now, incident, CHECK_EVERY);
     }
-    if later(inactive_at, QUIET_MAX) <= look.now {
+    if later(inactive_at, QUIET_MAX) <= look.now && !is_frozen {
         incident.stage = Stage::Expired;
         return Decision::Close(Box::new(incident));
     }
@@ -427,7 +489,8 @@ pub(super) fn check_again(
     mut incident: Incident,
     pause: SignedDuration,
 ) -> Decision {
-    incident.next_check = later(now, pause);
+    let end_of_freeze = incident.frozen_until.unwrap_or(Timestamp::MAX);
+    incident.next_check = later(now, pause).min(end_of_freeze.max(now));
     Decision::Record(Box::new(incident))
 }
 

@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::decide::later;
-use super::{Incident, PAGE_AFTER, Stage};
+use super::{Incident, PAGE_AFTER, Stage, quarantine};
 use crate::alert::AlertKind;
-use crate::port::{ProviderError, Sim, SimStatus, TargetStatus};
+use crate::port::{Change, ProviderError, Sim, SimStatus, TargetStatus};
 
 /// How often a SIM is looked at while it should go off, or should be proven dead.
 pub(super) const CHECK_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -19,6 +19,30 @@ const RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// The incident after the provider answered a request: its stage, its next check and its alerts.
 #[must_use]
 pub fn outcome_of(
+    now: Timestamp,
+    incident: Incident,
+    change: Change,
+    answer: &Result<Sim, ProviderError>,
+) -> Incident {
+    match (change, is_on_the_way_back(&incident)) {
+        (Change::Status(TargetStatus::Inactive), false) => {
+            settled(now, incident, TargetStatus::Inactive, answer)
+        }
+        (Change::Status(TargetStatus::Active), true) => {
+            settled(now, incident, TargetStatus::Active, answer)
+        }
+        (Change::Status(_) | Change::Fleet(_), _) => {
+            quarantine::relocated(now, incident, change, answer)
+        }
+    }
+}
+
+const fn is_on_the_way_back(incident: &Incident) -> bool {
+    matches!(incident.stage, Stage::Restoring | Stage::Restored)
+}
+
+/// The incident after an answer to a request to deactivate the SIM, or to restore it.
+fn settled(
     now: Timestamp,
     mut incident: Incident,
     wanted: TargetStatus,

@@ -6,7 +6,7 @@ use super::decide::{
     Decision, Look, assess, check_again, hold_for, known_fleet, later, trouble, wait,
 };
 use super::outcome::CHECK_EVERY;
-use super::{Incident, Stage};
+use super::{Incident, Stage, quarantine};
 use crate::alert::AlertKind;
 use crate::finding::Finding;
 use crate::port::{ProviderError, Sim, SimStatus};
@@ -29,6 +29,11 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
         Some(Ok(sim)) => sim,
     };
     let mut incident = incident.clone();
+    if incident.stage == Stage::Restoring
+        && let Some(change) = quarantine::next_step_back(&look.case.desired.0, sim)
+    {
+        return Decision::Relocate(Box::new(incident), change);
+    }
     match sim.status {
         SimStatus::Active | SimStatus::Ready | SimStatus::New => {
             if incident.stage == Stage::Restoring {

@@ -27,7 +27,7 @@ pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLin
 pub use news::{NewsFeed, NewsLimits};
 pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
 pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};
-pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
+pub use super_sim::{Change, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 pub use usage_store::{
     FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, UsageItem, UsageStore, UsageWindow,

@@ -267,7 +267,7 @@ fn what_does_not_go_off_is_paged_after_ten_minutes_and_once() {
 #[test]
 fn a_kill_is_told_once() {
     let (incident, _) = Scene::rogue().at(Stage::Admitted).case.incident.unwrap();
-    let (now, off) = (time("01T14:07"), TargetStatus::Inactive);
+    let (now, off) = (time("01T14:07"), Change::Status(TargetStatus::Inactive));
     let sent = outcome_of(now, incident, off, &answer(Says::Active));
     assert_eq!((sent.stage, sent.alerts.len()), (Stage::Sent, 1));
     let again = outcome_of(now, sent, off, &answer(Says::Scheduled));
@@ -301,7 +301,12 @@ fn pauses_between_requests_double_up_to_five_minutes() {
         let mut incident = Scene::rogue().at(Stage::Admitted).incident().clone();
         incident.attempts = attempts;
         let now = time("01T14:07");
-        let after = outcome_of(now, incident, TargetStatus::Inactive, &answer(Says::Throttled));
+        let after = outcome_of(
+            now,
+            incident,
+            Change::Status(TargetStatus::Inactive),
+            &answer(Says::Throttled),
+        );
         after.next_check.duration_since(now).as_secs()
     };
     let pauses: Vec<i64> = (0..8).map(pause).collect();
