@@ -4,7 +4,7 @@ use futures::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::incident::{
-    self, Authority, Desired, FREEZE_HOURS_MAX, Hold, Human, Incident, Look, Quarantine, Stage,
+    self, Authority, Desired, FREEZE_HOURS_MAX, Human, Incident, Look, Quarantine, Stage,
 };
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -25,8 +25,8 @@ const TRIES_MAX: u32 = 10;
 /// Held kills that one `approve` without names takes up.
 const APPROVE_ALL_MAX: usize = 500;
 
-/// Open incidents read to find those that a cap holds, which are the last to be due.
-const OPEN_MAX: usize = 5_000;
+/// Held incidents read for one `approve` without names.
+const HELD_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -441,10 +441,9 @@ where
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
-        let open = self.table.open_incidents(jiff::Timestamp::MAX, OPEN_MAX).await;
-        let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
-        let held = open.into_iter().map(|open| open.incident);
-        let held = held.filter(|incident| incident.stage == Stage::Held(Hold::Cap));
+        let held = self.table.held_incidents(HELD_MAX).await;
+        let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
+        let held = held.into_iter().filter(Incident::is_held_by_cap);
         Ok(held.map(|incident| incident.sim.to_string()).collect())
     }
 

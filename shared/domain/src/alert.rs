@@ -1,6 +1,6 @@
 //! What a human is told: subject, e-mail and SMS.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{DetectorId, Finding};
@@ -16,6 +16,10 @@ pub(crate) const SMS_CHARS_MAX: usize = 160;
 
 /// A name longer than this is shortened in an SMS, so that what to do stays in it.
 const SMS_NAME_CHARS_MAX: usize = 20;
+
+/// Held kills that nobody answered for this long, after the page and its first repetition, are told
+/// to more people.
+pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,6 +103,9 @@ pub struct Alert {
     pub detector: Option<DetectorId>,
     /// What was done: `alerted`, `held`, `deactivated` …
     pub action: String,
+    /// Whether those are told, too, who hear only of what nobody answers.
+    #[serde(default)]
+    pub escalated: bool,
 }
 
 impl Alert {
@@ -127,16 +134,19 @@ impl Alert {
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
             action: words.action.to_owned(),
+            escalated: false,
         }
     }
 
-    /// The page that lists kills that a cap holds back.
+    /// The page that lists kills that a cap holds back. Once one has waited for [`ESCALATE_AFTER`], more
+    /// people are told.
     #[must_use]
     pub fn of_held(held: &[&Incident], now: Timestamp) -> Self {
         use std::fmt::Write as _;
         /// SIMs named in one page; the count is of all.
         const NAMED_MAX: usize = 100;
         let count = held.len();
+        let oldest = held.iter().filter_map(|incident| incident.held_at).min();
         let mut email = format!(
             "{count} SIMs should be deactivated and wait, because the cap on automatic kills is \
              reached.\nEither this is a mass theft, or a rule is wrong.\n\n"
@@ -154,7 +164,7 @@ impl Alert {
             "\nTo deactivate all of them:   simfuse approve --all --reason \"...\"\n\
              To deactivate one of them:   simfuse approve SIM --reason \"...\"\n\
              To see why one waits:        simfuse status SIM\n\
-             This page is repeated every 15 minutes until none waits.\n"
+             This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");
         Self {
@@ -169,6 +179,7 @@ impl Alert {
             fleet: None,
             detector: None,
             action: "held".to_owned(),
+            escalated: oldest.is_some_and(|at| now.duration_since(at) >= ESCALATE_AFTER),
         }
     }
 }

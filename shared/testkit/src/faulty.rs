@@ -20,6 +20,7 @@ use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -54,6 +55,7 @@ pub enum Method {
     Acknowledge,
     Unacknowledged,
     OpenIncidents,
+    HeldIncidents,
     ReadStop,
     FleetSims,
     ReadUsages,
@@ -393,6 +395,11 @@ impl<P: Cases> Cases for Faulty<P> {
         let fault = self.next(Method::OpenIncidents);
         let call = self.inner.open_incidents(due_before, incidents_max);
         plain(Method::OpenIncidents, fault, call).await
+    }
+
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let fault = self.next(Method::HeldIncidents);
+        plain(Method::HeldIncidents, fault, self.inner.held_incidents(incidents_max)).await
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {

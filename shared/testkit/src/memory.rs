@@ -412,6 +412,13 @@ impl Cases for MemoryTable {
         Ok(due)
     }
 
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let content = self.content();
+        let held = content.incidents.values().map(|(incident, _)| incident);
+        let held = held.filter(|incident| incident.is_held_by_cap());
+        Ok(held.take(incidents_max).cloned().collect())
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let content = self.content();
         let sims = content.usage.fleets.get(&fleet).and_then(|item| item.sims);

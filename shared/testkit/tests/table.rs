@@ -73,6 +73,7 @@ on_both! {
     cases::a_commit_that_contradicts_itself_is_a_fault
     cases::a_closed_incident_makes_room_for_the_next
     cases::incidents_come_in_the_order_in_which_they_are_due
+    cases::what_a_cap_holds_is_listed_by_itself
     cases::an_alert_in_the_outbox_makes_an_incident_due
     cases::findings_are_listed_until_they_are_acknowledged
     cases::a_case_holds_the_latest_findings

@@ -9,6 +9,7 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -113,6 +114,10 @@ impl<P> Gated<P> {
 }
 
 impl<P: Cases> Cases for Gated<P> {
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        self.table("listing held incidents", self.inner.held_incidents(incidents_max)).await
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         self.table("reading the size of a fleet", self.inner.fleet_sims(fleet)).await
     }

@@ -18,7 +18,7 @@ use simfuse_domain::port::{
 use super::audit::{ENTRY_DIFFERS, put_audit};
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
-use super::keys::{Key, due_incidents, findings_of, shard_of, sortable};
+use super::keys::{Key, due_incidents, findings_of, held_incidents, shard_of, sortable};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::usages::readable_usage;
@@ -102,6 +102,11 @@ impl Cases for Table {
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
         self.due_incidents(due_before, incidents_max).await
+    }
+
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let held = self.incidents_held_by_cap(incidents_max).await?;
+        Ok(held.into_iter().map(|open| open.incident).collect())
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
@@ -286,10 +291,12 @@ fn put_incident(
             .expires(incident.opened_at, INCIDENT_DAYS);
         transaction.put(Part::Incident, draft, Condition::Free)
     } else {
+        let shard = shard_of(incident.sim);
+        let list = if incident.is_held_by_cap() { held_incidents } else { due_incidents };
         let draft = Draft::new(open)
             .json("incident", incident)?
             .number("version", version)
-            .indexed(due_incidents(shard_of(incident.sim)), incident.due_at());
+            .indexed(list(shard), incident.due_at());
         transaction.put(Part::Incident, draft, Condition::as_read(read))
     }
 }

@@ -167,6 +167,11 @@ pub(super) fn due_incidents(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
+/// Index partition of open incidents that a cap holds: they are asked for by themselves.
+pub(super) fn held_incidents(shard: u8) -> String {
+    format!("HELD#{shard}")
+}
+
 /// Index partition of an audit entry.
 pub(super) fn audit_hour(entry: &AuditEntry) -> String {
     let shard = entry.sim.map_or(0, shard_of);

@@ -295,7 +295,7 @@ fn one_page_lists_what_a_cap_holds() {
         To deactivate all of them:   simfuse approve --all --reason "..."
         To deactivate one of them:   simfuse approve SIM --reason "..."
         To see why one waits:        simfuse status SIM
-        This page is repeated every 15 minutes until none waits.
+        This page is repeated every 15 minutes until none waits, or until simfuse stop.
         "#);
     for (count, listed) in [(45, 45), (500, 100)] {
         let page = page(count);

@@ -299,6 +299,12 @@ impl Incident {
         retries.fold(self.next_check, Timestamp::min)
     }
 
+    /// Whether it waits for a human because a cap is reached: all of these are told together.
+    #[must_use]
+    pub const fn is_held_by_cap(&self) -> bool {
+        matches!(self.stage, Stage::Held(Hold::Cap))
+    }
+
     /// When the behaviour that the findings show began, by event time.
     #[must_use]
     pub fn rogue_since(&self) -> Timestamp {
