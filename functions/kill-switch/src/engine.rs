@@ -1,9 +1,11 @@
 //! One SIM at a time: reads its case, decides, does it, records it, and tells.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::pin::pin;
 use std::time::Duration;
 
-use rand::RngExt as _;
+use futures::future::{self, Either};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
@@ -54,13 +56,13 @@ where
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
     pub(crate) async fn converge(&self, sim: SimSid) -> Result<Vec<String>, KillSwitchError> {
         let policy = self.policy().await?;
-        for _pass in 0..PASSES_MAX {
+        for pass in 0..PASSES_MAX {
             let case = self.read_case(sim).await?;
             let seen = case.findings.keys().cloned().collect();
             if self.step(case, &policy).await? == Step::Done {
                 return Ok(seen);
             }
-            pause().await;
+            pause(&self.clock, (sim, pass)).await;
         }
         Err(KillSwitchError::Contention { sim: sim.to_string(), passes: PASSES_MAX })
     }
@@ -326,8 +328,23 @@ pub(crate) fn incident_version(case: &Case) -> u64 {
     case.incident.as_ref().map_or(0, |(_, version)| *version)
 }
 
-/// Waits a moment of random length, so that those who disturbed one another do not meet again.
-pub(crate) async fn pause() {
-    let milliseconds = rand::rng().random_range(1..=PAUSE_MAX_MS);
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+/// Waits a moment, so that those who disturbed one another do not meet again. How long is not drawn
+/// but follows from who waits, and when: the same run can be had again.
+pub(crate) async fn pause(clock: &impl Clock, who: impl Hash) {
+    let mut hasher = DefaultHasher::new();
+    (who, clock.now()).hash(&mut hasher);
+    let milliseconds = hasher.finish().checked_rem(PAUSE_MAX_MS).unwrap_or(0).saturating_add(1);
+    clock.sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// What a call answers, unless it takes longer than this.
+pub(crate) async fn within<R>(
+    clock: &impl Clock,
+    limit: Duration,
+    call: impl Future<Output = R>,
+) -> Option<R> {
+    match future::select(pin!(call), clock.sleep(limit)).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(_) => None,
+    }
 }

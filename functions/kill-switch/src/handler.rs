@@ -14,7 +14,7 @@ use simfuse_domain::port::{
     SuperSim,
 };
 
-use crate::engine::KillSwitch;
+use crate::engine::{KillSwitch, within};
 use crate::error::{Chain, KillSwitchError};
 use crate::request::Request;
 use crate::sweep::SIMS_AT_ONCE;
@@ -73,10 +73,10 @@ where
         }
         let looks = sims.into_iter().map(|(sim, sequence)| async move {
             let look = self.converge_all(std::slice::from_ref(&sim));
-            match tokio::time::timeout(RECORD_WITHIN, look).await {
-                Ok(looked) if looked.iter().all(|(_, result)| result.is_ok()) => None,
-                Ok(_) => Some(sequence),
-                Err(_elapsed) => {
+            match within(&self.clock, RECORD_WITHIN, look).await {
+                Some(looked) if looked.iter().all(|(_, result)| result.is_ok()) => None,
+                Some(_) => Some(sequence),
+                None => {
                     tracing::warn!(sim.sid = %sim, "not done in time, left to the sweep");
                     None
                 }

@@ -113,7 +113,7 @@ where
             incident: None,
             details: None,
         };
-        for _try in 0..TRIES_MAX {
+        for attempt in 0..TRIES_MAX {
             let sim = match self.find(name).await {
                 Ok(sim) => sim,
                 Err(error) => {
@@ -126,7 +126,7 @@ where
             answer.found = Some(Found { status: sim.status, fleet: sim.fleet });
             match self.try_one(request, &sim, policy, &mut answer).await {
                 Ok(Step::Done) => return answer,
-                Ok(Step::Again) => pause().await,
+                Ok(Step::Again) => pause(&self.clock, (sim.sid, attempt)).await,
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "a request about a SIM failed");
                     (answer.outcome, answer.reason) =

@@ -1,13 +1,15 @@
 //! A clock that stands still until it is told to go on.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::port::Clock;
+use simfuse_domain::port::{Clock, Sleep};
 
 use crate::time;
 
-/// Virtual time. Clones show the same time.
+/// Virtual time. Clones show the same time. Who waits by it waits in the runtime's time, as nothing
+/// else would wake them.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     now: Arc<Mutex<Timestamp>>,
@@ -36,6 +38,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sleep(&self, by: Duration) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(by))
     }
 }
 

@@ -14,5 +14,6 @@ pub mod memory;
 pub mod runtime_api;
 pub mod secrets_manager;
 pub mod service;
+pub mod super_sim;
 
 mod time;

@@ -21,7 +21,7 @@ use std::error::Error;
 pub use alerts::{AlertError, Alerts};
 pub use audit_log::AuditLog;
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
-pub use clock::Clock;
+pub use clock::{Clock, Sleep};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
 pub use news::{NewsFeed, NewsLimits};

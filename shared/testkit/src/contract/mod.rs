@@ -1,5 +1,5 @@
-//! What every table has to do, the real one and the one in memory: each function is one clause, to
-//! be run on a table of its own.
+//! What every table and every provider has to do, the real one and the one in memory: each function
+//! is one clause, to be run on a table or an account of its own.
 //!
 //! A broken clause panics, like the test that runs it.
 #![expect(
@@ -11,6 +11,7 @@
 pub mod cases;
 pub mod news;
 pub mod states;
+pub mod super_sim;
 pub mod table;
 pub mod usages;
 
