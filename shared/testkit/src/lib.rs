@@ -10,6 +10,7 @@ pub mod contract;
 pub mod faulty;
 pub mod fleet;
 pub mod fleets;
+pub mod gated;
 pub mod memory;
 pub mod runtime_api;
 pub mod secrets_manager;

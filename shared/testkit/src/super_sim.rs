@@ -146,6 +146,29 @@ impl SuperSim for MemorySuperSim {
         known.record.change_status(target, now, known.effect);
         Ok(known.record.sim.clone())
     }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        let now = self.clock.now();
+        let mut sims = self.lock();
+        let known = sims.get_mut(&sim).ok_or(ProviderError::NotFound)?;
+        known.record.settle(now);
+        let sim = &mut known.record.sim;
+        let refused = |code| ProviderError::Refused {
+            status: 400,
+            code: Some(code),
+            message: "no other fleet now".to_owned(),
+        };
+        match sim.status {
+            SimStatus::Ready | SimStatus::Active if sim.fleet != Some(fleet) => {
+                Err(refused(83_008))
+            }
+            SimStatus::Scheduled => Err(refused(83_009)),
+            _ => {
+                sim.fleet = Some(fleet);
+                Ok(sim.clone())
+            }
+        }
+    }
 }
 
 impl MemorySuperSim {

@@ -80,6 +80,7 @@ async fn over_http() -> (SuperSimClient, In<SuperSimService>) {
     };
     let service = SuperSimService::new(config, Arc::new(clock.clone()));
     service.add_fleet(FleetSid::from_bytes([9; 16]), "river");
+    service.add_fleet(FleetSid::from_bytes([7; 16]), "quarantine");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let serving = service.clone();
@@ -117,4 +118,5 @@ on_both! {
     only_some_changes_are_allowed
     a_scheduled_change_is_done_later
     a_change_made_elsewhere_is_seen
+    a_sim_moves_only_while_it_is_off
 }

@@ -73,7 +73,7 @@ async fn it_ends_there_and_at_home_whichever_call_fails_or_is_the_last() {
             let gate = Gate::new(Some(trap));
             let switch = bench.another(Mode::Enforce, gate.clone());
             invoke(&switch, &gate, bench.stream()).await;
-            minutes(&bench, &switch, &gate, 10, 0).await;
+            minutes(&bench, &switch, &gate, 5, 0).await;
             assert_eq!(
                 (bench.status(1), bench.fleet_of(1)),
                 (SimStatus::Active, quarantine()),
@@ -87,12 +87,14 @@ async fn it_ends_there_and_at_home_whichever_call_fails_or_is_the_last() {
                 }
                 bench.pass(10);
             }
-            minutes(&bench, &switch, &gate, 25, 0).await;
+            minutes(&bench, &switch, &gate, 5, 0).await;
             assert_eq!(
                 (bench.status(1), bench.fleet_of(1)),
                 (SimStatus::Active, fleet()),
                 "{trap:?}"
             );
+            bench.pass(900);
+            minutes(&bench, &switch, &gate, 2, 0).await;
             assert_eq!(bench.stage(1).await, "none", "{trap:?}");
             bench.check_audit_of_moves(1);
             if gate.calls() <= call {

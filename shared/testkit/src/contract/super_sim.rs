@@ -124,3 +124,31 @@ pub async fn a_change_made_elsewhere_is_seen(port: &impl SuperSim, account: &imp
     account.pass(SignedDuration::from_mins(6));
     assert_eq!(status(port, 1).await, SimStatus::Active);
 }
+
+/// A SIM changes its fleet while it may not connect, and no change of its status is under way.
+pub async fn a_sim_moves_only_while_it_is_off(port: &impl SuperSim, account: &impl Account) {
+    let (home, away) = (FleetSid::from_bytes([9; 16]), FleetSid::from_bytes([7; 16]));
+    for (from, code) in [
+        (SimStatus::Ready, Some(83_008)),
+        (SimStatus::Active, Some(83_008)),
+        (SimStatus::Scheduled, Some(83_009)),
+        (SimStatus::New, None),
+        (SimStatus::Inactive, None),
+    ] {
+        account.add(known(1, from));
+        let answer = port.set_fleet(sim(1), away).await;
+        let fleet = match code {
+            None => answer.unwrap().fleet.unwrap(),
+            Some(_) => {
+                let refused = |error: &_| matches!(error, ProviderError::Refused { code: found, .. } if *found == code);
+                assert!(answer.as_ref().is_err_and(refused), "{from}: {answer:?}");
+                home
+            }
+        };
+        assert_eq!(fleet, if code.is_some() { home } else { away }, "{from}");
+        let after = port.fetch(&SimName::Sid(sim(1))).await.unwrap();
+        assert_eq!((after.fleet, after.status), (Some(fleet), from));
+    }
+    let stranger = port.set_fleet(sim(3), away).await;
+    assert!(matches!(stranger, Err(ProviderError::NotFound)), "{stranger:?}");
+}
