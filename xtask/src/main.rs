@@ -1,9 +1,10 @@
 //! What needs more than one call of cargo: `cargo xtask test`, `bench`, `openapi`, `template`,
-//! `deploy-local`.
+//! `fuzz`, `deploy-local`.
 
 mod aggregator;
 mod bench;
 mod deploy_local;
+mod fuzz;
 mod openapi;
 mod run;
 mod shipped;
@@ -40,6 +41,17 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzz what comes from outside: each target's corpus, then new inputs
+    Fuzz {
+        /// Which target; without it, all
+        target: Option<String>,
+        /// How long each
+        #[arg(long, default_value_t = fuzz::SECONDS_IN_TEST)]
+        seconds: u32,
+        /// Add inputs that cover more to the corpus that is kept
+        #[arg(long)]
+        keep: bool,
+    },
     /// Lint template.yaml, and hold it to the rules that linters do not know
     Template,
     /// Deploy template.yaml to an emulator of AWS, and check it by a theft
@@ -51,6 +63,7 @@ fn main() -> ExitCode {
         Command::Test { full } => test::all(full),
         Command::Openapi => openapi::contract(),
         Command::Bench { name, arguments } => bench::run(name, &arguments),
+        Command::Fuzz { target, seconds, keep } => fuzz::run(target.as_deref(), seconds, keep),
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),
     };

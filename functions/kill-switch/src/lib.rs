@@ -4,7 +4,9 @@
 //! Three things invoke it: new findings from the table's stream, a sweep every minute, and humans.
 
 mod act;
+#[cfg(feature = "aws")]
 pub mod adapters;
+#[cfg(feature = "aws")]
 pub mod config;
 pub mod engine;
 pub mod error;
