@@ -308,7 +308,9 @@ fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
 /// and the guards are asked again.
 fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decision {
     let fleet = known_fleet(look);
-    let (verdict, _) = assess(look, fleet);
+    let (verdict, findings) = assess(look, fleet);
+    // The act is recorded with what it rests on now.
+    incident.add_findings(findings.values());
     if verdict < Verdict::Deactivate {
         // Who was told that the SIM goes off has to hear that it does not.
         if incident.told || incident.paged {
@@ -328,6 +330,8 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
 fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // It was inactive when it was taken out of the account: nothing more will be heard of it.
+        Some(Err(ProviderError::NotFound)) => return fade(look, incident.clone()),
         Some(Err(_)) => return check_again(look.now, incident.clone(), CHECK_EVERY),
         Some(Ok(sim)) => sim,
     };
@@ -370,11 +374,17 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     if later(silent_since, window) > look.now {
         return check_again(look.now, incident, CHECK_EVERY);
     }
+    incident.stage = Stage::Quiet;
+    fade(look, incident)
+}
+
+/// No proof may come any more: looks now and then, and at last no longer.
+fn fade(look: &Look<'_>, mut incident: Incident) -> Decision {
+    let inactive_at = incident.inactive_at.unwrap_or(incident.opened_at);
     if later(inactive_at, QUIET_MAX) <= look.now {
         incident.stage = Stage::Expired;
         return Decision::Close(Box::new(incident));
     }
-    incident.stage = Stage::Quiet;
     check_again(look.now, incident, QUIET_CHECK_EVERY)
 }
 
@@ -388,6 +398,12 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
         {
             return check_again(look.now, incident.clone(), CHECK_EVERY);
         }
+        // It was seen to be active, and left the account: nothing is left to be defended.
+        Some(Err(ProviderError::NotFound))
+            if incident.stage == Stage::Restored && is_watched_enough(look, incident) =>
+        {
+            return Decision::Close(Box::new(incident.clone()));
+        }
         Some(Err(error)) => return trouble(look, incident.clone(), error, incident.stage),
         Some(Ok(sim)) => sim,
     };
@@ -398,9 +414,7 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
                 incident.stage = Stage::Restored;
                 incident.alert(AlertKind::Restored, look.now);
             }
-            let (desired, _) = &look.case.desired;
-            let restored_at = desired.restored_at.unwrap_or(incident.opened_at);
-            if later(restored_at, RESTORE_WATCH) <= look.now || is_rogue_again(look, sim) {
+            if is_watched_enough(look, &incident) || is_rogue_again(look, sim) {
                 return Decision::Close(Box::new(incident));
             }
             check_again(look.now, incident, CHECK_EVERY)
@@ -411,6 +425,11 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
             wait(look, incident, stage)
         }
     }
+}
+
+fn is_watched_enough(look: &Look<'_>, incident: &Incident) -> bool {
+    let restored_at = look.case.desired.0.restored_at.unwrap_or(incident.opened_at);
+    later(restored_at, RESTORE_WATCH) <= look.now
 }
 
 /// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on
