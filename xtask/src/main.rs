@@ -1,5 +1,5 @@
-//! What needs more than one call of cargo: `cargo xtask test`, `bench`, `openapi`, `template`,
-//! `fuzz`, `deploy-local`.
+//! What needs more than one call of cargo: `cargo xtask test`, `simulate`, `bench`, `openapi`,
+//! `template`, `fuzz`, `deploy-local`.
 
 mod aggregator;
 mod bench;
@@ -8,6 +8,7 @@ mod fuzz;
 mod openapi;
 mod run;
 mod shipped;
+mod simulate;
 mod template;
 mod test;
 mod tools;
@@ -52,6 +53,18 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// The whole pipeline under faults, in virtual time; --seed X shows one run, step by step
+    Simulate {
+        /// How many seeds to run
+        #[arg(long, default_value_t = simulate::SEEDS)]
+        seeds: u64,
+        /// One seed only, with every step in words on standard output
+        #[arg(long)]
+        seed: Option<u64>,
+        /// What else the simulation is told (`-- --help`)
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Lint template.yaml, and hold it to the rules that linters do not know
     Template,
     /// Deploy template.yaml to an emulator of AWS, and check it by a theft
@@ -64,6 +77,11 @@ fn main() -> ExitCode {
         Command::Openapi => openapi::contract(),
         Command::Bench { name, arguments } => bench::run(name, &arguments),
         Command::Fuzz { target, seconds, keep } => fuzz::run(target.as_deref(), seconds, keep),
+        Command::Simulate { seeds, seed, mut arguments } => {
+            let (name, number) = seed.map_or(("--seeds", seeds), |seed| ("--seed", seed));
+            arguments.extend([name.to_owned(), number.to_string()]);
+            simulate::run(&arguments)
+        }
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),
     };

@@ -343,7 +343,9 @@ fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
 /// and the guards are asked again.
 fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decision {
     let fleet = known_fleet(look);
-    let (verdict, _) = assess(look, fleet);
+    let (verdict, findings) = assess(look, fleet);
+    // The act is recorded with what it rests on now.
+    incident.add_findings(findings.values());
     if verdict < Verdict::Quarantine {
         // Who was told that the SIM goes off has to hear that it does not.
         if incident.told || incident.paged {
@@ -366,6 +368,8 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
 fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // It was inactive when it was taken out of the account: nothing more will be heard of it.
+        Some(Err(ProviderError::NotFound)) => return fade(look, incident.clone()),
         Some(Err(_)) => return check_again(look.now, incident.clone(), CHECK_EVERY),
         Some(Ok(sim)) => sim,
     };
@@ -427,11 +431,17 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     if later(silent_since, window) > look.now {
         return check_again(look.now, incident, CHECK_EVERY);
     }
-    if later(inactive_at, QUIET_MAX) <= look.now && !is_frozen {
+    incident.stage = Stage::Quiet;
+    fade(look, incident)
+}
+
+/// No proof may come any more: looks now and then, and at last no longer.
+fn fade(look: &Look<'_>, mut incident: Incident) -> Decision {
+    let inactive_at = incident.inactive_at.unwrap_or(incident.opened_at);
+    if later(inactive_at, QUIET_MAX) <= look.now && incident.frozen_until.is_none() {
         incident.stage = Stage::Expired;
         return Decision::Close(Box::new(incident));
     }
-    incident.stage = Stage::Quiet;
     check_again(look.now, incident, QUIET_CHECK_EVERY)
 }
 

@@ -5,7 +5,7 @@ use super::outcome::CHECK_EVERY;
 use super::restore::is_rogue_again;
 use super::{Incident, Stage};
 use crate::alert::AlertKind;
-use crate::port::SimStatus;
+use crate::port::{ProviderError, SimStatus};
 
 /// What comes next when a freeze is over; `None` while it is not, or where there is none.
 ///
@@ -39,6 +39,11 @@ pub(super) fn over(look: &Look<'_>, incident: &Incident) -> Option<Decision> {
     }
     let sim = match look.sim {
         None => return Some(Decision::AskProvider),
+        // It left the account: nobody can switch it on.
+        Some(Err(ProviderError::NotFound)) => {
+            let gone = Incident { frozen_until: None, ..incident.clone() };
+            return Some(check_again(look.now, gone, CHECK_EVERY));
+        }
         Some(Err(_)) => return Some(check_again(look.now, incident.clone(), CHECK_EVERY)),
         Some(Ok(sim)) => sim,
     };

@@ -25,6 +25,12 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
         {
             return check_again(look.now, incident.clone(), CHECK_EVERY);
         }
+        // It was seen to be active, and left the account: nothing is left to be defended.
+        Some(Err(ProviderError::NotFound))
+            if incident.stage == Stage::Restored && is_watched_enough(look, incident) =>
+        {
+            return Decision::Close(Box::new(incident.clone()));
+        }
         Some(Err(error)) => return trouble(look, incident.clone(), error, incident.stage),
         Some(Ok(sim)) => sim,
     };
@@ -40,9 +46,7 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
                 incident.stage = Stage::Restored;
                 incident.alert(AlertKind::Restored, look.now);
             }
-            let (desired, _) = &look.case.desired;
-            let restored_at = desired.restored_at.unwrap_or(incident.opened_at);
-            if later(restored_at, RESTORE_WATCH) <= look.now || is_rogue_again(look, sim) {
+            if is_watched_enough(look, &incident) || is_rogue_again(look, sim) {
                 return Decision::Close(Box::new(incident));
             }
             check_again(look.now, incident, CHECK_EVERY)
@@ -53,6 +57,11 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
             wait(look, incident, stage)
         }
     }
+}
+
+fn is_watched_enough(look: &Look<'_>, incident: &Incident) -> bool {
+    let restored_at = look.case.desired.0.restored_at.unwrap_or(incident.opened_at);
+    later(restored_at, RESTORE_WATCH) <= look.now
 }
 
 /// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on

@@ -24,6 +24,8 @@ fn it_is_over_at_its_hour_and_not_before() {
         frozen(stage, "01T16:00").check(Says::Active, "record restored +Restored");
         frozen(stage, "01T16:00").check(Says::Down, &format!("record {stage}"));
     }
+    let gone = frozen(Stage::Quiet, "05T14:00").then(Says::NotFound);
+    gone.check(Says::NotFound, "close expired");
     frozen(Stage::Restored, "01T16:00").check(Says::Active, "close restored");
 }
 
