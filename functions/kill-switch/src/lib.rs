@@ -5,6 +5,7 @@
 
 mod act;
 pub mod adapters;
+pub mod audit;
 pub mod config;
 pub mod engine;
 pub mod error;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use simfuse_domain::alert::Alert;
-use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, Fleet, Fleets, Heartbeat,
-    NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError,
-    Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
+    Committed, Fleet, Fleets, HeadsLog, Heartbeat, NewsLimits, OpenIncident, Policies,
+    PolicyChange, PolicyVersion, PolicyVersions, ProviderError, Sim, SimName, Stop, SuperSim,
+    TableError, TargetStatus,
 };
 use simfuse_supersim::client::SuperSimClient;
 use simfuse_testkit::fleets::MemoryFleets;
@@ -201,6 +203,39 @@ impl<P: NewsLimits> NewsLimits for Gated<P> {
 impl<P: AuditLog> AuditLog for Gated<P> {
     async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
         self.table("recording an entry", self.inner.record_audit(entry)).await
+    }
+}
+
+impl<P: AuditTrail> AuditTrail for Gated<P> {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, TableError> {
+        self.table("reading entries", self.inner.audit_page(query)).await
+    }
+
+    async fn audit_head(&self, chain: ChainName) -> Result<Option<Head>, TableError> {
+        self.table("reading a head", self.inner.audit_head(chain)).await
+    }
+
+    async fn heads_page(&self, day: Date, page: u32) -> Result<Option<Vec<ChainHead>>, TableError> {
+        self.table("reading heads", self.inner.heads_page(day, page)).await
+    }
+
+    async fn day_heads(&self, day: Date) -> Result<Option<DayHeads>, TableError> {
+        self.table("reading a day", self.inner.day_heads(day)).await
+    }
+}
+
+impl<P: HeadsLog> HeadsLog for Gated<P> {
+    async fn read_heads_run(&self) -> Result<(Option<HeadsRun>, u64), TableError> {
+        self.table("reading how far the heads are", self.inner.read_heads_run()).await
+    }
+
+    async fn write_heads_run(
+        &self,
+        run: &HeadsRun,
+        page: Option<&[ChainHead]>,
+        read: u64,
+    ) -> Result<Committed, TableError> {
+        self.table("recording heads", self.inner.write_heads_run(run, page, read)).await
     }
 }
 
