@@ -2,7 +2,11 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use simfuse_aws::Table;
+use simfuse_domain::audit::{ChainHead, DayHeads, HeadsRun, heads_of};
+use simfuse_domain::port::{AuditQuery, AuditTrail as _, Committed, HeadsLog as _};
 
 use crate::tool::said;
 use crate::up::Up;
@@ -84,6 +88,10 @@ fn a_chain_is_verified_and_what_was_done_to_it_is_found() {
     let (code, one) = up.ask(&["audit", "--verify", "--sim", SIM]);
     assert_eq!((code, one["chains"].as_array().unwrap().len()), (Some(0), 1));
     assert_eq!(one["chains"][0]["holds"], true);
+    let entries = one["chains"][0]["entries"].as_u64().unwrap();
+    assert!(entries >= 4, "{one}");
+    let (_, now) = up.ask(&["audit", "--verify", "--sim", SIM, "--since", "0s"]);
+    assert_eq!(now["chains"][0]["entries"], entries, "all of a chain, whatever the time: {now}");
 
     let removed = remove_an_entry(&up);
     let (code, report) = up.ask(&["audit", "--verify", "--sim", SIM]);
@@ -107,16 +115,62 @@ fn remove_an_entry(up: &Up) -> u64 {
     let (at, id) = (intent["at"].as_str().unwrap(), intent["id"].as_str().unwrap());
     let at: jiff::Timestamp = at.parse().unwrap();
     let sk = format!("AUDIT#{at:.3}#{id}");
-    let client = Client::new(&simfuse_aws::client::local_config(up.place("table")));
-    let request = client
+    let request = client(up)
         .delete_item()
         .table_name("simfuse")
         .key("pk", AttributeValue::S(format!("KS#{SIM}")))
         .key("sk", AttributeValue::S(sk))
         .condition_expression("attribute_exists(pk)");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(request.send()).unwrap();
+    wait(request.send()).unwrap();
     intent["number"].as_u64().unwrap()
+}
+
+fn client(up: &Up) -> Client {
+    Client::new(&simfuse_aws::client::local_config(up.place("table")))
+}
+
+fn wait<T>(call: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(call)
+}
+
+/// Records the heads of the day so far, as the sweep will once it is over, and then these instead.
+async fn record_heads(up: &Up, instead: impl FnOnce(&mut Vec<ChainHead>)) {
+    let table = Table::new(client(up), "simfuse");
+    let (since, until) = (jiff::Timestamp::UNIX_EPOCH, jiff::Timestamp::MAX);
+    let sim = SIM.parse().unwrap();
+    let chain = Some(simfuse_domain::audit::ChainName::Sim(sim));
+    let query = AuditQuery { chain, since, until, after: None, entries_max: 100 };
+    let records = table.audit_page(&query).await.unwrap().records;
+    let mut heads = heads_of(&records);
+    let day = records[0].entry.at.to_zoned(TimeZone::UTC).date();
+    let so_far = DayHeads::of(day).with(1, &heads);
+    instead(&mut heads);
+    let run = HeadsRun { so_far, after: None, is_whole: true };
+    // Its own sweep may be about to write, too.
+    loop {
+        let (_, version) = table.read_heads_run().await.unwrap();
+        match table.write_heads_run(&run, Some(&heads), version).await.unwrap() {
+            Committed::Done => return,
+            Committed::Conflict => {}
+        }
+    }
+}
+
+#[test]
+fn a_chain_is_compared_with_what_was_recorded_of_its_head() {
+    let up = story();
+    wait(record_heads(&up, |_| {}));
+    let (code, report) = up.ask(&["audit", "--verify", "--sim", SIM, "--since", "2d"]);
+    assert_eq!((code, &report["chains"][0]["recorded"]), (Some(0), &json!(1)), "{report}");
+    assert_eq!(report["days"][0]["holds"], true);
+
+    // Another head, under the digest of the first: the chain contradicts the one, the day the other.
+    wait(record_heads(&up, |heads| heads[0].head.number -= 1));
+    let (code, report) = up.ask(&["audit", "--verify", "--sim", SIM, "--since", "2d"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(report["chains"][0]["broken"]["kind"], "rewritten", "{report}");
+    assert_eq!(report["days"][0]["holds"], false);
 }
 
 #[test]

@@ -258,7 +258,7 @@ async fn a_closed_incident_is_filed_and_leaves_the_index() {
 mod audit_items {
     //! The audit's items as an operator, an intruder or an older version leaves them.
 
-    use simfuse_domain::audit::{AuditEntry, BreakKind, ChainName, ERASED, Phase};
+    use simfuse_domain::audit::{AuditEntry, Before, BreakKind, ChainName, ERASED, Phase};
     use simfuse_domain::id::FleetSid;
     use simfuse_domain::port::{AuditQuery, AuditTrail as _};
 
@@ -371,6 +371,9 @@ mod audit_items {
                 request.send().await.unwrap();
             }
             record(&table, 2..4).await;
+            let page = table.audit_page(&query()).await.unwrap();
+            let before = page.records[2].link.as_ref().unwrap().before;
+            assert_eq!(before, if is_lost { Before::Nothing } else { Before::Unreadable });
             let verified = contract::audit::verify(&table, chain()).await;
             assert_eq!(verified.entries, 4);
             let broken = verified.broken.unwrap();

@@ -152,3 +152,63 @@ proptest! {
         prop_assert!(verified.broken.is_some(), "{:?}", tampered);
     }
 }
+
+/// What a writer does next, and which of the writers.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Reads the chain's end.
+    Reads,
+    /// Writes its entry, if the end is still as it read it; else it has to read again. An entry
+    /// that is there already it leaves alone.
+    Writes,
+    /// Goes on to its next entry; without this the answer was lost, and it writes the same again.
+    GoesOn,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(usize, Step)>> {
+    let step = prop_oneof![Just(Step::Reads), Just(Step::Writes), Just(Step::GoesOn)];
+    proptest::collection::vec((0..4_usize, step), 0..80)
+}
+
+proptest! {
+    #[test]
+    fn writers_that_come_between_one_another_leave_one_chain(steps in steps()) {
+        let mut kept: Vec<AuditRecord> = Vec::new();
+        let mut head: Option<Head> = None;
+        // Of each writer: the end that it read, and the number of its entry.
+        let mut writers = [(None, 0_u32); 4];
+        for (writer, step) in steps {
+            let (read, number) = &mut writers[writer];
+            let id = format!("{writer}-{number}");
+            match step {
+                Step::Reads => *read = head,
+                Step::GoesOn => *number += 1,
+                Step::Writes => {
+                    let is_kept = kept.iter().any(|record| record.entry.id == id);
+                    if is_kept || *read != head {
+                        continue;
+                    }
+                    let entry = AuditEntry {
+                        sim: Some(sim()),
+                        fleet: None,
+                        // Its clock is not the others'.
+                        at: Timestamp::from_second(1_772_000_000 - writer as i64).unwrap(),
+                        id,
+                        actor: String::new(),
+                        action: "deactivate".to_owned(),
+                        phase: Phase::Intent,
+                        reason: String::new(),
+                        incident: None,
+                    };
+                    let known = read.map_or(KnownHead::Nothing, KnownHead::Head);
+                    let record = AuditRecord::after(known, entry, Salt::from_bytes([0; 16]));
+                    head = record.head();
+                    kept.push(record);
+                }
+            }
+        }
+        let verified = verify(&kept, head);
+        prop_assert_eq!(verified.broken, None);
+        prop_assert_eq!(verified.entries, kept.len() as u64);
+    }
+}

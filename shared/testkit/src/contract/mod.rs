@@ -4,6 +4,7 @@
 //! A broken clause panics, like the test that runs it.
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a broken contract fails the test that runs it"
 )]
