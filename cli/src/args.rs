@@ -54,6 +54,8 @@ pub(crate) enum Command {
     /// Check, show or replace the policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show what was done, by whom and why, and whether the record of it holds
+    Audit(crate::audit::AuditArgs),
     /// Show or set what a fleet may use at the provider
     #[command(subcommand)]
     Fleet(FleetCommand),

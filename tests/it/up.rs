@@ -35,7 +35,7 @@ impl Up {
         Self { child, places, home }
     }
 
-    fn place(&self, name: &str) -> &str {
+    pub(crate) fn place(&self, name: &str) -> &str {
         self.places[name].as_str().unwrap()
     }
 
@@ -49,7 +49,7 @@ impl Up {
         (output.status.code(), json(&output))
     }
 
-    fn replay_theft(&self) -> Value {
+    pub(crate) fn replay_theft(&self) -> Value {
         let path = fixture("theft.ndjson");
         let path = path.to_str().unwrap();
         let (url, secret) = (self.place("webhook"), self.place("secret"));

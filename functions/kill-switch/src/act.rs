@@ -241,6 +241,7 @@ fn entry(
     };
     AuditEntry {
         sim: Some(incident.sim),
+        fleet: incident.fleet,
         at,
         id: format!("{}-{}-{name}", incident.id, incident.attempts),
         actor: incident.human.as_ref().map_or(SIMFUSE, |human| human.by.as_str()).to_owned(),

@@ -276,6 +276,7 @@ where
         let why = why.or_else(|| incident.findings.first().map(ToString::to_string));
         Some(AuditEntry {
             sim: Some(incident.sim),
+            fleet: incident.fleet,
             at,
             id: format!("{}-{}", incident.id, incident.stage),
             actor: SIMFUSE.to_owned(),

@@ -10,8 +10,8 @@ use serde_json::Value;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Cases, Clock, Fleets, Heartbeat, NewsLimits, Policies, PolicyVersions,
-    SuperSim,
+    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits, Policies,
+    PolicyVersions, SuperSim,
 };
 
 use crate::engine::{KillSwitch, within};
@@ -30,7 +30,14 @@ const NEWS: &str = "NEWS#";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + NewsLimits + Heartbeat,
+    T: Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + HeadsLog
+        + NewsLimits
+        + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -52,6 +59,7 @@ where
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
             let swept = self.sweep().await;
             self.tell_suppressed_news().await;
+            Box::pin(self.record_heads()).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))
         } else if payload.get("action").is_some() {

@@ -6,6 +6,7 @@
 mod act;
 #[cfg(feature = "aws")]
 pub mod adapters;
+pub mod audit;
 #[cfg(feature = "aws")]
 pub mod config;
 pub mod engine;

@@ -3,13 +3,14 @@
 use futures::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{
     self, Authority, Desired, FREEZE_HOURS_MAX, Human, Incident, Look, Quarantine, Stage,
 };
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
-    PolicyVersions, ProviderError, Sim, SimName, SimStatus, Stop, SuperSim, TargetStatus,
+    Alerts, AuditLog, AuditTrail, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat,
+    Policies, PolicyVersions, ProviderError, Sim, SimName, SimStatus, Stop, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -30,7 +31,7 @@ const HELD_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -48,6 +49,7 @@ where
             status: None,
             policy: None,
             fleet: None,
+            audit: None,
             error: None,
         };
         if request.sims.len() > SIMS_MAX {
@@ -75,6 +77,13 @@ where
                 Ok(fleet) => answer.fleet = Some(fleet),
                 Err(reason) => answer.error = Some(reason),
             },
+            Action::Audit => {
+                match Box::pin(self.audit(request)).await? {
+                    Ok(audit) => answer.audit = Some(audit),
+                    Err(reason) => answer.error = Some(reason),
+                }
+                return Ok(answer);
+            }
             Action::Status if names.is_empty() => answer.status = Some(self.status().await?),
             Action::Approve if names.is_empty() => {
                 names = self.held_by_cap().await?;
@@ -140,7 +149,7 @@ where
     }
 
     /// Finds a SIM by what a human calls it: what looks like an ICCID may still be a unique name.
-    async fn find(&self, name: &str) -> Result<Sim, ProviderError> {
+    pub(crate) async fn find(&self, name: &str) -> Result<Sim, ProviderError> {
         let parsed = SimName::parse(name);
         let is_iccid = matches!(parsed, SimName::Iccid(_));
         match self.provider.fetch(&parsed).await {
@@ -172,7 +181,8 @@ where
             | Action::Resume
             | Action::PolicyShow
             | Action::PolicyApply
-            | Action::FleetLimit => {
+            | Action::FleetLimit
+            | Action::Audit => {
                 answer.details = Some(self.details(&case, sim, policy));
                 answer.outcome = Outcome::Done;
                 answer.reason = format!("the provider says {}", sim.status);
@@ -275,7 +285,7 @@ where
             incident = incident::outcome_of(self.clock.now(), incident, inactive, &found);
         }
         answer.incident = Some(incident.id.clone());
-        let audit = vec![self.entry(request, Some(case.sim))];
+        let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
         self.record_with(case, incident, audit).await
     }
 
@@ -384,7 +394,7 @@ where
             incident: Some((incident, incident_version(case))),
             closes: true,
             desired: Some((desired, case.desired.1)),
-            audit: vec![self.entry(request, Some(case.sim))],
+            audit: vec![self.entry(request, Some(case.sim), sim.fleet)],
             ..Commit::of(case.sim)
         };
         Ok(match self.commit(&commit, "judging what was found of a SIM").await? {
@@ -414,9 +424,10 @@ where
             answer.reason = format!("would be changed: {}", request.action);
             return Ok(Step::Done);
         }
+        let fleet = answer.found.as_ref().and_then(|found| found.fleet);
         let commit = Commit {
             desired: Some((Desired { protected_by: wanted, ..desired.clone() }, *version)),
-            audit: vec![self.entry(request, Some(case.sim))],
+            audit: vec![self.entry(request, Some(case.sim), fleet)],
             ..Commit::of(case.sim)
         };
         if self.commit(&commit, "protecting a SIM").await? == Committed::Conflict {
@@ -436,7 +447,7 @@ where
             reason: request.reason.clone(),
             at: self.clock.now(),
         });
-        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None)).await;
+        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None, None)).await;
         written.map_err(KillSwitchError::table("writing the stop switch"))
     }
 
@@ -478,10 +489,11 @@ where
         Step::Done
     }
 
-    fn entry(&self, request: &Request, sim: Option<simfuse_domain::id::SimSid>) -> AuditEntry {
+    fn entry(&self, request: &Request, sim: Option<SimSid>, fleet: Option<FleetSid>) -> AuditEntry {
         let at = self.clock.now();
         AuditEntry {
             sim,
+            fleet,
             at,
             id: format!("{}-{}", request.action, at.as_millisecond()),
             actor: by(request),

@@ -1,12 +1,15 @@
 //! What humans ask of the kill-switch, and what they are answered.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Applied, SimStatus, Stop};
 use simfuse_domain::verdict::Verdict;
+
+use crate::audit::AuditAnswer;
 
 /// SIMs that one request may name.
 pub const SIMS_MAX: usize = 10;
@@ -43,12 +46,30 @@ pub struct Request {
     /// For `policy_apply`: the number of the version that it was compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<u64>,
-    /// For `fleet_limit`: the fleet, by SID or unique name.
+    /// For `fleet_limit`: the fleet, by SID or unique name. For `audit`: only its entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
     /// For `fleet_limit`: the limit to set, in megabytes; without it the limit is only shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_mb: Option<u64>,
+    /// For `audit`: entries from this time on; by default a day before `until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// For `audit`: entries before this time; by default now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// For `audit`: entries of one page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    /// For `audit`: where the page begins; the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// For `audit`: only entries that are about no SIM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub account_only: bool,
+    /// For `audit`: instead of entries, what was recorded of this day's heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads_of: Option<Date>,
 }
 
 impl Request {
@@ -67,6 +88,12 @@ impl Request {
             compared_with: None,
             fleet: None,
             limit_mb: None,
+            since: None,
+            until: None,
+            page_size: None,
+            cursor: None,
+            account_only: false,
+            heads_of: None,
         }
     }
 }
@@ -99,6 +126,8 @@ pub enum Action {
     PolicyApply,
     /// Show or set a Fleet's own data limit at the provider.
     FleetLimit,
+    /// Show what was done, by whom and why.
+    Audit,
 }
 
 impl std::fmt::Display for Action {
@@ -116,6 +145,7 @@ impl std::fmt::Display for Action {
             Self::PolicyShow => "policy_show",
             Self::PolicyApply => "policy_apply",
             Self::FleetLimit => "fleet_limit",
+            Self::Audit => "audit",
         })
     }
 }
@@ -140,6 +170,9 @@ pub struct Answer {
     /// What became of a request about a fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetAnswer>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditAnswer>,
     /// Why the whole request was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

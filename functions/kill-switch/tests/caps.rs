@@ -125,6 +125,7 @@ async fn apply(table: &Table) {
     let text = || "ops".to_owned();
     let audit = AuditEntry {
         sim: None,
+        fleet: None,
         at,
         id: text(),
         actor: text(),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use simfuse_domain::alert::Alert;
-use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -14,10 +15,11 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
-    Fleet, Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange,
-    PolicyVersion, PolicyVersions, ProviderError, Sim, SimName, StateWrite, States, Stop,
-    StoredState, SuperSim, TableError, TargetStatus, Usages, Written,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
+    Committed, DeadLetter, DeadLetters, Fleet, Fleets, HeadsLog, Heartbeat, NewsFeed, NewsLimits,
+    OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError, Sim,
+    SimName, StateWrite, States, Stop, StoredState, SuperSim, TableError, TargetStatus, Usages,
+    Written,
 };
 use simfuse_domain::usage::SimUsage;
 
@@ -319,5 +321,39 @@ impl<P: Alerts, G: Gate> Alerts for Gated<P, G> {
         let call = Call::Publish(alert);
         let failed = |_| AlertError { alert_id: alert.id.clone(), source: "the gate".into() };
         self.gate.pass(call, self.inner.publish(alert), Result::is_ok).await.map_err(failed)?
+    }
+}
+
+impl<P: AuditTrail, G: Gate> AuditTrail for Gated<P, G> {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, TableError> {
+        self.table(Call::Plain(Method::AuditPage), self.inner.audit_page(query)).await
+    }
+
+    async fn audit_head(&self, chain: ChainName) -> Result<Option<Head>, TableError> {
+        self.table(Call::Plain(Method::AuditHead), self.inner.audit_head(chain)).await
+    }
+
+    async fn heads_page(&self, day: Date, page: u32) -> Result<Option<Vec<ChainHead>>, TableError> {
+        self.table(Call::Plain(Method::HeadsPage), self.inner.heads_page(day, page)).await
+    }
+
+    async fn day_heads(&self, day: Date) -> Result<Option<DayHeads>, TableError> {
+        self.table(Call::Plain(Method::DayHeads), self.inner.day_heads(day)).await
+    }
+}
+
+impl<P: HeadsLog, G: Gate> HeadsLog for Gated<P, G> {
+    async fn read_heads_run(&self) -> Result<(Option<HeadsRun>, u64), TableError> {
+        self.table(Call::Plain(Method::ReadHeadsRun), self.inner.read_heads_run()).await
+    }
+
+    async fn write_heads_run(
+        &self,
+        run: &HeadsRun,
+        page: Option<&[ChainHead]>,
+        read: u64,
+    ) -> Result<Committed, TableError> {
+        let call = Call::Plain(Method::WriteHeadsRun);
+        self.committed(call, self.inner.write_heads_run(run, page, read)).await
     }
 }

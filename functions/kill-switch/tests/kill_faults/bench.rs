@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simfuse_domain::alert::Alert;
-use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::audit::{AuditEntry, ChainName, Phase};
 use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
@@ -295,8 +295,11 @@ impl Bench {
         entries.into_iter().filter(|entry| entry.sim == Some(sim(number))).collect()
     }
 
-    /// Each request for another status that reached the provider has its intent, recorded before.
+    /// Each request for another status that reached the provider has its intent, recorded before;
+    /// and the SIM's entries form one chain.
     pub(crate) fn check_audit(&self, number: u8) {
+        let chain = self.memory.verified(ChainName::Sim(sim(number)));
+        assert_eq!(chain.broken, None, "{chain:?}");
         let mut intents: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
         for entry in self.audit(number) {
             if entry.phase == Phase::Intent {

@@ -8,6 +8,7 @@
 )]
 
 mod alerts;
+mod audit;
 mod bench;
 mod crashes;
 mod fleets;

@@ -15,7 +15,7 @@ use simfuse_domain::port::{
     Case, Cases, Commit, Committed, OpenIncident, Stop, TableError, UsageStore,
 };
 
-use super::audit::{ENTRY_DIFFERS, put_audit};
+use super::audit::AuditPart;
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
 use super::keys::{Key, due_incidents, findings_of, held_incidents, shard_of, sortable};
@@ -68,18 +68,22 @@ impl Cases for Table {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, TableError> {
-        let Some(transaction) = self.transaction_of(commit)? else {
-            return Ok(Committed::Done);
-        };
-        let refused = Box::pin(transaction.run()).await?;
-        if refused.is_empty() {
-            return Ok(Committed::Done);
+        let doing = format!("recording a decision about {}", commit.sim);
+        let mut ending = self.ending(&commit.audit).await?;
+        loop {
+            let mut transaction = self.transaction_of(commit)?;
+            ending.add_to(&mut transaction, Part::Audit)?;
+            if transaction.is_empty() {
+                return Ok(Committed::Done);
+            }
+            let refused = Box::pin(transaction.run()).await?;
+            if refused.is_empty() {
+                return Ok(Committed::Done);
+            }
+            if !only_the_audit(&refused) || !self.end_again(&mut ending, &doing).await? {
+                return Ok(Committed::Conflict);
+            }
         }
-        if refused.iter().all(|refused| *refused == (Part::Audit, Refusal::Condition)) {
-            let doing = format!("recording a decision about {}", commit.sim);
-            return Err(fault(&doing, ENTRY_DIFFERS));
-        }
-        Ok(Committed::Conflict)
     }
 
     async fn acknowledge(&self, sim: SimSid, keys: &[String]) -> Result<(), TableError> {
@@ -124,6 +128,7 @@ impl Cases for Table {
         // Every automatic kill looks at the switch in its own transaction: in a mass theft a
         // human's stop has to try more than once.
         let mut pauses = contention_pauses();
+        let mut ending = self.ending(std::slice::from_ref(audit)).await?;
         loop {
             let mut transaction = Transaction::new(self, doing.to_owned());
             match stop {
@@ -133,13 +138,13 @@ impl Cases for Table {
                 }
                 None => transaction.delete(Part::Stop, &Key::stop(), Condition::Free)?,
             }
-            put_audit(&mut transaction, Part::Audit, audit)?;
+            ending.add_to(&mut transaction, Part::Audit)?;
             let refused = Box::pin(transaction.run()).await?;
             if refused.is_empty() {
                 return Ok(());
             }
-            if refused.contains(&(Part::Audit, Refusal::Condition)) {
-                return Err(fault(doing, ENTRY_DIFFERS));
+            if only_the_audit(&refused) && self.end_again(&mut ending, doing).await? {
+                continue;
             }
             let Some(pause) = pauses.next() else {
                 return Err(TableError::Unavailable { doing: doing.to_owned(), source: None });
@@ -173,15 +178,17 @@ enum Part {
     Desired,
     KillWindow,
     Stop,
-    Audit,
+    Audit(AuditPart),
+}
+
+/// Whether nothing but conditions of the audit stood in the way.
+fn only_the_audit(refused: &[(Part, Refusal)]) -> bool {
+    refused.iter().all(|refused| matches!(refused, (Part::Audit(_), Refusal::Condition)))
 }
 
 impl Table {
-    /// The transaction of a commit; `None` for one that asks for nothing.
-    fn transaction_of<'t>(
-        &'t self,
-        commit: &Commit,
-    ) -> Result<Option<Transaction<'t, Part>>, TableError> {
+    /// The transaction of a commit, without its audit entries.
+    fn transaction_of<'t>(&'t self, commit: &Commit) -> Result<Transaction<'t, Part>, TableError> {
         let sim = commit.sim;
         let doing = format!("recording a decision about {sim}");
         let mut transaction = Transaction::new(self, doing.clone());
@@ -218,10 +225,7 @@ impl Table {
         if commit.unless_stopped {
             transaction.check(Part::Stop, &Key::stop(), Condition::Absent)?;
         }
-        for entry in &commit.audit {
-            put_audit(&mut transaction, Part::Audit, entry)?;
-        }
-        Ok((!transaction.is_empty()).then_some(transaction))
+        Ok(transaction)
     }
 
     /// The SIM's latest findings. One that cannot be read (of a detector that a newer version has)

@@ -19,7 +19,7 @@ mod usage_store;
 use std::error::Error;
 
 pub use alerts::{AlertError, Alerts};
-pub use audit_log::AuditLog;
+pub use audit_log::{AuditCursor, AuditLog, AuditPage, AuditQuery, AuditTrail, HeadsLog};
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::{Clock, Sleep};
 pub use dead_letters::{DeadLetter, DeadLetters};

@@ -4,10 +4,12 @@
 //! A broken clause panics, like the test that runs it.
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a broken contract fails the test that runs it"
 )]
 
+pub mod audit;
 pub mod cases;
 pub mod news;
 pub mod states;
@@ -95,6 +97,7 @@ fn incident(sim: SimSid, due: i64) -> Incident {
 fn audit(sim: Option<SimSid>, id: &str, reason: &str) -> AuditEntry {
     AuditEntry {
         sim,
+        fleet: None,
         at: at(5),
         id: id.to_owned(),
         actor: "simfuse".to_owned(),
