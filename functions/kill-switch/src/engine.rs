@@ -17,6 +17,7 @@ use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
 use crate::error::{Chain, KillSwitchError};
+use crate::pace::Paced;
 
 /// How often a decision is taken anew because something changed meanwhile. A burst of kills that
 /// share one cap changes it for one another, each pass lets at least one through.
@@ -31,7 +32,7 @@ const PAUSE_MAX_MS: u64 = 40;
 /// The kill-switch: made once, lent to each call.
 pub struct KillSwitch<T, P, A, C> {
     pub(crate) table: T,
-    pub(crate) provider: P,
+    pub(crate) provider: Paced<P>,
     pub(crate) alerts: A,
     pub(crate) clock: C,
     /// What the environment allows: automatic acts need this *and* policy to enforce.
@@ -47,7 +48,7 @@ where
 {
     /// A kill-switch on these ports.
     pub const fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
-        Self { table, provider, alerts, clock, armed }
+        Self { table, provider: Paced::new(provider), alerts, clock, armed }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.

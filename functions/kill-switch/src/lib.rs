@@ -5,6 +5,8 @@
 
 mod act;
 pub mod adapters;
+mod bulk;
+mod choice;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -12,7 +14,9 @@ mod fleet;
 pub mod handler;
 mod manual;
 mod news;
+mod pace;
 mod policy;
 pub mod request;
+mod select;
 mod status;
 mod sweep;

@@ -1,59 +1,52 @@
 //! A human's request, SIM by SIM.
 
-use futures::{StreamExt as _, stream};
+use std::time::Duration;
+
 use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Authority, Desired, Hold, Human, Incident, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     Alerts, AuditLog, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
-    PolicyVersions, ProviderError, Sim, SimName, SimStatus, Stop, SuperSim, TargetStatus,
+    PolicyVersions, ProviderError, Sim, SimName, SimStatus, States, Stop, SuperSim, TargetStatus,
+    UsageRanks,
 };
 use simfuse_domain::verdict::Verdict;
 
 use crate::act::Acted;
+use crate::bulk::Course;
+use crate::choice::{self, refusal};
 use crate::engine::{KillSwitch, Step, incident_version, pause};
 use crate::error::{Chain, KillSwitchError};
-use crate::request::{Action, Answer, Found, Outcome, Request, SIMS_MAX, SimAnswer};
-use crate::sweep::SIMS_AT_ONCE;
+use crate::request::{Action, Answer, Found, Outcome, Request, SimAnswer};
 
 /// How often a request about one SIM is tried anew because its case changed meanwhile.
 const TRIES_MAX: u32 = 10;
-
-/// Held kills that one `approve` without names takes up.
-const APPROVE_ALL_MAX: usize = 500;
 
 /// Open incidents read to find those that a cap holds, which are the last to be due.
 const OPEN_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat + States + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
-    /// Answers a manual request.
+    /// Answers a manual request, in the time that there is.
     ///
     /// # Errors
     /// [`KillSwitchError`] when the table fails before anything was done about a SIM.
-    pub async fn answer(&self, request: &Request) -> Result<Answer, KillSwitchError> {
-        let mut answer = Answer {
-            action: request.action,
-            dry_run: request.dry_run,
-            digest: None,
-            sims: Vec::new(),
-            status: None,
-            policy: None,
-            fleet: None,
-            error: None,
-        };
-        if request.sims.len() > SIMS_MAX {
-            let named = request.sims.len();
-            answer.error =
-                Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken at once"));
+    pub async fn answer(
+        &self,
+        request: &Request,
+        time: Duration,
+    ) -> Result<Answer, KillSwitchError> {
+        let mut answer = Answer::to(request);
+        if let Some(why) = refusal(request) {
+            answer.error = Some(why);
             return Ok(answer);
         }
-        let mut names = request.sims.clone();
         match request.action {
             Action::Stop | Action::Resume => {
                 self.switch(request).await?;
@@ -68,34 +61,33 @@ where
                 Ok(fleet) => answer.fleet = Some(fleet),
                 Err(reason) => answer.error = Some(reason),
             },
-            Action::Status if names.is_empty() => answer.status = Some(self.status().await?),
-            Action::Approve if names.is_empty() => {
-                names = self.held_by_cap().await?;
-                let more = names.len().saturating_sub(APPROVE_ALL_MAX);
-                names.truncate(APPROVE_ALL_MAX);
-                answer.error = (more > 0).then(|| format!("{more} more are held: approve again"));
+            Action::Status if request.sims.is_empty() && request.select.is_none() => {
+                answer.status = Some(self.status().await?);
             }
-            Action::Deactivate | Action::Restore | Action::Protect | Action::Unprotect
-                if names.is_empty() =>
-            {
-                answer.error = Some("no SIM named in \"sims\"".to_owned());
+            Action::Approve if request.sims.is_empty() => {
+                let held = self.held_by_cap().await?;
+                self.answer_all(request, held, time, &mut answer).await?;
             }
-            _ => {}
+            _ => match &request.select {
+                None => self.answer_all(request, request.sims.clone(), time, &mut answer).await?,
+                Some(select) => self.answer_selected(request, select, time, &mut answer).await?,
+            },
         }
-        if names.is_empty() {
-            return Ok(answer);
+        // What a switch, the policy or a fleet's limit is asked for may name SIMs as well.
+        if !choice::is_about_sims(request.action) && !request.sims.is_empty() {
+            let status = Request { sims: request.sims.clone(), ..Request::of(Action::Status) };
+            self.answer_all(&status, status.sims.clone(), time, &mut answer).await?;
         }
-        let policy = self.policy().await?;
-        let answers = names.iter().map(|name| self.answer_one(request, name, &policy));
-        let answers: Vec<_> = answers.collect();
-        answer.sims = stream::iter(answers).buffered(SIMS_AT_ONCE).collect().await;
         Ok(answer)
     }
 
-    async fn answer_one(&self, request: &Request, name: &str, policy: &Policy) -> SimAnswer {
+    /// Answers about one SIM; `None` where there was no time to begin with it.
+    pub(crate) async fn answer_one(&self, course: &Course<'_>, name: &str) -> Option<SimAnswer> {
         let mut answer = SimAnswer {
             requested: name.to_owned(),
             sim: None,
+            name: None,
+            used_bytes: None,
             found: None,
             outcome: Outcome::Unreachable,
             reason: String::new(),
@@ -103,55 +95,97 @@ where
             details: None,
         };
         for _try in 0..TRIES_MAX {
-            let sim = match self.find(name).await {
+            let sim = match self.find_in_time(course, name).await {
                 Ok(sim) => sim,
-                Err(error) => {
-                    answer.outcome = outcome_of(&error);
-                    answer.reason = Chain(&error).to_string();
-                    return answer;
+                // Nothing was done about it, so the request goes on with it later.
+                Err(NotFound::Throttled) if course.is_bulk => return None,
+                Err(why) => {
+                    (answer.outcome, answer.reason) = why.said();
+                    return Some(answer);
                 }
             };
             answer.sim = Some(sim.sid);
+            answer.name = sim.unique_name.clone().filter(|own| own != name);
             answer.found = Some(Found { status: sim.status, fleet: sim.fleet });
-            match self.try_one(request, &sim, policy, &mut answer).await {
-                Ok(Step::Done) => return answer,
+            if let Some(other) = course.named_before(sim.sid, name) {
+                answer.outcome = Outcome::Already;
+                answer.reason = format!("it is the same SIM as {other}: see there");
+                return Some(answer);
+            }
+            match self.try_one(course, &sim, &mut answer).await {
+                // The request was refused because of others, so it is made again with them.
+                Ok(Step::Done)
+                    if answer.outcome == Outcome::Unreachable
+                        && self.provider.wait().is_some()
+                        && self.provider.ready(course.stop_at).await => {}
+                Ok(Step::Done) => return Some(answer),
                 Ok(Step::Again) => pause().await,
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "a request about a SIM failed");
                     (answer.outcome, answer.reason) =
                         (Outcome::Unreachable, Chain(&error).to_string());
-                    return answer;
+                    return Some(answer);
                 }
             }
         }
-        answer.reason = "its case kept changing: ask for its status, then again".to_owned();
-        answer
+        if answer.reason.is_empty() {
+            answer.reason = "its case kept changing: ask for its status, then again".to_owned();
+        }
+        Some(answer)
     }
 
-    /// Finds a SIM by what a human calls it: what looks like an ICCID may still be a unique name.
-    async fn find(&self, name: &str) -> Result<Sim, ProviderError> {
-        let parsed = SimName::parse(name);
-        let is_iccid = matches!(parsed, SimName::Iccid(_));
-        match self.provider.fetch(&parsed).await {
-            Err(ProviderError::NotFound) if is_iccid => {
-                self.provider.fetch(&SimName::UniqueName(name.to_owned())).await
+    /// Finds a SIM, as soon as the provider may be asked.
+    async fn find_in_time(&self, course: &Course<'_>, name: &str) -> Result<Sim, NotFound> {
+        while self.provider.ready(course.stop_at).await {
+            match self.find(name).await {
+                Err(NotFound::Throttled) => {}
+                answer => return answer,
             }
-            answer => answer,
+        }
+        Err(NotFound::Throttled)
+    }
+
+    /// Finds a SIM by what a human calls it. What looks like an ICCID may be another SIM's unique
+    /// name: then nobody can know which of the two is meant.
+    async fn find(&self, name: &str) -> Result<Sim, NotFound> {
+        let parsed = SimName::parse(name);
+        let by_name = SimName::UniqueName(name.to_owned());
+        let sim = match self.provider.fetch(&parsed).await {
+            Ok(sim) => sim,
+            Err(ProviderError::NotFound) if matches!(parsed, SimName::Iccid(_)) => {
+                return Ok(self.provider.fetch(&by_name).await?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !matches!(parsed, SimName::Iccid(_)) {
+            return Ok(sim);
+        }
+        match self.provider.fetch(&by_name).await {
+            Ok(other) if sim.sid != other.sid => {
+                Err(NotFound::Ambiguous { iccid: sim.sid, unique_name: other.sid })
+            }
+            Ok(_) | Err(ProviderError::NotFound) => Ok(sim),
+            Err(error) => Err(error.into()),
         }
     }
 
     async fn try_one(
         &self,
-        request: &Request,
+        course: &Course<'_>,
         sim: &Sim,
-        policy: &Policy,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
+        let Course { request, policy, .. } = course;
+        if let Some(fleet) = course.fleet.filter(|fleet| Some(*fleet) != sim.fleet) {
+            answer.outcome = Outcome::Refused;
+            answer.reason = format!("it does not belong to the selected fleet {fleet} any more");
+            return Ok(Step::Done);
+        }
         let case = self.read_case(sim.sid).await?;
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
         match request.action {
-            Action::Deactivate => self.kill(request, sim, policy, &case, answer).await,
-            Action::Approve => self.approve(request, sim, policy, &case, answer).await,
+            Action::Deactivate => self.kill(course, sim, &case, answer).await,
+            Action::Approve => self.approve(course, sim, &case, answer).await,
             Action::Restore => self.undo(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
             Action::Status
@@ -171,12 +205,12 @@ where
     /// Deactivates a SIM because a human wants it: neither mode, caps nor the stop switch bind it.
     async fn kill(
         &self,
-        request: &Request,
+        course: &Course<'_>,
         sim: &Sim,
-        policy: &Policy,
         case: &Case,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
+        let Course { request, policy, .. } = course;
         if let Some(by) = protection(sim, policy, case).filter(|_| !request.override_protection) {
             answer.outcome = Outcome::Refused;
             answer.reason =
@@ -187,6 +221,12 @@ where
         let to_be_active = matches!(stage, Some(Stage::Restoring | Stage::Restored));
         if sim.status == SimStatus::Inactive && !to_be_active {
             return self.already_inactive(request, sim, case, answer).await;
+        }
+        if sim.status == SimStatus::Scheduled && stage == Some(Stage::Scheduled) {
+            answer.outcome = Outcome::Pending;
+            answer.reason =
+                "the provider took the request before, and does it by itself".to_owned();
+            return Ok(Step::Done);
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
@@ -203,6 +243,8 @@ where
             (incident.sent_at, incident.inactive_at, incident.proof) = (None, None, None);
             (incident.told, incident.paged) = (false, false);
         }
+        // Of many kills there is one alert for all, sent before the first of them.
+        incident.told |= course.is_bulk;
         let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
         Ok(self.report(acted, answer))
     }
@@ -229,9 +271,8 @@ where
     /// Carries out what a guard holds.
     async fn approve(
         &self,
-        request: &Request,
+        course: &Course<'_>,
         sim: &Sim,
-        policy: &Policy,
         case: &Case,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
@@ -242,7 +283,7 @@ where
             answer.reason = format!("nothing is held for it ({stage})");
             return Ok(Step::Done);
         }
-        self.kill(request, sim, policy, case, answer).await
+        self.kill(course, sim, case, answer).await
     }
 
     /// Makes a SIM active because a human wants it. What was found so far is judged by that.
@@ -414,7 +455,7 @@ where
         Step::Done
     }
 
-    fn entry(&self, request: &Request, sim: Option<simfuse_domain::id::SimSid>) -> AuditEntry {
+    fn entry(&self, request: &Request, sim: Option<SimSid>) -> AuditEntry {
         let at = self.clock.now();
         AuditEntry {
             sim,
@@ -438,6 +479,44 @@ fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
     case.desired.0.protected_by.clone()
 }
 
+/// Why a SIM was not found.
+#[derive(Debug)]
+enum NotFound {
+    /// The provider does not want to be asked, for longer than there is time.
+    Throttled,
+    /// Two SIMs are called so.
+    Ambiguous { iccid: SimSid, unique_name: SimSid },
+    /// Anything else.
+    Provider(ProviderError),
+}
+
+impl From<ProviderError> for NotFound {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Throttled { .. } => Self::Throttled,
+            error => Self::Provider(error),
+        }
+    }
+}
+
+impl NotFound {
+    fn said(&self) -> (Outcome, String) {
+        match self {
+            Self::Throttled => {
+                let error = ProviderError::Throttled { retry_after: None };
+                (outcome_of(&error), format!("{error}; nothing was done: ask again"))
+            }
+            Self::Ambiguous { iccid, unique_name } => {
+                let why = format!(
+                    "it is the ICCID of {iccid} and the unique name of {unique_name}: name the SID"
+                );
+                (Outcome::Ambiguous, why)
+            }
+            Self::Provider(error) => (outcome_of(error), Chain(error).to_string()),
+        }
+    }
+}
+
 pub(crate) fn by(request: &Request) -> String {
     let by = request.requested_by.trim();
     if by.is_empty() { "someone who gave no name" } else { by }.to_owned()
@@ -454,6 +533,6 @@ pub(crate) const fn outcome_of(error: &ProviderError) -> Outcome {
         ProviderError::TransitionNotAllowed
         | ProviderError::Unauthorized { .. }
         | ProviderError::Refused { .. } => Outcome::Refused,
-        ProviderError::Throttled | ProviderError::Unavailable { .. } => Outcome::Unreachable,
+        ProviderError::Throttled { .. } | ProviderError::Unavailable { .. } => Outcome::Unreachable,
     }
 }

@@ -1,20 +1,23 @@
 //! Ports that lead through one gate, which lets others come in between, fails one call, or never
 //! answers it, before or after it took effect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, Fleet, Fleets, Heartbeat,
-    NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError,
-    Sim, SimName, Stop, SuperSim, TableError, TargetStatus,
+    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, Fleet, FleetUsed, Fleets,
+    Heartbeat, NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
+    SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Written,
 };
 use simfuse_supersim::client::SuperSimClient;
 use simfuse_testkit::fleets::MemoryFleets;
@@ -236,6 +239,18 @@ impl Fleets for Client {
     ) -> Result<Fleet, ProviderError> {
         self.1.set_data_limit(fleet, megabytes).await
     }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.0.list_fleets(page).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.0.list_sims(fleet, page).await
+    }
 }
 
 impl<P: Fleets> Fleets for Gated<P> {
@@ -249,6 +264,62 @@ impl<P: Fleets> Fleets for Gated<P> {
         megabytes: u32,
     ) -> Result<Fleet, ProviderError> {
         self.provider(self.inner.set_data_limit(fleet, megabytes)).await
+    }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.provider(self.inner.list_fleets(page)).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.provider(self.inner.list_sims(fleet, page)).await
+    }
+}
+
+impl<P: States> States for Gated<P> {
+    async fn read_states(
+        &self,
+        sims: &[SimSid],
+    ) -> Result<BTreeMap<SimSid, StoredState>, TableError> {
+        self.table("reading states", self.inner.read_states(sims)).await
+    }
+
+    async fn write_state(&self, write: &StateWrite) -> Result<Written, TableError> {
+        self.table("writing a state", self.inner.write_state(write)).await
+    }
+
+    async fn insert_finding(
+        &self,
+        sim: SimSid,
+        finding: &Finding,
+        received_at: Timestamp,
+    ) -> Result<(), TableError> {
+        self.table("inserting", self.inner.insert_finding(sim, finding, received_at)).await
+    }
+}
+
+impl<P: UsageRanks> UsageRanks for Gated<P> {
+    async fn read_fleet_used(
+        &self,
+        fleet: FleetSid,
+        windows: &[UsageWindow],
+    ) -> Result<BTreeMap<UsageWindow, FleetUsed>, TableError> {
+        self.table("reading usage", self.inner.read_fleet_used(fleet, windows)).await
+    }
+
+    async fn read_ranks(
+        &self,
+        fleet: FleetSid,
+        pages: &[(UsageWindow, u32)],
+    ) -> Result<Vec<RankPage>, TableError> {
+        self.table("reading ranks", self.inner.read_ranks(fleet, pages)).await
+    }
+
+    async fn read_listed(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Sim>, TableError> {
+        self.table("reading the inventory", self.inner.read_listed(sims)).await
     }
 }
 

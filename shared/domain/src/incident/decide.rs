@@ -383,7 +383,7 @@ fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
         // It was seen to be active: one answer that is missing is no reason to page.
-        Some(Err(ProviderError::Throttled | ProviderError::Unavailable { .. }))
+        Some(Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }))
             if incident.stage == Stage::Restored =>
         {
             return check_again(look.now, incident.clone(), CHECK_EVERY);
@@ -470,7 +470,7 @@ pub fn outcome_of(
             page_once(now, &mut incident);
             incident.next_check = later(now, retry_after(&incident));
         }
-        Err(ProviderError::Throttled | ProviderError::Unavailable { .. }) => {
+        Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }) => {
             if !restoring {
                 incident.stage = Stage::Unreachable;
             }
@@ -525,7 +525,7 @@ fn trouble(
         | ProviderError::Refused { .. }
         | ProviderError::Unauthorized { .. } => page_once(look.now, &mut incident),
         ProviderError::TransitionNotAllowed
-        | ProviderError::Throttled
+        | ProviderError::Throttled { .. }
         | ProviderError::Unavailable { .. } => page_when_late(look.now, &mut incident),
     }
     let pause = retry_after(&incident);
