@@ -80,7 +80,8 @@ where
             Ok(serde_json::json!({ "swept": true }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
-            serde_json::to_value(self.answer(&request, time).await?).map_err(wrong)
+            let answer = Box::pin(self.answer(&request, time)).await?;
+            serde_json::to_value(answer).map_err(wrong)
         } else {
             Err(KillSwitchError::Payload { reason: "not a payload of the kill-switch".to_owned() })
         }

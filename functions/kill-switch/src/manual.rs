@@ -66,17 +66,22 @@ where
             }
             Action::Approve if request.sims.is_empty() => {
                 let held = self.held_by_cap().await?;
-                self.answer_all(request, held, time, &mut answer).await?;
+                Box::pin(self.answer_all(request, held, time, &mut answer)).await?;
             }
             _ => match &request.select {
-                None => self.answer_all(request, request.sims.clone(), time, &mut answer).await?,
-                Some(select) => self.answer_selected(request, select, time, &mut answer).await?,
+                None => {
+                    let sims = request.sims.clone();
+                    Box::pin(self.answer_all(request, sims, time, &mut answer)).await?;
+                }
+                Some(select) => {
+                    Box::pin(self.answer_selected(request, select, time, &mut answer)).await?;
+                }
             },
         }
         // What a switch, the policy or a fleet's limit is asked for may name SIMs as well.
         if !choice::is_about_sims(request.action) && !request.sims.is_empty() {
             let status = Request { sims: request.sims.clone(), ..Request::of(Action::Status) };
-            self.answer_all(&status, status.sims.clone(), time, &mut answer).await?;
+            Box::pin(self.answer_all(&status, status.sims.clone(), time, &mut answer)).await?;
         }
         Ok(answer)
     }

@@ -15,7 +15,8 @@ async fn a_sim_is_named_by_sid_iccid_or_unique_name() {
     let answer =
         bench.ask(request("deactivate", &[&sim(1).to_string(), &iccid(2), &name(3), "x"])).await;
     let expected = json!({
-        "requested": sim(1).to_string(), "sim": sim(1), "outcome": "done", "reason": "inactive",
+        "requested": sim(1).to_string(), "sim": sim(1), "name": name(1), "outcome": "done",
+        "reason": "inactive",
         "found": { "status": "active", "fleet": crate::bench::fleet() },
         "incident": answer["sims"][0]["incident"],
     });

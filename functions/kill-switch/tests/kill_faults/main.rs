@@ -9,6 +9,8 @@
 
 mod alerts;
 mod bench;
+mod bulk;
+mod choices;
 mod crashes;
 mod fleets;
 mod gate;
