@@ -352,3 +352,67 @@ pub(crate) struct ApproveArgs {
     #[command(flatten)]
     pub(crate) why: WhyArgs,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a command line, as a shell takes them apart: quotes and nothing else.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for char in line.chars() {
+            match (char, quote) {
+                (char, Some(open)) if char == open => quote = None,
+                ('"' | '\'', None) => quote = Some(char),
+                (' ', None) => words.push(std::mem::take(&mut word)),
+                (char, _) => word.push(char),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    /// Commands that documents and help show.
+    fn documented() -> Vec<String> {
+        let runbook = include_str!("../../docs/runbook.md");
+        let help = [KILL_EXAMPLES, RESTORE_EXAMPLES, APPROVE_EXAMPLES];
+        let lines = runbook.lines().chain(help.iter().flat_map(|text| text.lines().map(str::trim)));
+        let commands = lines
+            .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));
+        let commands = commands.filter(|line| line.starts_with("simfuse ") && !line.contains('`'));
+        commands
+            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line).to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_command_that_is_shown_as_an_example_is_understood() {
+        let commands = documented();
+        assert!(commands.len() > 15, "{commands:?}");
+        for command in &commands {
+            let parsed = Cli::try_parse_from(words(command));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+        assert!(commands.iter().any(|command| command.starts_with("simfuse kill - ")));
+    }
+
+    #[test]
+    fn names_and_a_selection_do_not_go_together() {
+        for (line, fine) in [
+            ("kill a --fleet f", false),
+            ("kill --file a --used-more-than-mb 5", false),
+            ("kill --in-last-hours 5 --fleet f", false),
+            ("kill --used-more-than-mb 5 --in-last-hours 721", false),
+            ("kill --used-more-than-mb -5", false),
+            ("kill a --confirm 0 --dry-run", false),
+            ("approve a --all", false),
+            ("approve --all --fleet f", false),
+            ("kill --fleet f --used-more-than-mb 0.5 --in-last-hours 720", true),
+            ("protect --fleet f --undo", true),
+            ("kill a - --file b", true),
+        ] {
+            let parsed = Cli::try_parse_from(words(&format!("simfuse {line}")));
+            assert_eq!(parsed.is_ok(), fine, "{line}");
+        }
+    }
+}

@@ -265,6 +265,39 @@ mod tests {
         assert_eq!(digest_of(&told, &all), digest, "why and who change nothing that is done");
     }
 
+    /// The requests in the runbook's commands: what stands in quotes after these options.
+    fn documented() -> Vec<Request> {
+        let runbook = include_str!("../../../docs/runbook.md");
+        let after = |option: &'static str| runbook.split(option).skip(1);
+        let quoted = after("--payload '").chain(after("--event '"));
+        let payloads = quoted.map(|rest| rest.split_once('\'').unwrap().0);
+        payloads.map(|payload| serde_json::from_str(payload).expect(payload)).collect()
+    }
+
+    #[test]
+    fn every_request_in_the_runbook_is_one_that_is_taken() {
+        let requests = documented();
+        for request in &requests {
+            assert_eq!(refusal(request), None, "{request:?}");
+            if request.sims.len() > CONFIRM_ABOVE && !request.dry_run {
+                let digest = digest_of(request, &request.sims);
+                assert_eq!(request.confirm.as_ref(), Some(&digest), "{request:?}");
+            }
+        }
+        let any = |of: fn(&Request) -> bool| requests.iter().any(of);
+        assert!(any(|request| request.sims.len() == 1), "one SIM");
+        assert!(
+            any(|request| request.sims.len() > CONFIRM_ABOVE && request.next.is_none()),
+            "a list"
+        );
+        assert!(
+            any(|request| request.select.is_some() && request.confirm.is_some()),
+            "a selection"
+        );
+        assert!(any(|request| request.next.is_some()), "going on");
+        assert!(any(|request| request.action == Action::Stop), "no SIM");
+    }
+
     #[test]
     fn a_digest_does_not_change_between_versions() {
         let names = names(&["pump-17", "HS0123456789abcdef0123456789abcdef"]);
