@@ -20,7 +20,7 @@ use crate::target::Target;
 const STUCK_MAX: u32 = 5;
 
 /// Before an invocation that failed is repeated.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The exit code for a digest that is needed.
 const NEEDS_DIGEST: u8 = 3;
@@ -60,28 +60,29 @@ pub(crate) async fn run(
             Err(code) => return Ok(code),
         }
     }
-    let course = to_the_end(&target, &request).await?;
-    let Course { answer, stopped } = course;
-    let dry_run = request.dry_run;
-    output.print(&answer, || operate::text(&answer));
+    let Course { answer, stopped } = to_the_end(&target, &request).await?;
     if let Some(stopped) = stopped {
-        return Err(not_to_its_end(&answer, stopped, request.confirm.as_deref()));
-    }
-    if let Some(digest) = answer.digest.as_deref().filter(|_| answer.needs_digest()) {
-        note(&format!("To see what would be done:  {}", command(&["--dry-run"])));
-        note(&format!("To do it:                   {}", command(&["--confirm", digest])));
-        return Ok(NEEDS_DIGEST);
-    }
-    if let Some(digest) = answer.digest.as_deref().filter(|_| dry_run) {
-        let confirm = ["--confirm", digest];
-        let options = if answer.sims_all.is_some() { &confirm[..] } else { &[] };
-        note(&format!("To do it:  {}", command(options)));
+        let why = not_to_its_end(&answer, stopped, request.confirm.as_deref());
+        output.print(&answer, || operate::text(&answer));
+        note(&format!("simfuse: {why}"));
+        return Ok(1);
     }
     let all = request.sims.len();
     if answer.error.is_none() && request.next.is_none() && answer.sims.len() < all {
         let answered = answer.sims.len();
         let what = format!("{all} SIMs were asked for, and the answer is about {answered}");
         return Err(CliError::Remote(what));
+    }
+    output.print(&answer, || operate::text(&answer));
+    if let Some(digest) = answer.digest.as_deref().filter(|_| answer.needs_digest()) {
+        note(&format!("To see what would be done:  {}", command(&["--dry-run"])));
+        note(&format!("To do it:                   {}", command(&["--confirm", digest])));
+        return Ok(NEEDS_DIGEST);
+    }
+    if let Some(digest) = answer.digest.as_deref().filter(|_| request.dry_run) {
+        let confirm = ["--confirm", digest];
+        let options = if answer.sims_all.is_some() { &confirm[..] } else { &[] };
+        note(&format!("To do it:  {}", command(options)));
     }
     let failed = answer.sims.iter().any(|sim| !is_fine(sim.outcome));
     Ok(u8::from(answer.error.is_some() || failed))
@@ -260,7 +261,7 @@ fn show(bar: &ProgressBar, whole: Option<&Answer>) {
 }
 
 /// Says how to go on with what was not finished.
-fn not_to_its_end(answer: &Answer, stopped: Stopped, confirm: Option<&str>) -> CliError {
+fn not_to_its_end(answer: &Answer, stopped: Stopped, confirm: Option<&str>) -> String {
     let mut options = Vec::new();
     if let Some(next) = &answer.next {
         options.extend(["--next", next]);
@@ -276,10 +277,7 @@ fn not_to_its_end(answer: &Answer, stopped: Stopped, confirm: Option<&str>) -> C
     };
     let answered = answer.sims.len();
     let of = answer.sims_all.map(|all| format!(" of {all}")).unwrap_or_default();
-    CliError::Remote(format!(
-        "{why}\n{answered}{of} SIMs are answered. To go on:  {}",
-        command(&options)
-    ))
+    format!("{why}\n{answered}{of} SIMs are answered. To go on:  {}", command(&options))
 }
 
 /// This command with other options for how it is confirmed and gone on with.

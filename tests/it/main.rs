@@ -8,6 +8,7 @@
 
 mod apply;
 mod drill;
+mod many;
 mod policy;
 mod replay;
 mod stack;

@@ -35,7 +35,7 @@ impl Up {
         Self { child, places, home }
     }
 
-    fn place(&self, name: &str) -> &str {
+    pub(crate) fn place(&self, name: &str) -> &str {
         self.places[name].as_str().unwrap()
     }
 
