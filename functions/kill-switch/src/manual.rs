@@ -103,7 +103,7 @@ where
             let sim = match self.find_in_time(course, name).await {
                 Ok(sim) => sim,
                 // Nothing was done about it, so the request goes on with it later.
-                Err(NotFound::Throttled) if course.is_bulk => return None,
+                Err(NotFound::NoTime) if course.is_bulk => return None,
                 Err(why) => {
                     (answer.outcome, answer.reason) = why.said();
                     return Some(answer);
@@ -118,11 +118,15 @@ where
                 return Some(answer);
             }
             match self.try_one(course, &sim, &mut answer).await {
-                // The request was refused because of others, so it is made again with them.
+                // The request was refused because of others, so it is made again with them. Should
+                // nobody do so, the sweep takes it up.
                 Ok(Step::Done)
-                    if answer.outcome == Outcome::Unreachable
-                        && self.provider.wait().is_some()
-                        && self.provider.ready(course.stop_at).await => {}
+                    if answer.outcome == Outcome::Unreachable && self.provider.wait().is_some() =>
+                {
+                    if !self.provider.ready(course.stop_at).await {
+                        return (!course.is_bulk).then_some(answer);
+                    }
+                }
                 Ok(Step::Done) => return Some(answer),
                 Ok(Step::Again) => pause().await,
                 Err(error) => {
@@ -147,7 +151,7 @@ where
                 answer => return answer,
             }
         }
-        Err(NotFound::Throttled)
+        Err(NotFound::NoTime)
     }
 
     /// Finds a SIM by what a human calls it. What looks like an ICCID may be another SIM's unique
@@ -487,8 +491,10 @@ fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
 /// Why a SIM was not found.
 #[derive(Debug)]
 enum NotFound {
-    /// The provider does not want to be asked, for longer than there is time.
+    /// The provider refused to be asked now (429).
     Throttled,
+    /// The provider does not want to be asked for longer than there is time, or there is none left.
+    NoTime,
     /// Two SIMs are called so.
     Ambiguous { iccid: SimSid, unique_name: SimSid },
     /// Anything else.
@@ -507,9 +513,10 @@ impl From<ProviderError> for NotFound {
 impl NotFound {
     fn said(&self) -> (Outcome, String) {
         match self {
-            Self::Throttled => {
-                let error = ProviderError::Throttled { retry_after: None };
-                (outcome_of(&error), format!("{error}; nothing was done: ask again"))
+            Self::Throttled | Self::NoTime => {
+                let why = "there was no time left, or the provider is throttling requests (429); \
+                           nothing was done: ask again";
+                (Outcome::Unreachable, why.to_owned())
             }
             Self::Ambiguous { iccid, unique_name } => {
                 let why = format!(

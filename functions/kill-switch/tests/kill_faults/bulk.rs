@@ -47,6 +47,10 @@ struct Account {
     /// When it will be asked again at the earliest.
     closed_until: Option<Instant>,
     asked_while_closed: u32,
+    /// One in so many calls is refused.
+    throttled_every: u32,
+    /// Seconds in `Retry-After`, where there is one.
+    retry_after: u64,
 }
 
 impl Cloud {
@@ -59,7 +63,10 @@ impl Cloud {
             status: SimStatus::Active,
             fleet: Some(fleet()),
         });
-        cloud.0.lock().unwrap().sims = all.map(|sim| (sim.sid, sim)).collect();
+        let mut account = cloud.0.lock().unwrap();
+        account.sims = all.map(|sim| (sim.sid, sim)).collect();
+        (account.throttled_every, account.retry_after) = (THROTTLED_EVERY, 3);
+        drop(account);
         cloud
     }
 
@@ -72,10 +79,10 @@ impl Cloud {
             if account.closed_until.is_some_and(|until| now < until) {
                 account.asked_while_closed += 1;
             }
-            if account.calls.is_multiple_of(THROTTLED_EVERY) {
+            if account.calls.is_multiple_of(account.throttled_every) {
                 account.refused += 1;
                 let says = account.refused.is_multiple_of(2);
-                let retry_after = says.then_some(Duration::from_secs(3));
+                let retry_after = says.then_some(Duration::from_secs(account.retry_after));
                 // Those under way and not answered yet cannot know.
                 account.closed_until = retry_after.map(|wait| now + wait);
                 Err(ProviderError::Throttled { retry_after })
@@ -274,4 +281,60 @@ async fn a_fleet_is_switched_off_by_the_list_that_its_selection_gives() {
     by_list["next"] = answer["next"].clone();
     big.to_the_end(by_list).await;
     big.check(&[new.sid]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_wants_to_be_left_alone_for_longer_is_left_alone() {
+    // Whether the request that is refused looks for a SIM or switches it off.
+    for throttled_every in [900, 904, 908, 911] {
+        left_alone(throttled_every).await;
+    }
+}
+
+async fn left_alone(throttled_every: u32) {
+    let big = Big::new("version = 1\n").await;
+    let mut account = big.cloud.0.lock().unwrap();
+    (account.throttled_every, account.retry_after) = (throttled_every, 400);
+    drop(account);
+    let confirmed = request(big.invoke(&request("")).await["digest"].as_str().unwrap());
+    let begun = Instant::now();
+    let answer = big.invoke(&confirmed).await;
+    assert!(begun.elapsed() < Duration::from_secs(60), "it does not wait for what it cannot await");
+    let told = answer["sims"].as_array().unwrap();
+    assert!(told.len() > 500 && told.iter().all(|sim| sim["outcome"] == "done"));
+    assert!(answer["next"].is_string());
+    let wait_secs = answer["wait_secs"].as_u64().unwrap();
+    assert!((390..=401).contains(&wait_secs), "{wait_secs}");
+    // Whoever asks before gets no further, and disturbs nobody.
+    let calls = big.cloud.0.lock().unwrap().calls;
+    let mut go_on = confirmed;
+    go_on["next"] = answer["next"].clone();
+    let again = big.invoke(&go_on).await;
+    assert_eq!((&again["sims"], &again["next"]), (&json!([]), &answer["next"]));
+    assert_eq!(big.cloud.0.lock().unwrap().calls, calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_ends_in_time_although_nothing_disturbs_it() {
+    let big = Big::new("version = 1\n").await;
+    big.cloud.0.lock().unwrap().throttled_every = u32::MAX;
+    let confirmed = request(big.invoke(&request("")).await["digest"].as_str().unwrap());
+    let begun = Instant::now();
+    let answer = big.invoke(&confirmed).await;
+    assert!((155..165).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let told = answer["sims"].as_array().unwrap().len();
+    assert!((7_900..8_100).contains(&told), "8 at a time, 160 ms each: {told}");
+    assert_eq!((&answer["wait_secs"], answer["next"].is_string()), (&Value::Null, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_grows_too_long_goes_on_in_the_next() {
+    let big = Big::new("version = 1\n").await;
+    let mut request = request("");
+    request["action"] = json!("status");
+    let answer = big.invoke(&request).await;
+    let told = answer["sims"].as_array().unwrap().len();
+    assert!((1_000..10_000).contains(&told) && answer["next"].is_string(), "{told}");
+    let (invocations, outcomes) = big.to_the_end(request).await;
+    assert_eq!((invocations, outcomes["done"]), (2, SIMS));
 }

@@ -108,10 +108,10 @@ async fn usage_of_known_hours_adds_up_and_the_largest_comes_first() {
 #[tokio::test]
 async fn whole_days_stand_for_their_hours_in_a_long_look_back() {
     let bench = Bench::new(3).await;
-    // 14:00 on the first of March: the days before are whole within 60 hours, save for the third.
+    // From 14:00 on the first of March 60 hours back: of the days, only the one before is whole.
     let day = |days: i32| UsageWindow::day_of(hour_ago(24 * days));
     used(&bench, fleet(), day(1), &[(1, 40), (2, 5)]).await;
-    used(&bench, fleet(), day(3), &[(2, 1_000)]).await;
+    used(&bench, fleet(), day(2), &[(2, 1_000)]).await;
     used_in_hour(&bench, 20, &[(1, 40)]).await;
     used_in_hour(&bench, 2, &[(1, 7)]).await;
     used_in_hour(&bench, 55, &[(1, 3)]).await;
