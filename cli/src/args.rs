@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use simfuse_domain::policy::Mode;
+use simfuse_kill_switch::request::{Megabytes, Select};
 use simfuse_supersim::Provider;
 
 /// A fuse for every IoT SIM: finds a stolen SIM by its connection events, switches it off, proves
@@ -15,7 +16,8 @@ use simfuse_supersim::Provider;
 /// which says so first. The operator's commands speak to a running `up`, or with `--stack NAME` to a
 /// deployed stack.
 ///
-/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line.
+/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line; 3 a
+/// digest is needed (more than 10 SIMs), and nothing was done.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -27,6 +29,37 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
 }
 
+const KILL_EXAMPLES: &str = "\
+Examples:
+  simfuse kill pump-17 --reason 'stolen by the look of it'
+      one SIM, by its unique name, ICCID or SID
+  simfuse kill --file sims.txt --dry-run
+      what would be done to the SIMs of a file, and the digest of it
+  simfuse kill --file sims.txt --confirm 58045a87a9d6 --reason 'stolen from the depot'
+      do it; on a terminal leave --confirm out, and you are shown all and asked for the digest
+  simfuse kill --used-more-than-mb 50 --in-last-hours 6 --fleet river --dry-run
+      who used more than 50 MB in 6 hours: by usage records, and of hours that have none yet by
+      events. What is not known selects nobody; the answer says up to which hour it is known.
+  grep stolen list.txt | cut -f 1 | simfuse kill - --confirm 58045a87a9d6
+      from standard input
+
+Thousands take minutes: a bar shows how far it is, and Ctrl-C says how to go on. Repeating the whole
+command is harmless: what is off is answered as `already`.";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  simfuse restore pump-17 --reason 'it was a firmware update'
+  simfuse restore --file sims.txt --reason 'the rule was wrong'
+      above 10 SIMs with --confirm DIGEST, or typed when asked for";
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  simfuse approve pump-17 --reason 'a thief'
+  simfuse approve --all --dry-run
+      what the cap holds, and the digest of it
+  simfuse approve --all --confirm 58045a87a9d6 --reason 'mass theft'
+      needed above 10 SIMs; one more held in between, and nothing is done";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Let thieves steal SIMs of a simulated fleet, and watch what SimFuse does (the default)
@@ -36,16 +69,23 @@ pub(crate) enum Command {
     /// Run recorded events through the webhook's handler and say what it finds
     Replay(ReplayArgs),
     /// Switch SIMs off, whatever policy says
+    ///
+    /// One SIM or thousands: named, listed in a file, or selected by fleet and usage. Above 10 SIMs
+    /// nothing is done without the digest that a dry run prints; it stands for exactly these SIMs
+    /// and this act, so what changed in between is not done.
+    #[command(after_long_help = KILL_EXAMPLES)]
     Kill(KillArgs),
     /// Move SIMs to the fleet that policy names for it: they can do no harm there and are not dark
     Quarantine(QuarantineArgs),
     /// Switch SIMs on again, in the fleet where they belong; what was found so far is judged by that
+    #[command(after_long_help = RESTORE_EXAMPLES)]
     Restore(SimsArgs),
     /// Say how things are: of the whole, or of the SIMs named
     Status(StatusArgs),
     /// Never deactivate SIMs automatically
     Protect(ProtectArgs),
     /// Carry out kills that a guard holds
+    #[command(after_long_help = APPROVE_EXAMPLES)]
     Approve(ApproveArgs),
     /// Deactivate nothing automatically, anywhere, until `resume`
     Stop(WhyArgs),
@@ -209,14 +249,67 @@ pub(crate) struct WhyArgs {
     pub(crate) place: WhereArgs,
 }
 
+/// SIMs by name.
 #[derive(Debug, Args)]
-pub(crate) struct SimsArgs {
-    /// SIMs: SIDs, ICCIDs or unique names, at most 10
-    #[arg(required = true, value_name = "SIM")]
+pub(crate) struct NamesArgs {
+    /// SIMs: SIDs, ICCIDs or unique names; `-` reads them from standard input, one a line
+    #[arg(value_name = "SIM")]
     pub(crate) sims: Vec<String>,
-    /// Only say what would be done
+    /// File with one name a line, `-` for standard input; empty lines, and lines that begin with #,
+    /// are left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// SIMs by what they have in common.
+#[derive(Debug, Args)]
+pub(crate) struct SelectArgs {
+    /// All SIMs of this fleet, by SID or unique name; with --used-more-than-mb only those of them
+    #[arg(long, value_name = "FLEET", conflicts_with_all = ["sims", "file"])]
+    pub(crate) fleet: Option<String>,
+    /// SIMs that are proven to have used more than so many megabytes, of all fleets or of --fleet
+    #[arg(long, value_name = "MB", conflicts_with_all = ["sims", "file"])]
+    pub(crate) used_more_than_mb: Option<Megabytes>,
+    /// In the last so many hours, by default 24
+    #[arg(long, value_name = "HOURS", requires = "used_more_than_mb",
+          value_parser = clap::value_parser!(u32).range(1..=720))]
+    pub(crate) in_last_hours: Option<u32>,
+}
+
+impl SelectArgs {
+    /// What the request says of it.
+    pub(crate) fn select(&self) -> Option<Select> {
+        let Self { fleet, used_more_than_mb, in_last_hours } = self;
+        (fleet.is_some() || used_more_than_mb.is_some()).then(|| Select {
+            fleet: fleet.clone(),
+            used_more_than_mb: *used_more_than_mb,
+            in_last_hours: *in_last_hours,
+        })
+    }
+}
+
+/// How a request about many SIMs is confirmed and gone on with.
+#[derive(Debug, Args)]
+pub(crate) struct ManyArgs {
+    /// Only say what would be done, and the digest of it
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// The digest that a dry run printed: needed above 10 SIMs
+    #[arg(long, value_name = "DIGEST", conflicts_with = "dry_run")]
+    pub(crate) confirm: Option<String>,
+    /// Go on from this SIM on, as a command that was interrupted said
+    #[arg(long, value_name = "SIM")]
+    pub(crate) next: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimsArgs {
+    #[command(flatten)]
+    pub(crate) names: NamesArgs,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) many: ManyArgs,
     #[command(flatten)]
     pub(crate) why: WhyArgs,
 }
@@ -244,9 +337,9 @@ pub(crate) struct QuarantineArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// SIMs: SIDs, ICCIDs or unique names, at most 10; none: the whole
-    #[arg(value_name = "SIM")]
-    pub(crate) sims: Vec<String>,
+    /// Without a name: the whole
+    #[command(flatten)]
+    pub(crate) names: NamesArgs,
     #[command(flatten)]
     pub(crate) place: WhereArgs,
 }
@@ -262,18 +355,80 @@ pub(crate) struct ProtectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArgs {
-    /// SIMs: SIDs, ICCIDs or unique names, at most 10
-    #[arg(value_name = "SIM", required_unless_present = "all")]
-    pub(crate) sims: Vec<String>,
+    #[command(flatten)]
+    pub(crate) names: NamesArgs,
     /// Approve every kill that the cap holds
-    #[arg(long, conflicts_with = "sims")]
+    #[arg(long, conflicts_with_all = ["sims", "file"])]
     pub(crate) all: bool,
     /// Deactivate a SIM although it is protected
     #[arg(long)]
     pub(crate) override_protection: bool,
-    /// Only say what would be done
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) many: ManyArgs,
     #[command(flatten)]
     pub(crate) why: WhyArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a command line, as a shell takes them apart: quotes and nothing else.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for char in line.chars() {
+            match (char, quote) {
+                (char, Some(open)) if char == open => quote = None,
+                ('"' | '\'', None) => quote = Some(char),
+                (' ', None) => words.push(std::mem::take(&mut word)),
+                (char, _) => word.push(char),
+            }
+        }
+        words.push(word);
+        words
+    }
+
+    /// Commands that documents and help show.
+    fn documented() -> Vec<String> {
+        let runbook = include_str!("../../docs/runbook.md");
+        let help = [KILL_EXAMPLES, RESTORE_EXAMPLES, APPROVE_EXAMPLES];
+        let lines = runbook.lines().chain(help.iter().flat_map(|text| text.lines().map(str::trim)));
+        let commands = lines
+            .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));
+        let commands = commands.filter(|line| line.starts_with("simfuse ") && !line.contains('`'));
+        commands
+            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line).to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn every_command_that_is_shown_as_an_example_is_understood() {
+        let commands = documented();
+        assert!(commands.len() > 15, "{commands:?}");
+        for command in &commands {
+            let parsed = Cli::try_parse_from(words(command));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
+        }
+        assert!(commands.iter().any(|command| command.starts_with("simfuse kill - ")));
+    }
+
+    #[test]
+    fn names_and_a_selection_do_not_go_together() {
+        for (line, fine) in [
+            ("kill a --fleet f", false),
+            ("kill --file a --used-more-than-mb 5", false),
+            ("kill --in-last-hours 5 --fleet f", false),
+            ("kill --used-more-than-mb 5 --in-last-hours 721", false),
+            ("kill --used-more-than-mb -5", false),
+            ("kill a --confirm 0 --dry-run", false),
+            ("approve a --all", false),
+            ("approve --all --fleet f", false),
+            ("kill --fleet f --used-more-than-mb 0.5 --in-last-hours 720", true),
+            ("protect --fleet f --undo", true),
+            ("kill a - --file b", true),
+        ] {
+            let parsed = Cli::try_parse_from(words(&format!("simfuse {line}")));
+            assert_eq!(parsed.is_ok(), fine, "{line}");
+        }
+    }
 }

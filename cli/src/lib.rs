@@ -6,6 +6,8 @@ pub mod drill;
 pub mod error;
 mod fleet;
 mod local;
+mod many;
+mod names;
 mod operate;
 mod output;
 mod policy;

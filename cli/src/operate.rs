@@ -1,13 +1,22 @@
 //! `kill`, `restore`, `status` and the others: through the Invoke call of the kill-switch.
 
-use simfuse_kill_switch::request::{Action, Answer, Details, Outcome, Request, SimAnswer, Status};
+use std::collections::BTreeMap;
+
+use simfuse_kill_switch::request::{
+    Action, Answer, Attention, Details, Outcome, Request, Selected, SimAnswer, Status,
+};
 
 use crate::args::{
-    ApproveArgs, KillArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs, WhereArgs, WhyArgs,
+    ApproveArgs, KillArgs, ManyArgs, NamesArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs,
+    WhyArgs,
 };
 use crate::error::CliError;
+use crate::many::{self, Asking, is_fine};
+use crate::names;
 use crate::output::{self, Output};
-use crate::target::Target;
+
+/// Rows of a table that a person reads; of more, those that went wrong come first.
+const ROWS_MAX: usize = 50;
 
 fn request(action: Action, sims: Vec<String>, why: &WhyArgs) -> Request {
     Request {
@@ -18,73 +27,80 @@ fn request(action: Action, sims: Vec<String>, why: &WhyArgs) -> Request {
     }
 }
 
-fn request_for(action: Action, args: &SimsArgs) -> Request {
-    Request { dry_run: args.dry_run, ..request(action, args.sims.clone(), &args.why) }
+fn with(many: &ManyArgs, request: Request) -> Request {
+    let ManyArgs { dry_run, confirm, next } = many;
+    Request { dry_run: *dry_run, confirm: confirm.clone(), next: next.clone(), ..request }
+}
+
+fn request_for(action: Action, args: &SimsArgs) -> Result<Request, CliError> {
+    let select = args.select.select();
+    let sims = names::read(&args.names)?;
+    if sims.is_empty() && select.is_none() {
+        return Err(CliError::Usage(
+            "name SIMs, or choose them by --file, --fleet or --used-more-than-mb (see --help)"
+                .to_owned(),
+        ));
+    }
+    Ok(Request { select, ..with(&args.many, request(action, sims, &args.why)) })
+}
+
+fn asking(names: &NamesArgs) -> Asking {
+    if names::uses_stdin(names) { Asking::Nobody } else { Asking::AtTerminal }
 }
 
 /// `simfuse kill`.
 pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
     let freeze_hours = args.freeze_hours;
-    let request = request_for(Action::Deactivate, &args.sims);
+    let request = request_for(Action::Deactivate, &args.sims)?;
     let request = Request { override_protection, freeze_hours, ..request };
-    run(&request, &args.sims.why.place, output).await
+    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
 }
 
 /// `simfuse quarantine`.
 pub(crate) async fn quarantine(args: &QuarantineArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
-    let request = Request { override_protection, ..request_for(Action::Quarantine, &args.sims) };
-    run(&request, &args.sims.why.place, output).await
+    let request = Request { override_protection, ..request_for(Action::Quarantine, &args.sims)? };
+    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
 }
 
 /// `simfuse restore`.
 pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
-    run(&request_for(Action::Restore, args), &args.why.place, output).await
+    let request = request_for(Action::Restore, args)?;
+    many::run(request, &args.why.place, asking(&args.names), output).await
 }
 
 /// `simfuse protect`.
 pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
     let action = if args.undo { Action::Unprotect } else { Action::Protect };
-    run(&request_for(action, &args.sims), &args.sims.why.place, output).await
+    let request = request_for(action, &args.sims)?;
+    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
 }
 
 /// `simfuse approve`.
 pub(crate) async fn approve(args: &ApproveArgs, output: Output) -> Result<u8, CliError> {
-    let request = Request {
-        override_protection: args.override_protection,
-        dry_run: args.dry_run,
-        ..request(Action::Approve, args.sims.clone(), &args.why)
-    };
-    run(&request, &args.why.place, output).await
+    let sims = names::read(&args.names)?;
+    if sims.is_empty() && !args.all {
+        return Err(CliError::Usage("name SIMs, or approve --all that the cap holds".to_owned()));
+    }
+    let request = with(&args.many, request(Action::Approve, sims, &args.why));
+    let request = Request { override_protection: args.override_protection, ..request };
+    many::run(request, &args.why.place, asking(&args.names), output).await
 }
 
 /// `simfuse stop` and `simfuse resume`.
 pub(crate) async fn switch(action: Action, why: &WhyArgs, output: Output) -> Result<u8, CliError> {
-    run(&request(action, Vec::new(), why), &why.place, output).await
+    many::run(request(action, Vec::new(), why), &why.place, Asking::Nobody, output).await
 }
 
 /// `simfuse status`.
 pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliError> {
-    let request = Request { sims: args.sims.clone(), ..Request::of(Action::Status) };
-    run(&request, &args.place, output).await
+    let request = Request { sims: names::read(&args.names)?, ..Request::of(Action::Status) };
+    many::run(request, &args.place, Asking::Nobody, output).await
 }
 
-async fn run(request: &Request, place: &WhereArgs, output: Output) -> Result<u8, CliError> {
-    let answer = Target::of(place).await?.invoke(request).await?;
-    if answer.error.is_none() && answer.sims.len() < request.sims.len() {
-        let (asked, answered) = (request.sims.len(), answer.sims.len());
-        let what = format!("{asked} SIMs were asked for, and the answer is about {answered}");
-        return Err(CliError::Remote(what));
-    }
-    output.print(&answer, || text(&answer));
-    let not_done = |sim: &SimAnswer| {
-        !matches!(sim.outcome, Outcome::Done | Outcome::Pending | Outcome::Already)
-    };
-    Ok(u8::from(answer.error.is_some() || answer.sims.iter().any(not_done)))
-}
-
-fn text(answer: &Answer) -> String {
+/// What a person is told of an answer.
+pub(crate) fn text(answer: &Answer) -> String {
     let mut text = String::new();
     if let Some(error) = &answer.error {
         text.push_str(&format!("{} refused: {error}\n", answer.action));
@@ -95,20 +111,11 @@ fn text(answer: &Answer) -> String {
     if let Some(status) = &answer.status {
         text.push_str(&status_text(status));
     }
+    if let Some(selected) = &answer.selected {
+        text.push_str(&selected_text(selected));
+    }
     if !answer.sims.is_empty() {
-        let mut table = output::table(["SIM", "was", "outcome", "why"]);
-        for sim in &answer.sims {
-            let found = sim.found.as_ref().map(|found| found.status.to_string());
-            let outcome = serde_json::to_value(sim.outcome).unwrap_or_default();
-            let outcome = outcome.as_str().unwrap_or_default().replace('_', " ");
-            table.add_row([
-                sim.requested.clone(),
-                found.unwrap_or_else(|| "-".to_owned()),
-                outcome,
-                sim.reason.clone(),
-            ]);
-        }
-        text.push_str(&format!("{table}\n"));
+        text.push_str(&sims_text(answer));
     } else if answer.action == Action::Approve && answer.error.is_none() {
         text.push_str("No kill is held by the cap.\n");
     }
@@ -116,6 +123,87 @@ fn text(answer: &Answer) -> String {
         if let Some(details) = &sim.details {
             text.push_str(&details_text(&sim.requested, details));
         }
+    }
+    if let Some(digest) = answer.digest.as_ref().filter(|_| answer.dry_run) {
+        text.push_str(&format!("Digest {digest}\n"));
+    }
+    text
+}
+
+/// What became of the SIMs, in a table and in numbers.
+fn sims_text(answer: &Answer) -> String {
+    let by_usage = answer.sims.iter().any(|sim| sim.used_bytes.is_some());
+    let mut shown: Vec<&SimAnswer> = answer.sims.iter().collect();
+    if shown.len() > ROWS_MAX {
+        shown.sort_by_key(|sim| is_fine(sim.outcome));
+    }
+    let mut table = output::table(["SIM", "was", "outcome", "why"]);
+    if by_usage {
+        table.set_header(["SIM", "used", "was", "outcome", "why"]);
+    }
+    for sim in shown.iter().take(ROWS_MAX) {
+        let found = sim.found.as_ref().map(|found| found.status.to_string());
+        let name = match &sim.name {
+            Some(name) => format!("{} ({name})", sim.requested),
+            None => sim.requested.clone(),
+        };
+        let used = sim.used_bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        let mut row = vec![name, found.unwrap_or_else(|| "-".to_owned())];
+        row.extend([outcome_text(sim.outcome, answer.dry_run), sim.reason.clone()]);
+        if by_usage {
+            row.insert(1, used);
+        }
+        table.add_row(row);
+    }
+    let mut text = format!("{table}\n");
+    let more = shown.len().saturating_sub(ROWS_MAX);
+    if more > 0 {
+        text.push_str(&format!("… and {more} more (--json lists all)\n"));
+    }
+    if shown.len() > 1 {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for sim in &shown {
+            let count = counts.entry(outcome_text(sim.outcome, answer.dry_run)).or_default();
+            *count = count.saturating_add(1);
+        }
+        let counts = counts.iter().map(|(outcome, count)| format!("{count} {outcome}"));
+        let counts: Vec<String> = counts.collect();
+        text.push_str(&format!("{} SIMs: {}\n", shown.len(), counts.join(", ")));
+    }
+    text
+}
+
+/// An outcome in words. Nothing is pending of what was only asked.
+fn outcome_text(outcome: Outcome, dry_run: bool) -> String {
+    if dry_run && outcome == Outcome::Pending {
+        return "would be done".to_owned();
+    }
+    let outcome = serde_json::to_value(outcome).unwrap_or_default();
+    outcome.as_str().unwrap_or_default().replace('_', " ")
+}
+
+fn selected_text(selected: &Selected) -> String {
+    let fleet = selected.fleet.map_or("all fleets".to_owned(), |fleet| format!("fleet {fleet}"));
+    if selected.hours == 0 {
+        return format!("Selected: all SIMs of {fleet}\n");
+    }
+    let known = match &selected.known_through {
+        Some(hour) => format!("through {hour}, {} of {}", selected.hours_known, selected.hours),
+        None => "of no hour".to_owned(),
+    };
+    let mut text = format!(
+        "Selected by usage, of {fleet}. Usage records are known {known} hours; of others, "
+    );
+    text.push_str("what events prove is counted.\n");
+    if selected.sims_unranked > 0 {
+        let count = selected.sims_unranked;
+        text.push_str(&format!(
+            "{count} SIMs with less usage than 20,000 others are not ranked.\n"
+        ));
+    }
+    if selected.sims_moved > 0 {
+        let count = selected.sims_moved;
+        text.push_str(&format!("{count} SIMs are left out: they are in another fleet now.\n"));
     }
     text
 }
@@ -152,7 +240,35 @@ fn status_text(status: &Status) -> String {
         Some(at) => format!("Last alert        {at}"),
         None => "Last alert        none yet".to_owned(),
     });
-    lines.join("\n") + "\n"
+    lines.join("\n") + "\n" + &attention_text(&status.attention, status.attention_more)
+}
+
+fn attention_text(sims: &[Attention], more: usize) -> String {
+    if sims.is_empty() {
+        return String::new();
+    }
+    let mut table = output::table(["SIM", "stage", "since", "device", "used", "next"]);
+    for sim in sims {
+        let device = match (sim.imei, sim.tac) {
+            (Some(imei), Some(tac)) => format!("{imei} (TAC {tac})"),
+            _ => "-".to_owned(),
+        };
+        let used =
+            sim.used_bytes.map_or_else(|| "-".to_owned(), |bytes| format!("{bytes} or more"));
+        table.add_row([
+            sim.name.clone(),
+            format!("{}{}", sim.stage, if sim.paged { ", paged" } else { "" }),
+            sim.since.strftime("%Y-%m-%d %H:%MZ").to_string(),
+            device,
+            used,
+            format!("{}\n{}", sim.next_step, sim.command),
+        ]);
+    }
+    let mut text = format!("\nLook at these:\n{table}\n");
+    if more > 0 {
+        text.push_str(&format!("… and {more} more\n"));
+    }
+    text
 }
 
 fn details_text(name: &str, details: &Details) -> String {

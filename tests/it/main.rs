@@ -9,6 +9,7 @@
 mod apply;
 mod audit;
 mod drill;
+mod many;
 mod policy;
 mod replay;
 mod stack;

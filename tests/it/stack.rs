@@ -19,17 +19,17 @@ struct Call {
 }
 
 /// What the function answers: its payload, or the failure in it.
-type Function = fn(&Value) -> Result<Value, Value>;
+pub(crate) type Function = fn(&Value) -> Result<Value, Value>;
 
 /// The three APIs, and what they were asked.
-struct Aws {
+pub(crate) struct Aws {
     endpoint: String,
     calls: Arc<Mutex<Vec<Call>>>,
     home: tempfile::TempDir,
 }
 
 impl Aws {
-    fn start(function: Function) -> Self {
+    pub(crate) fn start(function: Function) -> Self {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -52,7 +52,7 @@ impl Aws {
     }
 
     /// The command, in an environment of AWS.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = simfuse();
         command
             .args(arguments)
@@ -65,7 +65,7 @@ impl Aws {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
@@ -74,7 +74,7 @@ impl Aws {
     }
 
     /// What the function was asked, in order.
-    fn asked(&self) -> Vec<Value> {
+    pub(crate) fn asked(&self) -> Vec<Value> {
         let calls = self.calls();
         let invocations = calls.iter().filter(|call| call.path.ends_with("/invocations"));
         invocations.map(|call| serde_json::from_str(&call.body).unwrap()).collect()
@@ -115,11 +115,11 @@ fn respond(call: &Call, function: Function) -> (StatusCode, HeaderMap, String) {
     ))
 }
 
-fn answer(request: &Value) -> Value {
+pub(crate) fn answer(request: &Value) -> Value {
     json!({ "action": request["action"], "dry_run": request["dry_run"], "digest": null, "sims": [] })
 }
 
-fn status(request: &Value) -> Value {
+pub(crate) fn status(request: &Value) -> Value {
     let mut answer = answer(request);
     answer["status"] = json!({
         "policy_mode": "enforce", "enforces_anywhere": true, "armed": "observe", "stopped": null,

@@ -181,7 +181,7 @@ pub(crate) fn webhook(
 }
 
 /// The kill-switch's own handler on this table.
-pub(crate) const fn kill_switch(
+pub(crate) fn kill_switch(
     table: Table,
     provider: SuperSimClient,
     mailbox: Mailbox,

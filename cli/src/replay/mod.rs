@@ -1,6 +1,6 @@
 //! `simfuse replay`: recorded events through the webhook's own handler.
 
-mod input;
+pub(crate) mod input;
 mod meter;
 mod recorder;
 

@@ -14,6 +14,7 @@ use simfuse_domain::port::{
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
+use crate::find::NotFound;
 use crate::request::Request;
 
 /// Entries of one page, where the request does not say how many.
@@ -127,7 +128,7 @@ where
                 Ok(fleet) => fleet,
                 Err(_no_sid) => {
                     let fleet = self.provider.fetch_fleet(name).await;
-                    fleet.map_err(|error| no_such(name, &error))?.sid
+                    fleet.map_err(|error| no_such(name, &error.into()))?.sid
                 }
             });
         }
@@ -272,9 +273,11 @@ fn position(cursor: Option<&str>, chains: usize) -> Option<(usize, Option<AuditC
     }
 }
 
-fn no_such(name: &str, error: &ProviderError) -> String {
+fn no_such(name: &str, error: &NotFound) -> String {
     match error {
-        ProviderError::NotFound => format!("the provider knows no {name}: name it by its SID"),
-        error => format!("{name} could not be looked up: {}", Chain(error)),
+        NotFound::Provider(ProviderError::NotFound) => {
+            format!("the provider knows no {name}: name it by its SID")
+        }
+        error => format!("{name} could not be looked up: {}", error.said().1),
     }
 }

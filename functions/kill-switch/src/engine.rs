@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
@@ -20,6 +21,7 @@ use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
 use crate::error::{Chain, KillSwitchError};
+use crate::pace::Paced;
 
 /// How often a decision is taken anew because something changed meanwhile. A burst of kills that
 /// share one cap changes it for one another, each pass lets at least one through.
@@ -34,9 +36,9 @@ const PAUSE_MAX_MS: u64 = 40;
 /// The kill-switch: made once, lent to each call.
 pub struct KillSwitch<T, P, A, C> {
     pub(crate) table: T,
-    pub(crate) provider: P,
+    pub(crate) provider: Paced<P, C>,
     pub(crate) alerts: A,
-    pub(crate) clock: C,
+    pub(crate) clock: Arc<C>,
     /// What the environment allows: automatic acts need this *and* policy to enforce.
     pub(crate) armed: Mode,
 }
@@ -49,8 +51,9 @@ where
     C: Clock,
 {
     /// A kill-switch on these ports.
-    pub const fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
-        Self { table, provider, alerts, clock, armed }
+    pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
+        let clock = Arc::new(clock);
+        Self { table, provider: Paced::new(provider, Arc::clone(&clock)), alerts, clock, armed }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.

@@ -11,13 +11,17 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
     Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits, Policies,
-    PolicyVersions, SuperSim,
+    PolicyVersions, States, SuperSim, UsageRanks,
 };
 
 use crate::engine::{KillSwitch, within};
 use crate::error::{Chain, KillSwitchError};
 use crate::request::Request;
 use crate::sweep::SIMS_AT_ONCE;
+
+/// How long an invocation may take whose end nobody said: what a local caller waits for, and some
+/// to spare.
+pub const USUAL_TIME: Duration = Duration::from_secs(60);
 
 /// The stream's shard waits for one record at most this long; the sweep takes up what was not done.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
@@ -37,16 +41,38 @@ where
         + AuditTrail
         + HeadsLog
         + NewsLimits
-        + Heartbeat,
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
-    /// Handles one invocation.
+    /// Handles one invocation that has [`USUAL_TIME`].
     ///
     /// # Errors
     /// [`KillSwitchError`] for a payload of no known kind, and when the table fails.
     pub async fn handle(&self, payload: Value) -> Result<Value, KillSwitchError> {
+        self.handle_within(payload, USUAL_TIME).await
+    }
+
+    /// How long it is until a time that is given in milliseconds since 1970, as Lambda gives the
+    /// end of an invocation.
+    pub fn time_until(&self, deadline_ms: u64) -> Duration {
+        let now_ms = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        Duration::from_millis(deadline_ms.saturating_sub(now_ms))
+    }
+
+    /// Handles one invocation that ends after so long: a request about many SIMs stops in good time
+    /// before, and says where to go on.
+    ///
+    /// # Errors
+    /// [`KillSwitchError`] for a payload of no known kind, and when the table fails.
+    pub async fn handle_within(
+        &self,
+        payload: Value,
+        time: Duration,
+    ) -> Result<Value, KillSwitchError> {
         let wrong =
             |error: serde_json::Error| KillSwitchError::Payload { reason: error.to_string() };
         if payload.get("Records").is_some() {
@@ -64,7 +90,8 @@ where
             Ok(serde_json::json!({ "swept": true }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
-            serde_json::to_value(self.answer(&request).await?).map_err(wrong)
+            let answer = Box::pin(self.answer(&request, time)).await?;
+            serde_json::to_value(answer).map_err(wrong)
         } else {
             Err(KillSwitchError::Payload { reason: "not a payload of the kill-switch".to_owned() })
         }

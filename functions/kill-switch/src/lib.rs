@@ -7,15 +7,21 @@ mod act;
 #[cfg(feature = "aws")]
 pub mod adapters;
 pub mod audit;
+mod bulk;
+mod choice;
 #[cfg(feature = "aws")]
 pub mod config;
 pub mod engine;
 pub mod error;
+mod find;
 mod fleet;
 pub mod handler;
+mod human;
 mod manual;
 mod news;
+mod pace;
 mod policy;
 pub mod request;
+mod select;
 mod status;
 mod sweep;

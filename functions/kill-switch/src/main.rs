@@ -25,7 +25,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let provider = provider.inspect_err(|error| function::cannot_start(&**error))?;
     let kill_switch = &KillSwitch::new(table, provider, alerts, SystemClock, config.mode);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
-        kill_switch.handle(event.payload).await.map_err(|error| {
+        let time = kill_switch.time_until(event.context.deadline);
+        kill_switch.handle_within(event.payload, time).await.map_err(|error| {
             tracing::error!(error = %Chain(&error), "invocation failed");
             diagnostic(&error)
         })

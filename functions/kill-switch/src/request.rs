@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use simfuse_domain::bytes::Bytes;
+use simfuse_domain::device::{Imei14, Tac};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Mode;
@@ -10,9 +12,7 @@ use simfuse_domain::port::{Applied, SimStatus, Stop};
 use simfuse_domain::verdict::Verdict;
 
 use crate::audit::AuditAnswer;
-
-/// SIMs that one request may name.
-pub const SIMS_MAX: usize = 10;
+pub use crate::choice::{CONFIRM_ABOVE, Megabytes, SIMS_MAX, Select, digest_of};
 
 /// A manual request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Request {
     /// To which SIMs: SIDs, ICCIDs or unique names.
     #[serde(default)]
     pub sims: Vec<String>,
+    /// To which SIMs, instead: those of a fleet, or those that used much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Select>,
     /// Why: it is recorded, and told to everyone.
     #[serde(default)]
     pub reason: String,
@@ -40,6 +43,12 @@ pub struct Request {
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    /// The digest that a dry run gave: above [`CONFIRM_ABOVE`] SIMs nothing is done without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    /// Where to go on: the `next` of the answer before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// For `policy_apply`: the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toml: Option<String>,
@@ -79,11 +88,14 @@ impl Request {
         Self {
             action,
             sims: Vec::new(),
+            select: None,
             reason: String::new(),
             requested_by: String::new(),
             override_protection: false,
             freeze_hours: None,
             dry_run: false,
+            confirm: None,
+            next: None,
             toml: None,
             compared_with: None,
             fleet: None,
@@ -157,10 +169,26 @@ pub struct Answer {
     pub action: Action,
     /// Whether nothing was to be done.
     pub dry_run: bool,
-    /// For requests about many SIMs, which are not taken yet.
+    /// What to `confirm` so that it is done: of a dry run, and of a request that needs it.
     pub digest: Option<String>,
-    /// What became of each SIM, in the order of the request.
+    /// What became of each SIM, in the order of the request; of a selection, largest first.
     pub sims: Vec<SimAnswer>,
+    /// How many SIMs the whole request is about, where it is about many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sims_all: Option<usize>,
+    /// There was no time for more: the same request with this `next` goes on. Of a selection, the
+    /// request with `all` as its `sims`, since a selection may change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Beside `next`: the provider wants to be left alone for so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_secs: Option<u64>,
+    /// Beside `next`: all SIMs of the selection, or all that were held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<Vec<String>>,
+    /// What a selection rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selected: Option<Selected>,
     /// How the whole is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -178,6 +206,56 @@ pub struct Answer {
     pub error: Option<String>,
 }
 
+impl Answer {
+    /// An answer that says nothing yet.
+    #[must_use]
+    pub const fn to(request: &Request) -> Self {
+        Self {
+            action: request.action,
+            dry_run: request.dry_run,
+            digest: None,
+            sims: Vec::new(),
+            sims_all: None,
+            next: None,
+            wait_secs: None,
+            all: None,
+            selected: None,
+            status: None,
+            policy: None,
+            fleet: None,
+            audit: None,
+            error: None,
+        }
+    }
+
+    /// Whether nothing was done because a digest is needed.
+    #[must_use]
+    pub const fn needs_digest(&self) -> bool {
+        self.digest.is_some() && !self.dry_run
+    }
+}
+
+/// What a selection rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selected {
+    /// The fleet, where the selection is of one.
+    pub fleet: Option<FleetSid>,
+    /// For a selection by usage: up to which hour usage records are known (`2026-03-01T14Z`), of
+    /// several fleets the earliest; later bytes are those that events prove. Absent where none are
+    /// known.
+    pub known_through: Option<String>,
+    /// Of the hours that were asked for, how many are known from usage records, of several fleets
+    /// the fewest. In the others a SIM may have used more than is counted.
+    pub hours_known: u32,
+    /// How many hours were asked for; 0 for a selection that is not by usage.
+    pub hours: u32,
+    /// SIMs with usage that are beyond the ranks which are kept (20,000 of a fleet and hour): what
+    /// they used is not counted in that hour.
+    pub sims_unranked: u64,
+    /// SIMs left out because they belong to another fleet now.
+    pub sims_moved: usize,
+}
+
 /// What became of one SIM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SimAnswer {
@@ -185,6 +263,12 @@ pub struct SimAnswer {
     pub requested: String,
     /// The SIM.
     pub sim: Option<SimSid>,
+    /// What its operator calls it, where the request did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For a selection by usage: the least that it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<Bytes>,
     /// How it was found.
     pub found: Option<Found>,
     /// What became of it.
@@ -223,6 +307,8 @@ pub enum Outcome {
     Refused,
     /// There is no such SIM.
     NotFound,
+    /// The name is the ICCID of one SIM and the unique name of another.
+    Ambiguous,
     /// The provider or the table did not answer.
     Unreachable,
 }
@@ -321,4 +407,39 @@ pub struct Status {
     pub last_event_age_secs: Option<i64>,
     /// When an alert was last published.
     pub last_alert: Option<Timestamp>,
+    /// The first of those that are held, not proven dead, or paged: paged ones first, then by age.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<Attention>,
+    /// How many more there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attention_more: usize,
+}
+
+/// A SIM that somebody should look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// The SIM.
+    pub sim: SimSid,
+    /// What its operator calls it.
+    pub name: String,
+    /// How far its incident is.
+    pub stage: String,
+    /// Whether humans were paged because it is not in the status that it should have.
+    pub paged: bool,
+    /// Since when: of a SIM that should be off, when that was first asked for.
+    pub since: Timestamp,
+    /// The device that it was last seen in, without the IMEI's last digit.
+    pub imei: Option<Imei14>,
+    /// The device's model.
+    pub tac: Option<Tac>,
+    /// The least that it used since what was found of it began; absent where no events tell.
+    pub used_bytes: Option<Bytes>,
+    /// What to do next.
+    pub next_step: String,
+    /// The command for it.
+    pub command: String,
+}
+
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }

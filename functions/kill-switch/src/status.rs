@@ -1,23 +1,30 @@
 //! How things are: of the whole, and of one SIM.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use simfuse_domain::incident::{self, Look, Stage};
+use simfuse_domain::id::SimSid;
+use simfuse_domain::incident::{self, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Fleets, Heartbeat, Policies, Sim, SuperSim,
+    Alerts, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim, States,
+    StoredState, SuperSim,
 };
 use simfuse_domain::verdict::Verdict;
 
 use crate::engine::{KillSwitch, LAST_ALERT};
-use crate::error::KillSwitchError;
-use crate::request::{Details, Status};
+use crate::error::{Chain, KillSwitchError};
+use crate::request::{Attention, Details, Status};
 
 /// Open incidents counted.
 const OPEN_MAX: usize = 5_000;
 
+/// SIMs listed in the status of the whole: a screen.
+const ATTENTION_MAX: usize = 20;
+
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Cases + Policies + Heartbeat + States,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -33,6 +40,7 @@ where
         let last_beat = last_beat.map_err(KillSwitchError::table("reading the heartbeat"))?;
         let last_alert = self.table.last_paged(LAST_ALERT).await;
         let last_alert = last_alert.map_err(KillSwitchError::table("reading the last alert"))?;
+        let (attention, attention_more) = self.attention(&open).await?;
         let count =
             |of: fn(Stage) -> bool| open.iter().filter(|open| of(open.incident.stage)).count();
         Ok(Status {
@@ -46,7 +54,34 @@ where
             last_event_age_secs: last_beat
                 .map(|beat| self.clock.now().duration_since(beat.received_at).as_secs()),
             last_alert,
+            attention,
+            attention_more,
         })
+    }
+
+    /// The SIMs that somebody should look at: those that a human was paged about first, then those
+    /// that wait for one, then those that are not proven dead; in each the oldest first. And how
+    /// many more there are.
+    async fn attention(
+        &self,
+        open: &[OpenIncident],
+    ) -> Result<(Vec<Attention>, usize), KillSwitchError> {
+        let open = open.iter().map(|open| &open.incident);
+        let mut waiting: Vec<&Incident> = open.filter(|incident| needs_look(incident)).collect();
+        waiting.sort_by_key(|incident| {
+            let is_held = matches!(incident.stage, Stage::Held(_));
+            (!incident.paged, !is_held, since(incident), incident.sim)
+        });
+        let more = waiting.len().saturating_sub(ATTENTION_MAX);
+        waiting.truncate(ATTENTION_MAX);
+        let sims: Vec<SimSid> = waiting.iter().map(|incident| incident.sim).collect();
+        // What events say is shown where it is there; it keeps nobody from the list.
+        let states = self.table.read_states(&sims).await.unwrap_or_else(|error| {
+            tracing::error!(error = %Chain(&error), "states not read; the status is without them");
+            BTreeMap::new()
+        });
+        let seen = |incident| attention_of(incident, states.get(&incident.sim));
+        Ok((waiting.into_iter().map(seen).collect(), more))
     }
 
     /// What is known of one SIM.
@@ -69,6 +104,41 @@ where
             last_event: case.state.as_ref().map(simfuse_domain::state::SimState::now),
             next_step: next_step(stage, verdict).to_owned(),
         }
+    }
+}
+
+fn needs_look(incident: &Incident) -> bool {
+    matches!(incident.stage, Stage::Held(_)) || is_unproven(incident.stage) || incident.paged
+}
+
+/// Since when the SIM should be off, or its incident is open.
+fn since(incident: &Incident) -> Timestamp {
+    incident.sent_at.unwrap_or(incident.opened_at)
+}
+
+fn attention_of(incident: &Incident, stored: Option<&StoredState>) -> Attention {
+    let state = stored.map(|stored| &stored.state);
+    let device = state.and_then(|state| state.devices().iter().max_by_key(|device| device.last()));
+    let imei = device.map(|device| device.imei);
+    let sim = incident.sim;
+    let command = match incident.stage {
+        Stage::Held(Hold::Protected) => {
+            format!("simfuse approve {sim} --override-protection --reason \"...\"")
+        }
+        Stage::Held(_) => format!("simfuse approve {sim} --reason \"...\""),
+        _ => format!("simfuse status {sim}"),
+    };
+    Attention {
+        sim,
+        name: incident.name.clone(),
+        stage: incident.stage.to_string(),
+        paged: incident.paged,
+        since: since(incident),
+        imei,
+        tac: imei.map(|imei| imei.tac()),
+        used_bytes: state.map(|state| incident.bytes_since(state)),
+        next_step: next_step(Some(incident.stage), incident.verdict).to_owned(),
+        command,
     }
 }
 

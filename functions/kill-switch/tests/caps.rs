@@ -15,9 +15,9 @@ use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{EventSid, FleetSid, SimSid};
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{
-    Applied, Cases as _, Clock as _, Committed, Fleet, Fleets, PolicyChange, PolicyVersions as _,
-    ProviderError, Sim, SimName, SimStatus, StateWrite, States as _, SuperSim, TargetStatus,
-    Written,
+    Applied, Cases as _, Clock as _, Committed, Fleet, Fleets, Page, PageLink, PolicyChange,
+    PolicyVersions as _, ProviderError, Sim, SimName, SimStatus, StateWrite, States as _, SuperSim,
+    TargetStatus, Written,
 };
 use simfuse_domain::state::SimState;
 use simfuse_kill_switch::engine::KillSwitch;
@@ -69,6 +69,18 @@ impl Fleets for Provider {
 
     async fn set_data_limit(&self, fleet: FleetSid, mb: u32) -> Result<Fleet, ProviderError> {
         self.1.set_data_limit(fleet, mb).await
+    }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.1.list_fleets(page).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.1.list_sims(fleet, page).await
     }
 }
 

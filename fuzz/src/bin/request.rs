@@ -7,7 +7,7 @@ use serde_json::Value;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{
-    Fleet, Fleets, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus,
+    Fleet, Fleets, Page, PageLink, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus,
 };
 use simfuse_fuzz::{clock, run};
 use simfuse_kill_switch::engine::KillSwitch;
@@ -40,6 +40,18 @@ impl Fleets for Provider {
     async fn set_data_limit(&self, fleet: FleetSid, mb: u32) -> Result<Fleet, ProviderError> {
         self.1.set_data_limit(fleet, mb).await
     }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.1.list_fleets(page).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.1.list_sims(fleet, page).await
+    }
 }
 
 fuzz_target!(|payload: &[u8]| {
@@ -61,8 +73,7 @@ fuzz_target!(|payload: &[u8]| {
         data_limit_mb: Some(250),
     });
     let (table, alerts) = (MemoryTable::new(), MemoryAlerts::new());
-    let switch =
-        KillSwitch::new(table, Provider(sims, fleets), alerts, clock, Mode::Observe);
+    let switch = KillSwitch::new(table, Provider(sims, fleets), alerts, clock, Mode::Observe);
     if let Ok(answer) = run(switch.handle(payload)) {
         let sims = answer.get("sims").and_then(Value::as_array).map_or(0, Vec::len);
         assert!(sims <= 10_000, "{sims} SIMs in one answer");

@@ -1,6 +1,7 @@
 //! The real time.
 
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use simfuse_domain::port::{Clock, Sleep};
@@ -16,6 +17,12 @@ impl Clock for SystemClock {
         let now = Timestamp::now();
         // A time that is a Timestamp stays one without its nanoseconds.
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    fn uptime(&self) -> Duration {
+        /// When it was first asked.
+        static BEGUN: OnceLock<Instant> = OnceLock::new();
+        BEGUN.get_or_init(Instant::now).elapsed()
     }
 
     fn sleep(&self, by: Duration) -> Sleep<'_> {

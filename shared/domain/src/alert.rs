@@ -1,5 +1,7 @@
 //! What a human is told: subject, e-mail and SMS.
 
+mod many;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 

@@ -26,10 +26,10 @@ use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
-    Committed, DeadLetter, DeadLetters, Fleet, Fleets, HeadsLog, Heartbeat, NewsFeed, NewsLimits,
-    OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError, Sim,
-    SimName, StateWrite, States, Stop, StoredState, SuperSim, TableError, TargetStatus, Usages,
-    Written,
+    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
+    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
+    SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
 
 use simfuse_domain::usage::SimUsage;
@@ -75,6 +75,11 @@ pub enum Method {
     SetFleet,
     FetchFleet,
     SetDataLimit,
+    ListFleets,
+    ListSims,
+    ReadFleetUsed,
+    ReadRanks,
+    ReadListed,
     Publish,
 }
 
@@ -184,7 +189,7 @@ impl Broken for TableError {
 
 impl Broken for ProviderError {
     fn throttled(_: Method) -> Self {
-        Self::Throttled
+        Self::Throttled { retry_after: None }
     }
 
     fn unavailable(doing: Method) -> Self {
@@ -383,6 +388,45 @@ impl<P: Fleets> Fleets for Faulty<P> {
         let fault = self.next(Method::SetDataLimit);
         let call = self.inner.set_data_limit(fleet, megabytes);
         plain(Method::SetDataLimit, fault, call).await
+    }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        let fault = self.next(Method::ListFleets);
+        plain(Method::ListFleets, fault, self.inner.list_fleets(page)).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        let fault = self.next(Method::ListSims);
+        plain(Method::ListSims, fault, self.inner.list_sims(fleet, page)).await
+    }
+}
+
+impl<P: UsageRanks> UsageRanks for Faulty<P> {
+    async fn read_fleet_used(
+        &self,
+        fleet: FleetSid,
+        windows: &[UsageWindow],
+    ) -> Result<BTreeMap<UsageWindow, FleetUsed>, TableError> {
+        let fault = self.next(Method::ReadFleetUsed);
+        plain(Method::ReadFleetUsed, fault, self.inner.read_fleet_used(fleet, windows)).await
+    }
+
+    async fn read_ranks(
+        &self,
+        fleet: FleetSid,
+        pages: &[(UsageWindow, u32)],
+    ) -> Result<Vec<RankPage>, TableError> {
+        let fault = self.next(Method::ReadRanks);
+        plain(Method::ReadRanks, fault, self.inner.read_ranks(fleet, pages)).await
+    }
+
+    async fn read_listed(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Sim>, TableError> {
+        let fault = self.next(Method::ReadListed);
+        plain(Method::ReadListed, fault, self.inner.read_listed(sims)).await
     }
 }
 

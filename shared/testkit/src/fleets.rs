@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::port::{Fleet, Fleets, ProviderError};
+use simfuse_domain::port::{Fleet, Fleets, Page, PageLink, ProviderError, Sim};
 
 /// Fleets and their data limits. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -52,5 +52,19 @@ impl Fleets for MemoryFleets {
         let fleet = fleet.ok_or(ProviderError::NotFound)?;
         fleet.data_limit_mb = Some(megabytes);
         Ok(fleet.clone())
+    }
+
+    /// All of them on one page.
+    async fn list_fleets(&self, _page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        Ok(Page { items: self.lock().clone(), unreadable: 0, next: None })
+    }
+
+    /// Its fleets have no SIMs.
+    async fn list_sims(
+        &self,
+        _fleet: FleetSid,
+        _page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        Ok(Page { items: Vec::new(), unreadable: 0, next: None })
     }
 }

@@ -16,10 +16,10 @@ use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
-    Committed, DeadLetter, DeadLetters, Fleet, Fleets, HeadsLog, Heartbeat, NewsFeed, NewsLimits,
-    OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError, Sim,
-    SimName, StateWrite, States, Stop, StoredState, SuperSim, TableError, TargetStatus, Usages,
-    Written,
+    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
+    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
+    SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
 use simfuse_domain::usage::SimUsage;
 
@@ -114,7 +114,7 @@ impl<P, G: Gate> Gated<P, G> {
     ) -> Result<R, ProviderError> {
         match self.gate.pass(call, effect, Result::is_ok).await {
             Ok(answer) => answer,
-            Err(Fault::Throttled) => Err(ProviderError::Throttled),
+            Err(Fault::Throttled) => Err(ProviderError::Throttled { retry_after: None }),
             Err(Fault::Conflict) => Err(ProviderError::TransitionNotAllowed),
             Err(Fault::Unreachable | Fault::LostAnswer | Fault::Stale) => {
                 Err(ProviderError::Unavailable { reason: "the gate".to_owned(), source: None })
@@ -314,6 +314,18 @@ impl<P: Fleets, G: Gate> Fleets for Gated<P, G> {
         let call = Call::Plain(Method::SetDataLimit);
         self.provider(call, self.inner.set_data_limit(fleet, megabytes)).await
     }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.provider(Call::Plain(Method::ListFleets), self.inner.list_fleets(page)).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.provider(Call::Plain(Method::ListSims), self.inner.list_sims(fleet, page)).await
+    }
 }
 
 impl<P: Alerts, G: Gate> Alerts for Gated<P, G> {
@@ -355,5 +367,28 @@ impl<P: HeadsLog, G: Gate> HeadsLog for Gated<P, G> {
     ) -> Result<Committed, TableError> {
         let call = Call::Plain(Method::WriteHeadsRun);
         self.committed(call, self.inner.write_heads_run(run, page, read)).await
+    }
+}
+
+impl<P: UsageRanks, G: Gate> UsageRanks for Gated<P, G> {
+    async fn read_fleet_used(
+        &self,
+        fleet: FleetSid,
+        windows: &[UsageWindow],
+    ) -> Result<BTreeMap<UsageWindow, FleetUsed>, TableError> {
+        let call = Call::Plain(Method::ReadFleetUsed);
+        self.table(call, self.inner.read_fleet_used(fleet, windows)).await
+    }
+
+    async fn read_ranks(
+        &self,
+        fleet: FleetSid,
+        pages: &[(UsageWindow, u32)],
+    ) -> Result<Vec<RankPage>, TableError> {
+        self.table(Call::Plain(Method::ReadRanks), self.inner.read_ranks(fleet, pages)).await
+    }
+
+    async fn read_listed(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Sim>, TableError> {
+        self.table(Call::Plain(Method::ReadListed), self.inner.read_listed(sims)).await
     }
 }

@@ -80,6 +80,7 @@ on_both! {
     cases::concurrent_kills_lose_no_count
     usages::what_was_used_is_read_back
     usages::items_are_written_over
+    usages::ranks_are_read_back
     usages::parts_come_in_order
     usages::a_checkpoint_has_one_writer_at_a_time
     usages::the_inventory_is_read_back

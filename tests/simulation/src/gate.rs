@@ -7,7 +7,7 @@ use std::sync::Arc;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::port::{
-    Fleet, Fleets, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus,
+    Fleet, Fleets, Page, PageLink, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus,
 };
 use simfuse_testkit::faulty::{Fault, Method};
 use simfuse_testkit::gated::{Call, Gate};
@@ -263,6 +263,18 @@ impl Fleets for WildProvider {
         _fleet: FleetSid,
         _megabytes: u32,
     ) -> Result<Fleet, ProviderError> {
+        Err(ProviderError::NotFound)
+    }
+
+    async fn list_fleets(&self, _page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        Err(ProviderError::NotFound)
+    }
+
+    async fn list_sims(
+        &self,
+        _fleet: FleetSid,
+        _page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
         Err(ProviderError::NotFound)
     }
 }

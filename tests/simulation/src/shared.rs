@@ -199,6 +199,10 @@ impl Clock for InstanceClock {
         time_of(self.shared.lock().now_ms.saturating_add(self.skew_ms))
     }
 
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.shared.lock().now_ms).unwrap_or(0))
+    }
+
     fn sleep(&self, by: Duration) -> Sleep<'_> {
         Box::pin(self.shared.turn(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use simfuse_domain::id::{FleetSid, SimSid};
-use simfuse_domain::port::{Fleet, Fleets, ProviderError, Sim, SimName, SuperSim, TargetStatus};
+use simfuse_domain::port::{
+    Fleet, Fleets, Page, PageLink, ProviderError, Sim, SimName, SuperSim, TargetStatus,
+};
 use simfuse_supersim::client::SuperSimClient;
 use simfuse_testkit::faulty::Fault;
 use simfuse_testkit::fleets::MemoryFleets;
@@ -110,5 +112,17 @@ impl Fleets for Client {
         megabytes: u32,
     ) -> Result<Fleet, ProviderError> {
         self.1.set_data_limit(fleet, megabytes).await
+    }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        self.0.list_fleets(page).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        self.0.list_sims(fleet, page).await
     }
 }

@@ -10,6 +10,8 @@
 mod alerts;
 mod audit;
 mod bench;
+mod bulk;
+mod choices;
 mod crashes;
 mod fleets;
 mod freezes;

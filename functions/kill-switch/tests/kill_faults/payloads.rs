@@ -99,7 +99,7 @@ async fn a_wrong_payload_is_answered_by_what_is_expected() {
     for (unknown, value) in [
         ("overide_protection", json!(true)),
         ("dryrun", json!(true)),
-        ("select", json!({ "fleet": "x" })),
+        ("selects", json!({ "fleet": "x" })),
         ("freeze_minutes", json!(24)),
         ("Sims", json!([])),
     ] {

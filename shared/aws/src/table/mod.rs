@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod news;
 mod policies;
+mod ranks;
 mod schema;
 mod states;
 #[cfg(test)]

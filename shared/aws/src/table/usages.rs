@@ -307,7 +307,7 @@ fn packed(sims: &[(SimSid, Bytes)]) -> Vec<u8> {
     pairs.flat_map(|(sim, bytes)| [&sim.as_bytes()[..], &bytes.0.to_be_bytes()].concat()).collect()
 }
 
-fn unpacked(bytes: &[u8]) -> Option<Vec<(SimSid, Bytes)>> {
+pub(super) fn unpacked(bytes: &[u8]) -> Option<Vec<(SimSid, Bytes)>> {
     let (pairs, rest) = bytes.as_chunks::<PACKED_BYTES>();
     let pair = |pair: &[u8; PACKED_BYTES]| {
         let (sim, bytes) = pair.split_first_chunk::<16>()?;

@@ -471,7 +471,7 @@ pub(super) fn trouble(
         | ProviderError::Refused { .. }
         | ProviderError::Unauthorized { .. } => page_once(look.now, &mut incident),
         ProviderError::TransitionNotAllowed
-        | ProviderError::Throttled
+        | ProviderError::Throttled { .. }
         | ProviderError::Unavailable { .. } => page_when_late(look.now, &mut incident),
     }
     let pause = retry_after(&incident);

@@ -88,7 +88,7 @@ fn settled(
             page_once(now, &mut incident);
             incident.next_check = later(now, retry_after(&incident));
         }
-        Err(ProviderError::Throttled | ProviderError::Unavailable { .. }) => {
+        Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }) => {
             if !restoring {
                 incident.stage = Stage::Unreachable;
             }

@@ -150,7 +150,7 @@ pub(super) fn relocated(
         }
         Err(
             ProviderError::TransitionNotAllowed
-            | ProviderError::Throttled
+            | ProviderError::Throttled { .. }
             | ProviderError::Unavailable { .. }
             | ProviderError::Refused { code: Some(FLEET_FIXED_WHILE_SCHEDULED), .. },
         ) => {
@@ -188,7 +188,7 @@ pub fn kept_out(
         Err(error) => format!("the quarantine fleet was not read: {error}"),
     };
     incident.trouble = Some(trouble);
-    if matches!(fleet, Err(ProviderError::Throttled | ProviderError::Unavailable { .. })) {
+    if matches!(fleet, Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. })) {
         incident.next_check = later(now, CHECK_EVERY);
         return Some(incident);
     }

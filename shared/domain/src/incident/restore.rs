@@ -20,7 +20,7 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
         // It was seen to be active: one answer that is missing is no reason to page.
-        Some(Err(ProviderError::Throttled | ProviderError::Unavailable { .. }))
+        Some(Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }))
             if incident.stage == Stage::Restored =>
         {
             return check_again(look.now, incident.clone(), CHECK_EVERY);

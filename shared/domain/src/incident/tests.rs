@@ -71,7 +71,7 @@ fn answer(says: Says) -> Result<Sim, ProviderError> {
         Says::NotAllowed => Err(ProviderError::TransitionNotAllowed),
         Says::Unauthorized => Err(ProviderError::Unauthorized { status: 401 }),
         Says::Refused => Err(ProviderError::Refused { status: 400, code: None, message }),
-        Says::Throttled => Err(ProviderError::Throttled),
+        Says::Throttled => Err(ProviderError::Throttled { retry_after: None }),
         Says::Down => Err(ProviderError::Unavailable { reason, source: None }),
     }
 }

@@ -12,6 +12,9 @@ pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 
+    /// How long the clock has gone: it never goes back, and tells how long something takes.
+    fn uptime(&self) -> Duration;
+
     /// Waits for this long. A port like the others, so that who waits can be run in virtual time.
     fn sleep(&self, by: Duration) -> Sleep<'_>;
 }
@@ -22,6 +25,10 @@ pub type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn uptime(&self) -> Duration {
+        (**self).uptime()
     }
 
     fn sleep(&self, by: Duration) -> Sleep<'_> {

@@ -47,7 +47,7 @@ pub trait Inventory: Send + Sync {
     ) -> impl Future<Output = Result<Option<BillingPeriod>, ProviderError>> + Send;
 }
 
-/// One fleet, and its own data limit: the operator's first measure.
+/// Fleets, their SIMs, and their own data limit: the operator's first measure.
 pub trait Fleets: Send + Sync {
     /// Fetches a fleet by its SID or unique name.
     ///
@@ -66,6 +66,26 @@ pub trait Fleets: Send + Sync {
         fleet: FleetSid,
         megabytes: u32,
     ) -> impl Future<Output = Result<Fleet, ProviderError>> + Send;
+
+    /// Reads one page of all fleets of the account.
+    ///
+    /// # Errors
+    /// [`ProviderError`]; retried as far as a read may be.
+    fn list_fleets(
+        &self,
+        page: Option<&PageLink>,
+    ) -> impl Future<Output = Result<Page<Fleet>, ProviderError>> + Send;
+
+    /// Reads one page of a fleet's SIMs. A SIM of another fleet on it, or one that cannot be read,
+    /// fails the page: whoever lists a fleet acts on all that it lists.
+    ///
+    /// # Errors
+    /// [`ProviderError`]; retried as far as a read may be.
+    fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> impl Future<Output = Result<Page<Sim>, ProviderError>> + Send;
 }
 
 /// One page of a list.

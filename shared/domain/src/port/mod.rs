@@ -13,6 +13,7 @@ mod news;
 mod policies;
 mod states;
 mod super_sim;
+mod usage_ranks;
 mod usage_records;
 mod usage_store;
 
@@ -28,6 +29,7 @@ pub use news::{NewsFeed, NewsLimits};
 pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
 pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{Change, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
+pub use usage_ranks::{RankPage, UsageRanks};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 pub use usage_store::{
     FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, UsageItem, UsageStore, UsageWindow,

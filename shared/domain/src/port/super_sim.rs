@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -201,7 +202,10 @@ pub enum ProviderError {
     },
     /// 429: the request was not processed and may be repeated at any time.
     #[error("the provider is throttling requests (429)")]
-    Throttled,
+    Throttled {
+        /// How long the provider wants to be left alone, where it says so (`Retry-After`).
+        retry_after: Option<Duration>,
+    },
     /// A connection error, a time-out, 5xx, or an answer that cannot be read. Whether the request
     /// took effect is unknown.
     #[error("the provider could not be reached or did not answer properly: {reason}")]

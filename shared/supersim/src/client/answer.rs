@@ -36,7 +36,7 @@ impl Answer {
     }
 
     pub(super) fn refusal(&self) -> ProviderError {
-        refusal(self.status, &self.body)
+        refusal(self.status, self.retry_after, &self.body)
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn sim(answer: SimAnswer) -> Result<Sim, ProviderError> {
 }
 
 /// What an answer other than success means. The error's code says more than the HTTP status.
-fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
+fn refusal(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> ProviderError {
     let error: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
     if !status.is_client_error() {
         return unavailable(format!("HTTP status {}", status.as_u16()));
@@ -127,7 +127,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> ProviderError {
         (StatusCode::NOT_FOUND, _) | (_, Some(CODE_NOT_FOUND | CODE_SIM_NOT_FOUND)) => {
             ProviderError::NotFound
         }
-        (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(CODE_THROTTLED)) => ProviderError::Throttled,
+        (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(CODE_THROTTLED)) => {
+            ProviderError::Throttled { retry_after }
+        }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
             ProviderError::Unauthorized { status: status.as_u16() }
         }

@@ -1,11 +1,12 @@
-//! One fleet, and its data limit.
+//! Fleets, their SIMs, and their data limit.
 
 use serde::Deserialize;
 use serde_json::Value;
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::port::{Fleet, Fleets, ProviderError};
+use simfuse_domain::port::{Fleet, Fleets, Page, PageLink, ProviderError, Sim};
 
-use super::answer::{unavailable, unreadable};
+use super::answer::{self, unavailable, unreadable};
+use super::pages::{PAGE_SIZE, with_page_size};
 use super::{CALL_TIMEOUT, SuperSimClient, within};
 
 /// The smallest data limit of a fleet that the API takes (OpenAPI description, `DataLimit`).
@@ -46,6 +47,29 @@ impl Fleets for SuperSimClient {
             return Err(ProviderError::Refused { status: 400, code: None, message });
         }
         within(CALL_TIMEOUT, self.update_limit(fleet, megabytes)).await
+    }
+
+    async fn list_fleets(&self, page: Option<&PageLink>) -> Result<Page<Fleet>, ProviderError> {
+        let first = with_page_size(self.origin.fleets(), PAGE_SIZE);
+        self.page(first, page, "fleets", self::fleet).await
+    }
+
+    async fn list_sims(
+        &self,
+        fleet: FleetSid,
+        page: Option<&PageLink>,
+    ) -> Result<Page<Sim>, ProviderError> {
+        let mut first = with_page_size(self.origin.sims(), PAGE_SIZE);
+        first.query_pairs_mut().append_pair("Fleet", &fleet.to_string());
+        let page = self.page(first, page, "sims", |sim| answer::sim(sim).ok()).await?;
+        if page.unreadable > 0 {
+            return Err(unavailable("a SIM of the fleet cannot be read"));
+        }
+        // A filter that was not applied would hand over strangers' SIMs.
+        if page.items.iter().any(|sim| sim.fleet != Some(fleet)) {
+            return Err(unavailable("the page is not about the fleet that was asked for"));
+        }
+        Ok(page)
     }
 }
 

@@ -79,7 +79,7 @@ fn judged(answer: Answer) -> Result<Vec<u8>, Failure> {
 
 fn may_pass(error: &ProviderError) -> bool {
     match error {
-        ProviderError::Throttled => true,
+        ProviderError::Throttled { .. } => true,
         ProviderError::Unavailable { source, .. } => {
             source.as_ref().is_none_or(|source| !source.is::<TooLong>())
         }

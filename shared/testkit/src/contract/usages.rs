@@ -3,8 +3,8 @@
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::Desired;
 use simfuse_domain::port::{
-    Cases, Commit, Fleet, FleetItem, FleetSims, Part, Pass, Recorded, Sim, SimStatus, UsageItem,
-    UsageStore, UsageWindow, Usages, Used,
+    Cases, Commit, Fleet, FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, Sim, SimStatus,
+    UsageItem, UsageRanks, UsageStore, UsageWindow, Usages, Used,
 };
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{SimUsage, Source};
@@ -63,6 +63,38 @@ pub async fn what_was_used_is_read_back<T: UsageStore + Usages>(table: &T) {
     assert_eq!(day[&sim(1)].used, None);
     let usages = table.read_usages(&all).await.unwrap();
     assert_eq!(usages.into_iter().collect::<Vec<_>>(), [(sim(1), usage(1, 50))]);
+}
+
+/// Totals and ranks of fleets are read back by those who only read them.
+pub async fn ranks_are_read_back<T: UsageStore + UsageRanks>(table: &T) {
+    let (hour, day) = (UsageWindow::Hour(hour()), UsageWindow::day_of(hour()));
+    let before = UsageWindow::Hour(self::hour().before());
+    let total = |sims, rank_pages| FleetUsed {
+        sims,
+        total: Bytes(9),
+        billed_micros: None,
+        closed: rank_pages == 2,
+        rank_pages,
+    };
+    let other = FleetSid::from_bytes([0xf2; 16]);
+    let (first, second) = (vec![(sim(1), Bytes(5)), (sim(2), Bytes(3))], vec![(sim(3), Bytes(1))]);
+    let items = [
+        UsageItem::Fleet(fleet(), hour, total(3, 2)),
+        UsageItem::Rank(fleet(), hour, 0, first.clone()),
+        UsageItem::Rank(fleet(), hour, 1, second.clone()),
+        UsageItem::Fleet(fleet(), day, total(0, 0)),
+        UsageItem::Fleet(other, before, total(1, 1)),
+        UsageItem::Rank(other, hour, 0, vec![(sim(9), Bytes(9))]),
+    ];
+    table.put_usage(&items, at(0)).await.unwrap();
+    let used = table.read_fleet_used(fleet(), &[hour, day, before]).await.unwrap();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), [(hour, total(3, 2)), (day, total(0, 0))]);
+    assert!(table.read_fleet_used(fleet(), &[]).await.unwrap().is_empty());
+    let pages = [(hour, 0), (hour, 1), (hour, 2), (day, 0)];
+    let mut ranks = table.read_ranks(fleet(), &pages).await.unwrap();
+    ranks.sort_by_key(Vec::len);
+    assert_eq!(ranks, [second, first], "what is not there is left out");
+    assert!(table.read_ranks(fleet(), &[]).await.unwrap().is_empty());
 }
 
 /// Of two writes the later one stands, also within one call; hundreds at once are all written.

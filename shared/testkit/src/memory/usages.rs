@@ -7,8 +7,8 @@ use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::port::{
-    FleetItem, FleetUsed, Part, Pass, Recorded, Sim, TableError, UsageItem, UsageStore,
-    UsageWindow, Usages, Used,
+    FleetItem, FleetUsed, Part, Pass, RankPage, Recorded, Sim, TableError, UsageItem, UsageRanks,
+    UsageStore, UsageWindow, Usages, Used,
 };
 use simfuse_domain::usage::SimUsage;
 
@@ -61,6 +61,34 @@ impl Usages for MemoryTable {
         let content = self.content();
         let known = |sim: &SimSid| Some((*sim, content.usage.bases.get(sim)?.clone()));
         Ok(sims.iter().filter_map(known).collect())
+    }
+}
+
+impl UsageRanks for MemoryTable {
+    async fn read_fleet_used(
+        &self,
+        fleet: FleetSid,
+        windows: &[UsageWindow],
+    ) -> Result<BTreeMap<UsageWindow, FleetUsed>, TableError> {
+        let content = &self.content().usage;
+        let used = |window: &UsageWindow| content.fleets_used.get(&(fleet, *window)).cloned();
+        Ok(windows.iter().filter_map(|window| Some((*window, used(window)?))).collect())
+    }
+
+    async fn read_ranks(
+        &self,
+        fleet: FleetSid,
+        pages: &[(UsageWindow, u32)],
+    ) -> Result<Vec<RankPage>, TableError> {
+        let content = &self.content().usage;
+        let page = |(window, page): &(UsageWindow, u32)| {
+            content.ranks.get(&(fleet, *window, *page)).cloned()
+        };
+        Ok(pages.iter().filter_map(page).collect())
+    }
+
+    async fn read_listed(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Sim>, TableError> {
+        self.read_inventory(sims).await
     }
 }
 

@@ -175,7 +175,11 @@ fn a_fleet_with_data_or_unknown_keeps_it_off() {
     assert_eq!(kept(of(Some(true), Some(2))), Some(true));
     assert_eq!(kept(of(None, None)), Some(true), "unknown is not safe");
     assert_eq!(kept(Err(ProviderError::NotFound)), Some(true));
-    assert_eq!(kept(Err(ProviderError::Throttled)), Some(false), "it is read again");
+    assert_eq!(
+        kept(Err(ProviderError::Throttled { retry_after: None })),
+        Some(false),
+        "it is read again"
+    );
 }
 
 /// A SIM in quarantine since a minute.
@@ -194,7 +198,7 @@ fn in_quarantine_it_is_watched_for_three_days() {
     check(&there(), &at(SimStatus::Inactive, away()), "record quarantined");
     let elsewhere = "close restored elsewhere +RestoredElsewhere";
     check(&there(), &at(SimStatus::Active, fleet()), elsewhere);
-    check(&there(), &Err(ProviderError::Throttled), "record quarantined");
+    check(&there(), &Err(ProviderError::Throttled { retry_after: None }), "record quarantined");
 }
 
 #[test]

@@ -110,6 +110,39 @@ async fn a_list_goes_on_over_an_empty_page_until_there_is_no_next() {
 }
 
 #[tokio::test]
+async fn a_fleets_sims_are_asked_for_by_fleet_and_no_strangers_are_taken() {
+    let sim = |fleet: Value| json!({"sid": SID, "status": "active", "fleet_sid": fleet});
+    let nameless = json!({"sid": null, "status": "active", "fleet_sid": FLEET});
+    for (items, expected) in [
+        (json!([sim(json!(FLEET))]), Ok(1)),
+        (json!([]), Ok(0)),
+        (
+            json!([sim(json!(FLEET)), sim(json!("HF00000000000000000000000000000002"))]),
+            Err("fleet"),
+        ),
+        (json!([sim(json!(null))]), Err("fleet")),
+        (json!([sim(json!(FLEET)), nameless]), Err("cannot be read")),
+    ] {
+        let server = MockServer::start().await;
+        let body = page_json("sims", &items, &json!(null));
+        Mock::given(method("GET"))
+            .and(path("/v1/Sims"))
+            .and(query_param("Fleet", FLEET))
+            .and(query_param("PageSize", "1000"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(body))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let page = client(Provider::Twilio, &server).list_sims(fleet_sid(), None).await;
+        match (page, expected) {
+            (Ok(page), expected) => assert_eq!(Ok(page.items.len()), expected),
+            (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{error}"),
+            (Err(error), Ok(_)) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_elsewhere_is_refused_and_no_request_is_sent() {
     let server = MockServer::start().await;
     let here = server.uri();

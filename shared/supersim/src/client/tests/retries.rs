@@ -97,6 +97,21 @@ async fn a_change_is_one_attempt_and_so_is_what_the_kill_switch_reads() {
 }
 
 #[tokio::test]
+async fn a_change_that_is_throttled_says_how_long_the_provider_wants_to_be_left_alone() {
+    for (wish, expected) in [(None, None), (Some("7"), Some(7)), (Some("soon"), None)] {
+        let template = ResponseTemplate::new(429);
+        let template = match wish {
+            Some(wish) => template.insert_header("retry-after", wish),
+            None => template,
+        };
+        let (_server, client) = failing(template, 1).await;
+        let error = client.set_status(sim_sid(), TargetStatus::Inactive).await.unwrap_err();
+        let ProviderError::Throttled { retry_after } = error else { panic!("{error}") };
+        assert_eq!(retry_after.map(|wish| wish.as_secs()), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_is_dropped_is_made_anew() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
