@@ -70,6 +70,7 @@ impl Cases for Table {
     async fn commit(&self, commit: &Commit) -> Result<Committed, TableError> {
         let doing = format!("recording a decision about {}", commit.sim);
         let mut ending = self.ending(&commit.audit).await?;
+        let mut pauses = contention_pauses();
         loop {
             let mut transaction = self.transaction_of(commit)?;
             ending.add_to(&mut transaction, Part::Audit)?;
@@ -80,9 +81,20 @@ impl Cases for Table {
             if refused.is_empty() {
                 return Ok(Committed::Done);
             }
-            if !only_the_audit(&refused) || !self.end_again(&mut ending, &doing).await? {
+            if !refused.iter().all(|(part, _)| matches!(part, Part::Audit(_))) {
                 return Ok(Committed::Conflict);
             }
+            if only_the_audit(&refused) {
+                if !self.end_again(&mut ending, &doing).await? {
+                    return Ok(Committed::Conflict);
+                }
+                continue;
+            }
+            // Another entry of the chain is being written: the decision itself still stands.
+            let Some(pause) = pauses.next() else {
+                return Err(TableError::Unavailable { doing, source: None });
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

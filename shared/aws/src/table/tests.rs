@@ -236,6 +236,11 @@ async fn a_kill_does_not_wait_for_an_audit_chain_that_others_keep_changing() {
         incident: None,
     };
     let commit = Commit { audit: vec![entry], ..Commit::of(sim(1)) };
+    // An entry is not lost because another of the same SIM is being written.
+    let busy = cancelled(&["None", "TransactionConflict"]);
+    let service = Loopback::answering([done(), busy.clone(), busy, done()]).await;
+    assert_eq!(table(&service).commit(&commit).await.unwrap(), Committed::Done);
+    assert_eq!(service.bodies().len(), 4);
     // The head and a transaction; then, each time, the entry and the head again, and another. At
     // last the entry alone is looked for, and the transaction asks nothing of the head.
     let mut answers = vec![done()];
