@@ -167,10 +167,13 @@ where
             _ => None,
         };
         let desired = desired.map(|desired| (desired, *desired_version));
-        // What was found while a restore was watched has only been seen, not considered.
+        // What was found while a restore was watched has only been seen, not considered. That it held
+        // is the outcome, also of a request whose function died.
         let watched = incident.stage == Stage::Restored;
+        let entry = self.stage_entry(case, &incident);
+        let entry = entry.or_else(|| watched.then(|| self.entry_of(&incident)));
         let commit = Commit {
-            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            audit: entry.into_iter().collect(),
             incident: Some((incident, incident_version(case))),
             closes: true,
             desired,
@@ -271,13 +274,15 @@ where
     /// An audit entry for a change of stage.
     fn stage_entry(&self, case: &Case, incident: &Incident) -> Option<AuditEntry> {
         let was = case.incident.as_ref().map(|(stored, _)| stored.stage);
-        if was == Some(incident.stage) {
-            return None;
-        }
+        (was != Some(incident.stage)).then(|| self.entry_of(incident))
+    }
+
+    /// An audit entry for the stage that an incident is at.
+    fn entry_of(&self, incident: &Incident) -> AuditEntry {
         let at = self.clock.now();
         let why = incident.trouble.clone();
         let why = why.or_else(|| incident.findings.first().map(ToString::to_string));
-        Some(AuditEntry {
+        AuditEntry {
             sim: Some(incident.sim),
             fleet: incident.fleet,
             at,
@@ -287,7 +292,7 @@ where
             phase: Phase::Outcome,
             reason: why.unwrap_or_default(),
             incident: Some(incident.id.clone()),
-        })
+        }
     }
 
     pub(crate) async fn policy(&self) -> Result<Policy, KillSwitchError> {

@@ -110,7 +110,9 @@ impl Device {
     fn open(&mut self, now_ms: i64) -> Sent {
         self.sessions += 1;
         let mut sid = *self.sim.sid.as_bytes();
-        sid[..8].copy_from_slice(&self.sessions.to_be_bytes());
+        for (place, byte) in sid.iter_mut().zip(self.sessions.to_be_bytes()) {
+            *place = byte;
+        }
         let sid = SessionSid::from_bytes(sid);
         let session = Session { sid, start_ms: now_ms, reported_ms: now_ms, bytes: 0 };
         self.session = Some(session);

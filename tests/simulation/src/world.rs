@@ -216,7 +216,7 @@ impl World {
                 self.device_acts(index);
             }
             Happening::Ask(request, time) => {
-                self.note(|| format!("a human asks: {} {}", request["action"], request["sims"]));
+                self.note(|| format!("a human asks: {request}"));
                 self.invoke(Kind::Human, (*request).clone(), Job::Ask(request, time));
             }
             Happening::Apply(index) => self.apply(index),
@@ -438,15 +438,15 @@ impl World {
     fn kill_switch_answered(&mut self, job: Job, answer: &Value) {
         match job {
             Job::Stream(sims, time) => {
-                let failures = answer["batchItemFailures"].as_array();
+                let failures = answer.get("batchItemFailures").and_then(Value::as_array);
                 if failures.is_some_and(|failures| !failures.is_empty()) {
                     self.failed(Job::Stream(sims, time));
                 }
             }
             Job::Ask(request, time) => {
-                let outcome = &answer["sims"][0]["outcome"];
-                self.note(|| format!("  answered {} {outcome}", request["action"]));
-                if outcome == "unreachable" {
+                let outcome = answer.pointer("/sims/0/outcome");
+                self.note(|| format!("  answered {outcome:?}"));
+                if outcome.is_some_and(|outcome| outcome == "unreachable") {
                     self.failed(Job::Ask(request, time));
                 }
             }

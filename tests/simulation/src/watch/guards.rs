@@ -15,8 +15,9 @@ use simfuse_domain::verdict::Verdict;
 
 use super::{Caller, Seen, Watch, intent_of};
 
-/// Two instances' clocks differ by at most this, so a window may seem that much shorter.
-const SKEW_MS_MAX: i64 = 6_000;
+/// A kill counts from the moment in which its function looked at the clock, and two clocks differ.
+/// By this much a window may seem shorter: two skews, and the slowest calls up to the intent.
+const SKEW_MS_MAX: i64 = 70_000;
 
 /// A fleet may be read this long before the intent is recorded.
 const FLEET_READ_MS_MAX: i64 = 120_000;
