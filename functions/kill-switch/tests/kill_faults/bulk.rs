@@ -171,6 +171,11 @@ impl Big {
         Self { cloud, table, alerts, switch }
     }
 
+    fn throttle(&self, every: u32, retry_after: u64) {
+        let mut account = self.cloud.0.lock().unwrap();
+        (account.throttled_every, account.retry_after) = (every, retry_after);
+    }
+
     /// One invocation; it ends in time and its answer can be carried.
     async fn invoke(&self, request: &Value) -> Value {
         let begun = Instant::now();
@@ -297,9 +302,7 @@ async fn a_provider_that_wants_to_be_left_alone_for_longer_is_left_alone() {
 
 async fn left_alone(throttled_every: u32) {
     let big = Big::new("version = 1\n").await;
-    let mut account = big.cloud.0.lock().unwrap();
-    (account.throttled_every, account.retry_after) = (throttled_every, 400);
-    drop(account);
+    big.throttle(throttled_every, 400);
     let confirmed = request(big.invoke(&request("")).await["digest"].as_str().unwrap());
     let begun = Instant::now();
     let answer = big.invoke(&confirmed).await;
@@ -321,7 +324,7 @@ async fn left_alone(throttled_every: u32) {
 #[tokio::test(start_paused = true)]
 async fn an_invocation_ends_in_time_although_nothing_disturbs_it() {
     let big = Big::new("version = 1\n").await;
-    big.cloud.0.lock().unwrap().throttled_every = u32::MAX;
+    big.throttle(u32::MAX, 0);
     let confirmed = request(big.invoke(&request("")).await["digest"].as_str().unwrap());
     let begun = Instant::now();
     let answer = big.invoke(&confirmed).await;
