@@ -397,7 +397,9 @@ mod tests {
             .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));
         let commands = commands.filter(|line| line.starts_with("simfuse ") && !line.contains('`'));
         commands
-            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line).to_owned())
+            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line))
+            .map(|line| line.split_once(" > ").map_or(line, |(line, _)| line))
+            .map(|line| line.split_once("  #").map_or(line, |(line, _)| line).trim().to_owned())
             .collect()
     }
 
