@@ -115,7 +115,8 @@ async fn whole_days_stand_for_their_hours_in_a_long_look_back() {
     used_in_hour(&bench, 20, &[(1, 40)]).await;
     used_in_hour(&bench, 2, &[(1, 7)]).await;
     used_in_hour(&bench, 55, &[(1, 3)]).await;
-    let answer = bench.ask(select(json!({ "used_more_than_mb": 4, "in_last_hours": 60 }))).await;
+    let asked = json!({ "fleet": "river", "used_more_than_mb": 4, "in_last_hours": 60 });
+    let answer = bench.ask(select(asked)).await;
     let expected = [(1, Some(40 + 7 + 3)), (2, Some(5))];
     assert_eq!(chosen(&answer), expected, "no hour is counted twice, no day before its begin");
     assert_eq!(answer["selected"]["hours_known"], 24 + 2);

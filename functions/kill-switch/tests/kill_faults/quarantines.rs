@@ -87,7 +87,7 @@ async fn it_ends_there_and_at_home_whichever_call_fails_or_is_the_last() {
                 }
                 bench.pass(10);
             }
-            minutes(&bench, &switch, &gate, 5, 0).await;
+            minutes(&bench, &switch, &gate, 9, 0).await;
             assert_eq!(
                 (bench.status(1), bench.fleet_of(1)),
                 (SimStatus::Active, fleet()),
