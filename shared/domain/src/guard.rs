@@ -105,12 +105,19 @@ mod tests {
 
     #[test]
     fn kills_are_forgotten_after_a_day() {
-        let day = i64::from(KEPT_MINS_MIN) * 60;
+        let day = 86_400;
         let window = KillWindow::default().admit(after(0), CAP, None).unwrap();
         let kept = window.admit(after(day), CAP, None).unwrap();
         assert_eq!(kept.minutes.len(), 2);
         let dropped = window.admit(after(day + 60), CAP, None).unwrap();
         assert_eq!(dropped.minutes.len(), 1);
+    }
+
+    #[test]
+    fn a_scope_is_called_by_its_name() {
+        let fleet: FleetSid = "HF0123456789abcdef0123456789abcdef".parse().unwrap();
+        assert_eq!(CapScope::Account.to_string(), "ACCOUNT");
+        assert_eq!(CapScope::Fleet(fleet).to_string(), fleet.to_string());
     }
 
     #[test]
