@@ -106,6 +106,8 @@ pub(crate) fn text(answer: &Answer) -> String {
     }
     if !answer.sims.is_empty() {
         text.push_str(&sims_text(answer));
+    } else if answer.selected.is_some() && !answer.needs_digest() {
+        text.push_str("No SIM is selected.\n");
     } else if answer.action == Action::Approve && answer.error.is_none() {
         text.push_str("No kill is held by the cap.\n");
     }
@@ -178,13 +180,13 @@ fn selected_text(selected: &Selected) -> String {
         return format!("Selected: all SIMs of {fleet}\n");
     }
     let known = match &selected.known_through {
-        Some(hour) => format!("through {hour}, {} of {}", selected.hours_known, selected.hours),
+        Some(hour) => {
+            format!("through {hour}, of {} of {} hours", selected.hours_known, selected.hours)
+        }
         None => "of no hour".to_owned(),
     };
-    let mut text = format!(
-        "Selected by usage, of {fleet}. Usage records are known {known} hours; of others, "
-    );
-    text.push_str("what events prove is counted.\n");
+    let mut text = format!("Selected by usage, of {fleet}. Usage records are known {known}; ");
+    text.push_str("of other hours, what events prove is counted.\n");
     if selected.sims_unranked > 0 {
         let count = selected.sims_unranked;
         text.push_str(&format!(
