@@ -6,11 +6,9 @@ use simfuse_kill_switch::request::{
     Action, Answer, Attention, Details, Outcome, Request, Selected, SimAnswer, Status,
 };
 
-use crate::args::{
-    ApproveArgs, KillArgs, ManyArgs, NamesArgs, ProtectArgs, SimsArgs, StatusArgs, WhyArgs,
-};
+use crate::args::{ApproveArgs, KillArgs, ManyArgs, ProtectArgs, SimsArgs, StatusArgs, WhyArgs};
 use crate::error::CliError;
-use crate::many::{self, Asking, is_fine};
+use crate::many::{self, is_fine};
 use crate::names;
 use crate::output::{self, Output};
 
@@ -43,28 +41,24 @@ fn request_for(action: Action, args: &SimsArgs) -> Result<Request, CliError> {
     Ok(Request { select, ..with(&args.many, request(action, sims, &args.why)) })
 }
 
-fn asking(names: &NamesArgs) -> Asking {
-    if names::uses_stdin(names) { Asking::Nobody } else { Asking::AtTerminal }
-}
-
 /// `simfuse kill`.
 pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
     let request = Request { override_protection, ..request_for(Action::Deactivate, &args.sims)? };
-    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
+    many::run(request, &args.sims.why.place, output).await
 }
 
 /// `simfuse restore`.
 pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
     let request = request_for(Action::Restore, args)?;
-    many::run(request, &args.why.place, asking(&args.names), output).await
+    many::run(request, &args.why.place, output).await
 }
 
 /// `simfuse protect`.
 pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
     let action = if args.undo { Action::Unprotect } else { Action::Protect };
     let request = request_for(action, &args.sims)?;
-    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
+    many::run(request, &args.sims.why.place, output).await
 }
 
 /// `simfuse approve`.
@@ -75,18 +69,18 @@ pub(crate) async fn approve(args: &ApproveArgs, output: Output) -> Result<u8, Cl
     }
     let request = with(&args.many, request(Action::Approve, sims, &args.why));
     let request = Request { override_protection: args.override_protection, ..request };
-    many::run(request, &args.why.place, asking(&args.names), output).await
+    many::run(request, &args.why.place, output).await
 }
 
 /// `simfuse stop` and `simfuse resume`.
 pub(crate) async fn switch(action: Action, why: &WhyArgs, output: Output) -> Result<u8, CliError> {
-    many::run(request(action, Vec::new(), why), &why.place, Asking::Nobody, output).await
+    many::run(request(action, Vec::new(), why), &why.place, output).await
 }
 
 /// `simfuse status`.
 pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliError> {
     let request = Request { sims: names::read(&args.names)?, ..Request::of(Action::Status) };
-    many::run(request, &args.place, Asking::Nobody, output).await
+    many::run(request, &args.place, output).await
 }
 
 /// What a person is told of an answer.
