@@ -37,24 +37,14 @@ enum Stopped {
     Failed(CliError),
 }
 
-/// Whether somebody can be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asking {
-    /// Standard input holds the names.
-    Nobody,
-    /// Whoever sits at the terminal, if it is one.
-    AtTerminal,
-}
-
 /// Asks for something about SIMs, prints what became of each, and gives the exit code.
 pub(crate) async fn run(
     mut request: Request,
     place: &WhereArgs,
-    asking: Asking,
     output: Output,
 ) -> Result<u8, CliError> {
     let target = Target::of(place).await?;
-    if may_need_digest(&request) && can_ask(asking, output) {
+    if may_need_digest(&request) && can_ask(output) {
         match confirmed_by_hand(&target, request, output).await? {
             Ok(confirmed) => request = confirmed,
             Err(code) => return Ok(code),
@@ -101,11 +91,9 @@ fn may_need_digest(request: &Request) -> bool {
     acts && (unknown || request.sims.len() > CONFIRM_ABOVE)
 }
 
-fn can_ask(asking: Asking, output: Output) -> bool {
-    asking == Asking::AtTerminal
-        && output == Output::Text
-        && std::io::stdin().is_terminal()
-        && std::io::stderr().is_terminal()
+/// Whether somebody sits at the terminal who can be shown a list and asked.
+fn can_ask(output: Output) -> bool {
+    output == Output::Text && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Shows what would be done and asks for the digest of it. Gives the request for exactly that, or

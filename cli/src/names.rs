@@ -13,11 +13,6 @@ use crate::replay::input;
 /// Standard input, as a file and among names.
 const STDIN: &str = "-";
 
-/// Whether names are read from standard input, so that nobody can type anything there.
-pub(crate) fn uses_stdin(args: &NamesArgs) -> bool {
-    args.file.as_deref() == Some(Path::new(STDIN)) || args.sims.iter().any(|name| name == STDIN)
-}
-
 /// All names, each once, in the order in which they come.
 pub(crate) fn read(args: &NamesArgs) -> Result<Vec<String>, CliError> {
     let mut names: Vec<String> = Vec::new();

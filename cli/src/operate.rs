@@ -7,11 +7,10 @@ use simfuse_kill_switch::request::{
 };
 
 use crate::args::{
-    ApproveArgs, KillArgs, ManyArgs, NamesArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs,
-    WhyArgs,
+    ApproveArgs, KillArgs, ManyArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs, WhyArgs,
 };
 use crate::error::CliError;
-use crate::many::{self, Asking, is_fine};
+use crate::many::{self, is_fine};
 use crate::names;
 use crate::output::{self, Output};
 
@@ -44,37 +43,33 @@ fn request_for(action: Action, args: &SimsArgs) -> Result<Request, CliError> {
     Ok(Request { select, ..with(&args.many, request(action, sims, &args.why)) })
 }
 
-fn asking(names: &NamesArgs) -> Asking {
-    if names::uses_stdin(names) { Asking::Nobody } else { Asking::AtTerminal }
-}
-
 /// `simfuse kill`.
 pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
     let freeze_hours = args.freeze_hours;
     let request = request_for(Action::Deactivate, &args.sims)?;
     let request = Request { override_protection, freeze_hours, ..request };
-    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
+    many::run(request, &args.sims.why.place, output).await
 }
 
 /// `simfuse quarantine`.
 pub(crate) async fn quarantine(args: &QuarantineArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
     let request = Request { override_protection, ..request_for(Action::Quarantine, &args.sims)? };
-    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
+    many::run(request, &args.sims.why.place, output).await
 }
 
 /// `simfuse restore`.
 pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
     let request = request_for(Action::Restore, args)?;
-    many::run(request, &args.why.place, asking(&args.names), output).await
+    many::run(request, &args.why.place, output).await
 }
 
 /// `simfuse protect`.
 pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
     let action = if args.undo { Action::Unprotect } else { Action::Protect };
     let request = request_for(action, &args.sims)?;
-    many::run(request, &args.sims.why.place, asking(&args.sims.names), output).await
+    many::run(request, &args.sims.why.place, output).await
 }
 
 /// `simfuse approve`.
@@ -85,18 +80,18 @@ pub(crate) async fn approve(args: &ApproveArgs, output: Output) -> Result<u8, Cl
     }
     let request = with(&args.many, request(Action::Approve, sims, &args.why));
     let request = Request { override_protection: args.override_protection, ..request };
-    many::run(request, &args.why.place, asking(&args.names), output).await
+    many::run(request, &args.why.place, output).await
 }
 
 /// `simfuse stop` and `simfuse resume`.
 pub(crate) async fn switch(action: Action, why: &WhyArgs, output: Output) -> Result<u8, CliError> {
-    many::run(request(action, Vec::new(), why), &why.place, Asking::Nobody, output).await
+    many::run(request(action, Vec::new(), why), &why.place, output).await
 }
 
 /// `simfuse status`.
 pub(crate) async fn status(args: &StatusArgs, output: Output) -> Result<u8, CliError> {
     let request = Request { sims: names::read(&args.names)?, ..Request::of(Action::Status) };
-    many::run(request, &args.place, Asking::Nobody, output).await
+    many::run(request, &args.place, output).await
 }
 
 /// What a person is told of an answer.
@@ -116,6 +111,8 @@ pub(crate) fn text(answer: &Answer) -> String {
     }
     if !answer.sims.is_empty() {
         text.push_str(&sims_text(answer));
+    } else if answer.selected.is_some() && !answer.needs_digest() {
+        text.push_str("No SIM is selected.\n");
     } else if answer.action == Action::Approve && answer.error.is_none() {
         text.push_str("No kill is held by the cap.\n");
     }
@@ -188,13 +185,13 @@ fn selected_text(selected: &Selected) -> String {
         return format!("Selected: all SIMs of {fleet}\n");
     }
     let known = match &selected.known_through {
-        Some(hour) => format!("through {hour}, {} of {}", selected.hours_known, selected.hours),
+        Some(hour) => {
+            format!("through {hour}, of {} of {} hours", selected.hours_known, selected.hours)
+        }
         None => "of no hour".to_owned(),
     };
-    let mut text = format!(
-        "Selected by usage, of {fleet}. Usage records are known {known} hours; of others, "
-    );
-    text.push_str("what events prove is counted.\n");
+    let mut text = format!("Selected by usage, of {fleet}. Usage records are known {known}; ");
+    text.push_str("of other hours, what events prove is counted.\n");
     if selected.sims_unranked > 0 {
         let count = selected.sims_unranked;
         text.push_str(&format!(

@@ -260,6 +260,11 @@ fn a_fleet_is_switched_off_with_the_digest_of_its_dry_run() {
     assert_eq!(kept["sims"][1]["found"]["status"], "inactive");
     let (_, status) = up.ask(&["status"]);
     assert_eq!(status["status"]["attention"].as_array().unwrap().len(), 11, "not yet proven");
+    let output = up.run(&["kill", "--used-more-than-mb", "1"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.contains("Usage records are known of no hour"), "{text}");
+    assert!(text.ends_with("No SIM is selected.\n"), "{text}");
     let (_, none) = up.ask(&["kill", "--used-more-than-mb", "1", "--dry-run"]);
     assert_eq!((&none["sims"], &none["selected"]["known_through"]), (&json!([]), &Value::Null));
 }

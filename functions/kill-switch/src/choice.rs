@@ -23,7 +23,7 @@ const HOURS_MAX: u32 = 720;
 /// Hours that a selection looks back where it does not say.
 const HOURS_USUAL: u32 = 24;
 
-/// Digits of a digest: 48 bits, far more than anyone confirms by accident, and short enough to type.
+/// Digits of a digest: 48 bits, far more than anyone confirms by accident, short enough to type.
 const DIGEST_DIGITS: usize = 12;
 
 /// Chooses SIMs by fleet, by usage, or both.

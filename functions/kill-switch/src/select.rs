@@ -1,8 +1,8 @@
 //! SIMs by fleet and usage.
 //!
 //! Usage is what the aggregator ranked of each fleet's hours and days, and, of hours that it does
-//! not know yet, what events prove. Both are lower bounds, so a SIM is selected only if it is proven
-//! to have used more than asked for: what is unknown selects nobody.
+//! not know yet, what events prove. Both are lower bounds, so a SIM is selected only if it is
+//! proven to have used more than asked for: what is unknown selects nobody.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
