@@ -75,7 +75,9 @@ pub(crate) enum Command {
     /// and this act, so what changed in between is not done.
     #[command(after_long_help = KILL_EXAMPLES)]
     Kill(KillArgs),
-    /// Switch SIMs on again; what was found so far is judged by that
+    /// Move SIMs to the fleet that policy names for it: they can do no harm there and are not dark
+    Quarantine(QuarantineArgs),
+    /// Switch SIMs on again, in the fleet where they belong; what was found so far is judged by that
     #[command(after_long_help = RESTORE_EXAMPLES)]
     Restore(SimsArgs),
     /// Say how things are: of the whole, or of the SIMs named
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     /// Check, show or replace the policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show what was done, by whom and why, and whether the record of it holds
+    Audit(crate::audit::AuditArgs),
     /// Show or set what a fleet may use at the provider
     #[command(subcommand)]
     Fleet(FleetCommand),
@@ -314,7 +318,19 @@ pub(crate) struct SimsArgs {
 pub(crate) struct KillArgs {
     #[command(flatten)]
     pub(crate) sims: SimsArgs,
+    /// Switch them on again by itself after so many hours, unless they are killed again without this
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=744))]
+    pub(crate) freeze_hours: Option<u32>,
     /// Deactivate a SIM although it is protected
+    #[arg(long)]
+    pub(crate) override_protection: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    #[command(flatten)]
+    pub(crate) sims: SimsArgs,
+    /// Move a SIM although it is protected
     #[arg(long)]
     pub(crate) override_protection: bool,
 }
@@ -359,6 +375,7 @@ mod tests {
 
     /// The words of a command line, as a shell takes them apart: quotes and nothing else.
     fn words(line: &str) -> Vec<String> {
+        let line = line.split_once(" #").map_or(line, |(line, _comment)| line).trim_end();
         let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
         for char in line.chars() {
             match (char, quote) {
@@ -381,7 +398,8 @@ mod tests {
             .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));
         let commands = commands.filter(|line| line.starts_with("simfuse ") && !line.contains('`'));
         commands
-            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line).to_owned())
+            .map(|line| line.split(' ').take_while(|word| !["<", ">", "|"].contains(word)))
+            .map(|words| words.collect::<Vec<_>>().join(" "))
             .collect()
     }
 

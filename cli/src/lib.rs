@@ -1,6 +1,7 @@
 //! `simfuse`: the drill, SimFuse on this machine, and the operator's commands.
 
 mod args;
+mod audit;
 pub mod drill;
 pub mod error;
 mod fleet;
@@ -54,6 +55,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Up(args) => up::run(args, output).await,
         Command::Replay(args) => replay::run(args, output).await,
         Command::Kill(args) => operate::kill(&args, output).await,
+        Command::Quarantine(args) => operate::quarantine(&args, output).await,
         Command::Restore(args) => operate::restore(&args, output).await,
         Command::Status(args) => operate::status(&args, output).await,
         Command::Protect(args) => operate::protect(&args, output).await,
@@ -63,6 +65,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, output),
         Command::Policy(PolicyCommand::Show(place)) => policy::show(&place, output).await,
         Command::Policy(PolicyCommand::Apply(args)) => policy::apply(&args, output).await,
+        Command::Audit(args) => audit::run(&args, output).await,
         Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
 }

@@ -6,7 +6,9 @@ use simfuse_kill_switch::request::{
     Action, Answer, Attention, Details, Outcome, Request, Selected, SimAnswer, Status,
 };
 
-use crate::args::{ApproveArgs, KillArgs, ManyArgs, ProtectArgs, SimsArgs, StatusArgs, WhyArgs};
+use crate::args::{
+    ApproveArgs, KillArgs, ManyArgs, ProtectArgs, QuarantineArgs, SimsArgs, StatusArgs, WhyArgs,
+};
 use crate::error::CliError;
 use crate::many::{self, is_fine};
 use crate::names;
@@ -44,7 +46,16 @@ fn request_for(action: Action, args: &SimsArgs) -> Result<Request, CliError> {
 /// `simfuse kill`.
 pub(crate) async fn kill(args: &KillArgs, output: Output) -> Result<u8, CliError> {
     let override_protection = args.override_protection;
-    let request = Request { override_protection, ..request_for(Action::Deactivate, &args.sims)? };
+    let freeze_hours = args.freeze_hours;
+    let request = request_for(Action::Deactivate, &args.sims)?;
+    let request = Request { override_protection, freeze_hours, ..request };
+    many::run(request, &args.sims.why.place, output).await
+}
+
+/// `simfuse quarantine`.
+pub(crate) async fn quarantine(args: &QuarantineArgs, output: Output) -> Result<u8, CliError> {
+    let override_protection = args.override_protection;
+    let request = Request { override_protection, ..request_for(Action::Quarantine, &args.sims)? };
     many::run(request, &args.sims.why.place, output).await
 }
 

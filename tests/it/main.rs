@@ -7,6 +7,7 @@
 )]
 
 mod apply;
+mod audit;
 mod drill;
 mod many;
 mod policy;

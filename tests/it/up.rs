@@ -49,7 +49,7 @@ impl Up {
         (output.status.code(), json(&output))
     }
 
-    fn replay_theft(&self) -> Value {
+    pub(crate) fn replay_theft(&self) -> Value {
         let path = fixture("theft.ndjson");
         let path = path.to_str().unwrap();
         let (url, secret) = (self.place("webhook"), self.place("secret"));

@@ -1,12 +1,14 @@
-//! What needs more than one call of cargo: `cargo xtask test`, `bench`, `openapi`, `template`,
-//! `deploy-local`.
+//! What needs more than one call of cargo: `cargo xtask test`, `simulate`, `bench`, `openapi`,
+//! `template`, `fuzz`, `deploy-local`.
 
 mod aggregator;
 mod bench;
 mod deploy_local;
+mod fuzz;
 mod openapi;
 mod run;
 mod shipped;
+mod simulate;
 mod template;
 mod test;
 mod tools;
@@ -40,6 +42,29 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzz what comes from outside: each target's corpus, then new inputs
+    Fuzz {
+        /// Which target; without it, all
+        target: Option<String>,
+        /// How long each
+        #[arg(long, default_value_t = fuzz::SECONDS_IN_TEST)]
+        seconds: u32,
+        /// Add inputs that cover more to the corpus that is kept
+        #[arg(long)]
+        keep: bool,
+    },
+    /// The whole pipeline under faults, in virtual time; --seed X shows one run, step by step
+    Simulate {
+        /// How many seeds to run
+        #[arg(long, default_value_t = simulate::SEEDS)]
+        seeds: u64,
+        /// One seed only, with every step in words on standard output
+        #[arg(long)]
+        seed: Option<u64>,
+        /// What else the simulation is told (`-- --help`)
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Lint template.yaml, and hold it to the rules that linters do not know
     Template,
     /// Deploy template.yaml to an emulator of AWS, and check it by a theft
@@ -51,6 +76,12 @@ fn main() -> ExitCode {
         Command::Test { full } => test::all(full),
         Command::Openapi => openapi::contract(),
         Command::Bench { name, arguments } => bench::run(name, &arguments),
+        Command::Fuzz { target, seconds, keep } => fuzz::run(target.as_deref(), seconds, keep),
+        Command::Simulate { seeds, seed, mut arguments } => {
+            let (name, number) = seed.map_or(("--seeds", seeds), |seed| ("--seed", seed));
+            arguments.extend([name.to_owned(), number.to_string()]);
+            simulate::run(&arguments)
+        }
         Command::Template => template::lint(),
         Command::DeployLocal => deploy_local::run(),
     };

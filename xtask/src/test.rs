@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::openapi;
 use crate::run::{cargo, root, say, step, target};
-use crate::{deploy_local, shipped, template};
+use crate::{deploy_local, shipped, simulate, template};
 
 /// The version of the tool that checks licences and sources.
 const CARGO_DENY: &str = "0.20.2";
@@ -19,6 +19,7 @@ pub(crate) fn all(full: bool) -> Result<(), String> {
     step("format", cargo(&["fmt", "--all", "--check"]))?;
     step("tests", cargo(&["test", "--workspace", "--locked"]))?;
     drill()?;
+    simulate::run_built(&["--seeds".to_owned(), simulate::SEEDS.to_string()])?;
     openapi::contract()?;
     let mut lints = cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--"]);
     lints.args(["-D", "warnings"]);

@@ -87,6 +87,7 @@ fn first_policy(policy: &Policy, at: Timestamp) -> PolicyChange {
     let (by, reason) = (SIMFUSE.to_owned(), "what it was started with".to_owned());
     let audit = AuditEntry {
         sim: None,
+        fleet: None,
         at,
         id: "policy-1".to_owned(),
         actor: by.clone(),
@@ -180,7 +181,7 @@ pub(crate) fn webhook(
 }
 
 /// The kill-switch's own handler on this table.
-pub(crate) const fn kill_switch(
+pub(crate) fn kill_switch(
     table: Table,
     provider: SuperSimClient,
     mailbox: Mailbox,

@@ -1,4 +1,4 @@
-//! The two acts. Each records its intent, asks the provider once, and records what came of it.
+//! The acts. Each records its intent, asks the provider once, and records what came of it.
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
@@ -6,12 +6,12 @@ use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::incident::{self, Authority, Desired, Incident, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, ProviderError, Sim,
-    SuperSim, TargetStatus,
+    Alerts, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    ProviderError, Sim, SuperSim, TargetStatus,
 };
 
-use crate::engine::{KillSwitch, incident_version};
-use crate::error::KillSwitchError;
+use crate::engine::{KillSwitch, Step, incident_version};
+use crate::error::{Chain, KillSwitchError};
 
 /// If the function dies between intent and outcome, the sweep looks again after this long: longer
 /// than a call to the provider may take.
@@ -30,7 +30,7 @@ pub(crate) enum Acted {
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -61,7 +61,7 @@ where
             unless_stopped: authority != Authority::Human,
             ..Commit::of(case.sim)
         };
-        self.act(case, incident, desired, TargetStatus::Inactive, intent).await
+        self.act(case, incident, desired, Change::Status(TargetStatus::Inactive), intent).await
     }
 
     /// Asks the provider to make the SIM active. `desired` says what a human judged by it.
@@ -74,8 +74,48 @@ where
         if incident.stage != Stage::Restored {
             incident.stage = Stage::Restoring;
         }
-        let desired = Desired { status: Some(TargetStatus::Active), inactive_at: None, ..desired };
-        self.act(case, incident, desired, TargetStatus::Active, Commit::of(case.sim)).await
+        // Whoever comes here has seen that the SIM is in no quarantine, or no more.
+        let desired = Desired {
+            status: Some(TargetStatus::Active),
+            inactive_at: None,
+            quarantine: None,
+            ..desired
+        };
+        incident.quarantine = None;
+        let change = Change::Status(TargetStatus::Active);
+        self.act(case, incident, desired, change, Commit::of(case.sim)).await
+    }
+
+    /// Asks the provider for one step to quarantine or back. `desired` says what a human judged by it.
+    pub(crate) async fn relocate(
+        &self,
+        case: &Case,
+        incident: Incident,
+        desired: Desired,
+        change: Change,
+    ) -> Result<Acted, KillSwitchError> {
+        let is_back = incident.stage == Stage::Restoring;
+        if !is_back && change == Change::Status(TargetStatus::Active) {
+            let fleet = self.provider.fetch_fleet(&quarantine_name(&incident)).await;
+            let now = self.clock.now();
+            if let Some(incident) = incident::kept_out(now, &incident, &fleet) {
+                return Ok(match self.record(case, incident.clone()).await? {
+                    Step::Done => Acted::Recorded(Box::new(incident)),
+                    Step::Again => Acted::Conflict,
+                });
+            }
+        }
+        let desired = match change {
+            _ if is_back => Desired { status: Some(TargetStatus::Active), ..desired },
+            Change::Fleet(_) => Desired { quarantine: incident.quarantine, ..desired },
+            Change::Status(status) => {
+                let quarantine = incident.quarantine;
+                Desired { status: Some(status), inactive_at: None, quarantine, ..desired }
+            }
+        };
+        let unless_stopped = !is_back && incident.human.is_none();
+        let intent = Commit { unless_stopped, ..Commit::of(case.sim) };
+        self.act(case, incident, desired, change, intent).await
     }
 
     async fn act(
@@ -83,13 +123,13 @@ where
         case: &Case,
         mut incident: Incident,
         desired: Desired,
-        wanted: TargetStatus,
+        change: Change,
         intent: Commit,
     ) -> Result<Acted, KillSwitchError> {
         let now = self.clock.now();
         incident.attempts = incident.attempts.saturating_add(1);
         incident.next_check = now.saturating_add(OUTCOME_WITHIN).unwrap_or(Timestamp::MAX);
-        if wanted == TargetStatus::Inactive {
+        if change == Change::Status(TargetStatus::Inactive) {
             incident.sent_at.get_or_insert(now);
         }
         let version = incident_version(case);
@@ -99,21 +139,21 @@ where
             incident: Some((incident.clone(), version)),
             desired: changed.then_some((desired, *desired_version)),
             desired_unchanged: (!changed).then_some(*desired_version),
-            audit: vec![entry(&incident, wanted, Phase::Intent, now, why(&incident))],
+            audit: vec![entry(&incident, change, Phase::Intent, now, why(&incident))],
             ..intent
         };
         if self.commit(&intent, "recording an intent").await? == Committed::Conflict {
             return Ok(Acted::Conflict);
         }
-        let answer = self.provider.set_status(case.sim, wanted).await;
-        log_answer(&incident, wanted, &answer);
-        let now = self.clock.now();
-        let incident = incident::outcome_of(now, incident, wanted, &answer);
-        let result = match &answer {
-            Ok(sim) => format!("the provider says {}", sim.status),
-            Err(error) => error.to_string(),
+        let answer = match change {
+            Change::Status(status) => self.provider.set_status(case.sim, status).await,
+            Change::Fleet(fleet) => self.provider.set_fleet(case.sim, fleet).await,
         };
-        let audit = vec![entry(&incident, wanted, Phase::Outcome, now, result)];
+        log_answer(&incident, change, &answer);
+        let now = self.clock.now();
+        let asked = incident.clone();
+        let incident = incident::outcome_of(now, incident, change, &answer);
+        let audit = vec![entry(&asked, change, Phase::Outcome, now, said(change, &answer))];
         let version = version.saturating_add(1);
         let outcome = Commit {
             incident: Some((incident.clone(), version)),
@@ -168,21 +208,40 @@ fn why(incident: &Incident) -> String {
     }
 }
 
+fn quarantine_name(incident: &Incident) -> String {
+    incident.quarantine.map(|quarantine| quarantine.fleet.to_string()).unwrap_or_default()
+}
+
+fn said(change: Change, answer: &Result<Sim, ProviderError>) -> String {
+    match (answer, change) {
+        (Ok(sim), Change::Status(_)) => format!("the provider says {}", sim.status),
+        (Ok(sim), Change::Fleet(_)) => {
+            let fleet = sim.fleet.map_or("no fleet".to_owned(), |fleet| fleet.to_string());
+            format!("the provider says {}, {fleet}", sim.status)
+        }
+        (Err(error), _) => error.to_string(),
+    }
+}
+
 fn entry(
     incident: &Incident,
-    wanted: TargetStatus,
+    change: Change,
     phase: Phase,
     at: Timestamp,
     reason: String,
 ) -> AuditEntry {
-    let (action, name) = match (wanted, phase) {
-        (TargetStatus::Active, Phase::Intent) => ("restore", "intent"),
-        (TargetStatus::Active, Phase::Outcome) => ("restore", "outcome"),
-        (TargetStatus::Inactive, Phase::Intent) => ("deactivate", "intent"),
-        (TargetStatus::Inactive, Phase::Outcome) => ("deactivate", "outcome"),
+    let action = match (incident.stage, change) {
+        (Stage::Restoring | Stage::Restored, _) => "restore",
+        (_, Change::Status(TargetStatus::Inactive)) => "deactivate",
+        (_, Change::Status(TargetStatus::Active) | Change::Fleet(_)) => "quarantine",
+    };
+    let name = match phase {
+        Phase::Intent => "intent",
+        Phase::Outcome => "outcome",
     };
     AuditEntry {
         sim: Some(incident.sim),
+        fleet: incident.fleet,
         at,
         id: format!("{}-{}-{name}", incident.id, incident.attempts),
         actor: incident.human.as_ref().map_or(SIMFUSE, |human| human.by.as_str()).to_owned(),
@@ -193,13 +252,13 @@ fn entry(
     }
 }
 
-fn log_answer(incident: &Incident, wanted: TargetStatus, answer: &Result<Sim, ProviderError>) {
+fn log_answer(incident: &Incident, change: Change, answer: &Result<Sim, ProviderError>) {
     match answer {
         Ok(sim) => tracing::info!(
-            sim.sid = %sim.sid, sim.status = %sim.status, ?wanted, "the provider took the request"
+            sim.sid = %sim.sid, sim.status = %sim.status, %change, "the provider took the request"
         ),
         Err(error) => tracing::error!(
-            sim.sid = %incident.sim, ?wanted, error = %crate::error::Chain(error),
+            sim.sid = %incident.sim, %change, error = %Chain(error),
             "the provider did not take the request"
         ),
     }

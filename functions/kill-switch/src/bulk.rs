@@ -11,10 +11,9 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions, States, SuperSim,
-    UsageRanks,
+    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
+    States, SuperSim, UsageRanks,
 };
-use tokio::time::Instant;
 
 use crate::choice::{CONFIRM_ABOVE, Choice, Select, digest_of};
 use crate::engine::KillSwitch;
@@ -35,8 +34,8 @@ const ANSWERS_BYTES_MAX: usize = 3_500_000;
 pub(crate) struct Course<'a> {
     pub(crate) request: &'a Request,
     pub(crate) policy: &'a Policy,
-    /// When to begin with no more SIMs.
-    pub(crate) stop_at: Instant,
+    /// When to begin with no more SIMs: once the clock has gone so long.
+    pub(crate) stop_at: Duration,
     /// Whether these are so many that they are told of together.
     pub(crate) is_bulk: bool,
     /// The fleet that was selected: a SIM that left it is not meant.
@@ -69,7 +68,7 @@ impl Course<'_> {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat + States + UsageRanks,
+    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -82,7 +81,7 @@ where
         time: Duration,
         answer: &mut Answer,
     ) -> Result<(), KillSwitchError> {
-        let begun = Instant::now();
+        let begun = self.clock.uptime();
         let (sims, selected) = match self.select(select).await? {
             Ok(selection) => selection,
             Err(why) => {
@@ -92,7 +91,7 @@ where
         };
         answer.selected = Some(selected);
         let names = sims.iter().map(|(sim, _)| sim.to_string()).collect();
-        let time = time.saturating_sub(begun.elapsed());
+        let time = time.saturating_sub(self.clock.uptime().saturating_sub(begun));
         self.answer_all(request, names, time, answer).await?;
         let used: BTreeMap<SimSid, _> = sims.into_iter().collect();
         for sim in &mut answer.sims {
@@ -124,9 +123,9 @@ where
             answer.digest = request.dry_run.then(|| digest.clone());
         }
         let policy = self.policy().await?;
-        let begun = Instant::now();
+        let begun = self.clock.uptime();
         let usable = time.saturating_sub(STOP_BEFORE).max(time / 2);
-        let stop_at = begun.checked_add(usable).unwrap_or(begun);
+        let stop_at = begun.saturating_add(usable);
         let course = Course {
             request,
             policy: &policy,
@@ -153,7 +152,7 @@ where
             sims.all = answer.sims_all,
             sims.answered = answer.sims.len(),
             request.next = answer.next.is_some(),
-            elapsed.secs = begun.elapsed().as_secs_f64(),
+            elapsed.secs = self.clock.uptime().saturating_sub(begun).as_secs_f64(),
             "a request was answered"
         );
         Ok(())
@@ -213,6 +212,7 @@ where
     async fn tell_of_many(&self, request: &Request, sims: usize, digest: &str) {
         let done = match request.action {
             Action::Deactivate | Action::Approve => "deactivated",
+            Action::Quarantine => "moved to quarantine",
             Action::Restore => "restored",
             _ => return,
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 use simfuse_domain::bytes::Bytes;
+use simfuse_domain::incident::FREEZE_HOURS_MAX;
 use simfuse_domain::port::SimName;
 
 use crate::request::{Action, Request};
@@ -120,6 +121,15 @@ impl<'de> Deserialize<'de> for Megabytes {
 /// Why the request as a whole cannot be meant; `None` where it can.
 pub(crate) fn refusal(request: &Request) -> Option<String> {
     let action = request.action;
+    if let Some(hours) = request.freeze_hours {
+        if action != Action::Deactivate {
+            return Some(format!("freeze_hours is for deactivate, not for {action}"));
+        }
+        if !(1..=FREEZE_HOURS_MAX).contains(&hours) {
+            let allowed = format!("1 to {FREEZE_HOURS_MAX} are allowed");
+            return Some(format!("a freeze of {hours} hours: {allowed}"));
+        }
+    }
     let named = request.sims.len();
     if named > SIMS_MAX {
         return Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken in one request"));
@@ -144,6 +154,7 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
 pub(crate) const fn is_about_sims(action: Action) -> bool {
     match action {
         Action::Deactivate
+        | Action::Quarantine
         | Action::Restore
         | Action::Status
         | Action::Approve
@@ -153,7 +164,8 @@ pub(crate) const fn is_about_sims(action: Action) -> bool {
         | Action::Resume
         | Action::PolicyShow
         | Action::PolicyApply
-        | Action::FleetLimit => false,
+        | Action::FleetLimit
+        | Action::Audit => false,
     }
 }
 
@@ -211,6 +223,7 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
     let Request {
         action,
         override_protection,
+        freeze_hours,
         sims: _,
         select: _,
         reason: _,
@@ -222,9 +235,18 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
         compared_with: _,
         fleet: _,
         limit_mb: _,
+        since: _,
+        until: _,
+        page_size: _,
+        cursor: _,
+        account_only: _,
+        heads_of: _,
     } = request;
     let mut hash = Sha256::new();
     hash.update(format!("simfuse\n{action}\noverride_protection={override_protection}\n"));
+    if let Some(hours) = freeze_hours {
+        hash.update(format!("freeze_hours={hours}\n"));
+    }
     let names: BTreeSet<String> = names.iter().map(|name| canonical(name)).collect();
     for name in names {
         // The length keeps a name with a line break from passing for two.

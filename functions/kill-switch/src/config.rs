@@ -20,6 +20,8 @@ pub struct Config {
     pub token_url: TokenUrl,
     /// Where alerts go.
     pub alert_topic_arn: String,
+    /// Where those go as well that nobody answers.
+    pub escalation_topic_arn: Option<String>,
     /// Whether anything is deactivated automatically.
     pub mode: Mode,
 }
@@ -50,6 +52,7 @@ impl Config {
             )?,
             token_url: env.parsed_or("SUPERSIM_TOKEN_URL", "an https URL", token_url)?,
             alert_topic_arn: env.required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
+            escalation_topic_arn: env.optional("ESCALATION_TOPIC_ARN"),
             mode: env.parsed_or(
                 "ENFORCEMENT_MODE",
                 "observe (the default) or enforce",
@@ -83,6 +86,14 @@ mod tests {
     fn without_a_word_it_observes() {
         assert_eq!(read(&[]).unwrap().mode, Mode::Observe);
         assert_eq!(read(&[("ENFORCEMENT_MODE", "enforce")]).unwrap().mode, Mode::Enforce);
+    }
+
+    #[test]
+    fn a_second_topic_may_be_left_out() {
+        let second = |arn| read(&[("ESCALATION_TOPIC_ARN", arn)]).unwrap().escalation_topic_arn;
+        assert_eq!(second(""), None);
+        let arn = "arn:aws:sns:us-east-1:000000000000:boss";
+        assert_eq!(second(arn).as_deref(), Some(arn));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! One SIM at a time: reads its case, decides, does it, records it, and tells.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt as _;
+use futures::future::{self, Either};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
@@ -11,7 +14,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Heartbeat, Policies, SimName, SuperSim,
+    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName, SuperSim,
+    TargetStatus,
 };
 use simfuse_domain::state::SimState;
 
@@ -32,9 +36,9 @@ const PAUSE_MAX_MS: u64 = 40;
 /// The kill-switch: made once, lent to each call.
 pub struct KillSwitch<T, P, A, C> {
     pub(crate) table: T,
-    pub(crate) provider: Paced<P>,
+    pub(crate) provider: Paced<P, C>,
     pub(crate) alerts: A,
-    pub(crate) clock: C,
+    pub(crate) clock: Arc<C>,
     /// What the environment allows: automatic acts need this *and* policy to enforce.
     pub(crate) armed: Mode,
 }
@@ -42,25 +46,26 @@ pub struct KillSwitch<T, P, A, C> {
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
     /// A kill-switch on these ports.
-    pub const fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
-        Self { table, provider: Paced::new(provider), alerts, clock, armed }
+    pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
+        let clock = Arc::new(clock);
+        Self { table, provider: Paced::new(provider, Arc::clone(&clock)), alerts, clock, armed }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
     pub(crate) async fn converge(&self, sim: SimSid) -> Result<Vec<String>, KillSwitchError> {
         let policy = self.policy().await?;
-        for _pass in 0..PASSES_MAX {
+        for pass in 0..PASSES_MAX {
             let case = self.read_case(sim).await?;
             let seen = case.findings.keys().cloned().collect();
             if self.step(case, &policy).await? == Step::Done {
                 return Ok(seen);
             }
-            pause().await;
+            pause(&self.clock, (sim, pass)).await;
         }
         Err(KillSwitchError::Contention { sim: sim.to_string(), passes: PASSES_MAX })
     }
@@ -96,10 +101,12 @@ where
             }
             Decision::Restore(incident) => {
                 let desired = case.desired.0.clone();
-                match self.restore(case, *incident, desired).await? {
-                    Acted::Recorded(_) => Ok(Step::Done),
-                    Acted::Conflict | Acted::CapReached => Ok(Step::Again),
-                }
+                Ok(self.restore(case, *incident, desired).await?.into())
+            }
+            Decision::Thaw(incident) => self.thaw(case, policy, *incident).await,
+            Decision::Relocate(incident, change) => {
+                let desired = case.desired.0.clone();
+                Ok(self.relocate(case, *incident, desired, change).await?.into())
             }
         }
     }
@@ -110,12 +117,20 @@ where
         case: &Case,
         incident: Incident,
     ) -> Result<Step, KillSwitchError> {
+        self.record_with(case, incident, Vec::new()).await
+    }
+
+    /// As [`record`](Self::record), with more to the audit.
+    pub(crate) async fn record_with(
+        &self,
+        case: &Case,
+        incident: Incident,
+        mut audit: Vec<AuditEntry>,
+    ) -> Result<Step, KillSwitchError> {
         let version = incident_version(case);
-        let commit = Commit {
-            incident: Some((incident.clone(), version)),
-            audit: self.stage_entry(case, &incident).into_iter().collect(),
-            ..Commit::of(case.sim)
-        };
+        audit.extend(self.stage_entry(case, &incident));
+        let incident_read = Some((incident.clone(), version));
+        let commit = Commit { incident: incident_read, audit, ..Commit::of(case.sim) };
         if self.commit(&commit, "recording an incident").await? == Committed::Conflict {
             return Ok(Step::Again);
         }
@@ -143,20 +158,22 @@ where
         let desired = match incident.stage {
             Stage::RestoredElsewhere => Some(Desired {
                 status: None,
-                restored_at: Some(self.clock.now()),
-                judged: self.judged_keys(case, policy, &incident),
                 inactive_at: None,
-                ..desired.clone()
+                quarantine: None,
+                ..self.judged(case, policy, &incident)
             }),
             // Traffic that begins after this is no event that came late.
             Stage::Proven => Some(Desired { inactive_at: incident.inactive_at, ..desired.clone() }),
             _ => None,
         };
         let desired = desired.map(|desired| (desired, *desired_version));
-        // What was found while a restore was watched has only been seen, not considered.
+        // What was found while a restore was watched has only been seen, not considered. That it held
+        // is the outcome, also of a request whose function died.
         let watched = incident.stage == Stage::Restored;
+        let entry = self.stage_entry(case, &incident);
+        let entry = entry.or_else(|| watched.then(|| self.entry_of(&incident)));
         let commit = Commit {
-            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            audit: entry.into_iter().collect(),
             incident: Some((incident, incident_version(case))),
             closes: true,
             desired,
@@ -168,13 +185,37 @@ where
         })
     }
 
-    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
-    pub(crate) fn judged_keys(
+    /// A freeze is over: records that the SIM should be active; the next look makes it so.
+    async fn thaw(
         &self,
         case: &Case,
         policy: &Policy,
-        incident: &Incident,
-    ) -> BTreeSet<String> {
+        mut incident: Incident,
+    ) -> Result<Step, KillSwitchError> {
+        let status = Some(TargetStatus::Active);
+        let desired = Desired { status, inactive_at: None, ..self.judged(case, policy, &incident) };
+        incident.begin_restore(self.clock.now());
+        let commit = Commit {
+            audit: self.stage_entry(case, &incident).into_iter().collect(),
+            incident: Some((incident, incident_version(case))),
+            desired: Some((desired, case.desired.1)),
+            ..Commit::of(case.sim)
+        };
+        self.commit(&commit, "recording the end of a freeze").await?;
+        Ok(Step::Again)
+    }
+
+    /// What should be once a SIM is made active: what is found of it now is judged by that.
+    pub(crate) fn judged(&self, case: &Case, policy: &Policy, incident: &Incident) -> Desired {
+        Desired {
+            restored_at: Some(self.clock.now()),
+            judged: self.judged_keys(case, policy, incident),
+            ..case.desired.0.clone()
+        }
+    }
+
+    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
+    fn judged_keys(&self, case: &Case, policy: &Policy, incident: &Incident) -> BTreeSet<String> {
         let mut unjudged = case.clone();
         unjudged.desired.0.judged.clear();
         let (now, armed) = (self.clock.now(), self.armed);
@@ -233,14 +274,17 @@ where
     /// An audit entry for a change of stage.
     fn stage_entry(&self, case: &Case, incident: &Incident) -> Option<AuditEntry> {
         let was = case.incident.as_ref().map(|(stored, _)| stored.stage);
-        if was == Some(incident.stage) {
-            return None;
-        }
+        (was != Some(incident.stage)).then(|| self.entry_of(incident))
+    }
+
+    /// An audit entry for the stage that an incident is at.
+    fn entry_of(&self, incident: &Incident) -> AuditEntry {
         let at = self.clock.now();
         let why = incident.trouble.clone();
         let why = why.or_else(|| incident.findings.first().map(ToString::to_string));
-        Some(AuditEntry {
+        AuditEntry {
             sim: Some(incident.sim),
+            fleet: incident.fleet,
             at,
             id: format!("{}-{}", incident.id, incident.stage),
             actor: SIMFUSE.to_owned(),
@@ -248,7 +292,7 @@ where
             phase: Phase::Outcome,
             reason: why.unwrap_or_default(),
             incident: Some(incident.id.clone()),
-        })
+        }
     }
 
     pub(crate) async fn policy(&self) -> Result<Policy, KillSwitchError> {
@@ -280,12 +324,36 @@ pub(crate) enum Step {
     Again,
 }
 
+impl From<Acted> for Step {
+    fn from(acted: Acted) -> Self {
+        match acted {
+            Acted::Recorded(_) => Self::Done,
+            Acted::Conflict | Acted::CapReached => Self::Again,
+        }
+    }
+}
+
 pub(crate) fn incident_version(case: &Case) -> u64 {
     case.incident.as_ref().map_or(0, |(_, version)| *version)
 }
 
-/// Waits a moment of random length, so that those who disturbed one another do not meet again.
-pub(crate) async fn pause() {
-    let milliseconds = rand::rng().random_range(1..=PAUSE_MAX_MS);
-    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+/// Waits a moment, so that those who disturbed one another do not meet again. How long is not drawn
+/// but follows from who waits, and when: the same run can be had again.
+pub(crate) async fn pause(clock: &impl Clock, who: impl Hash) {
+    let mut hasher = DefaultHasher::new();
+    (who, clock.now()).hash(&mut hasher);
+    let milliseconds = hasher.finish().checked_rem(PAUSE_MAX_MS).unwrap_or(0).saturating_add(1);
+    clock.sleep(Duration::from_millis(milliseconds)).await;
+}
+
+/// What a call answers, unless it takes longer than this.
+pub(crate) async fn within<R>(
+    clock: &impl Clock,
+    limit: Duration,
+    call: impl Future<Output = R>,
+) -> Option<R> {
+    match future::select(pin!(call), clock.sleep(limit)).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(_) => None,
+    }
 }

@@ -87,6 +87,7 @@ where
         let why = format!("{about}: {}", reason(request));
         let entry = |phase, name, reason| AuditEntry {
             sim: None,
+            fleet: Some(fleet.sid),
             at,
             id: format!("fleet_limit-{}-{}-{name}", fleet.sid, at.as_millisecond()),
             actor: by(request),

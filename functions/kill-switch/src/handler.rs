@@ -10,11 +10,11 @@ use serde_json::Value;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Cases, Clock, Fleets, Heartbeat, NewsLimits, Policies, PolicyVersions,
-    States, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits, Policies,
+    PolicyVersions, States, SuperSim, UsageRanks,
 };
 
-use crate::engine::KillSwitch;
+use crate::engine::{KillSwitch, within};
 use crate::error::{Chain, KillSwitchError};
 use crate::request::Request;
 use crate::sweep::SIMS_AT_ONCE;
@@ -34,7 +34,16 @@ const NEWS: &str = "NEWS#";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + NewsLimits + Heartbeat + States + UsageRanks,
+    T: Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + HeadsLog
+        + NewsLimits
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -76,6 +85,7 @@ where
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
             let swept = self.sweep().await;
             self.tell_suppressed_news().await;
+            Box::pin(self.record_heads()).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))
         } else if payload.get("action").is_some() {
@@ -98,10 +108,10 @@ where
         }
         let looks = sims.into_iter().map(|(sim, sequence)| async move {
             let look = self.converge_all(std::slice::from_ref(&sim));
-            match tokio::time::timeout(RECORD_WITHIN, look).await {
-                Ok(looked) if looked.iter().all(|(_, result)| result.is_ok()) => None,
-                Ok(_) => Some(sequence),
-                Err(_elapsed) => {
+            match within(&self.clock, RECORD_WITHIN, look).await {
+                Some(looked) if looked.iter().all(|(_, result)| result.is_ok()) => None,
+                Some(_) => Some(sequence),
+                None => {
                     tracing::warn!(sim.sid = %sim, "not done in time, left to the sweep");
                     None
                 }

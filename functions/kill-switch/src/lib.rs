@@ -4,14 +4,19 @@
 //! Three things invoke it: new findings from the table's stream, a sweep every minute, and humans.
 
 mod act;
+#[cfg(feature = "aws")]
 pub mod adapters;
+pub mod audit;
 mod bulk;
 mod choice;
+#[cfg(feature = "aws")]
 pub mod config;
 pub mod engine;
 pub mod error;
+mod find;
 mod fleet;
 pub mod handler;
+mod human;
 mod manual;
 mod news;
 mod pace;

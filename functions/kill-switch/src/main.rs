@@ -20,6 +20,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let aws = load_config().await;
     let table = function::table(&aws, &config.table_name);
     let alerts = function::alerts(&aws, &config.alert_topic_arn);
+    let alerts = alerts.escalating_to(config.escalation_topic_arn.clone());
     let (provider, ()) = tokio::join!(adapters::provider(&aws, &config), function::open(&table));
     let provider = provider.inspect_err(|error| function::cannot_start(&**error))?;
     let kill_switch = &KillSwitch::new(table, provider, alerts, SystemClock, config.mode);

@@ -2,33 +2,28 @@
 
 use std::time::Duration;
 
-use simfuse_domain::audit::{AuditEntry, Phase};
-use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::{self, Authority, Desired, Hold, Human, Incident, Stage};
-use simfuse_domain::policy::Policy;
+use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
-    PolicyVersions, ProviderError, Sim, SimName, SimStatus, States, Stop, SuperSim, TargetStatus,
-    UsageRanks,
+    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
+    ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
 };
-use simfuse_domain::verdict::Verdict;
 
-use crate::act::Acted;
 use crate::bulk::Course;
 use crate::choice::{self, refusal};
-use crate::engine::{KillSwitch, Step, incident_version, pause};
+use crate::engine::{KillSwitch, Step, pause};
 use crate::error::{Chain, KillSwitchError};
+use crate::find::NotFound;
 use crate::request::{Action, Answer, Found, Outcome, Request, SimAnswer};
 
 /// How often a request about one SIM is tried anew because its case changed meanwhile.
 const TRIES_MAX: u32 = 10;
 
-/// Open incidents read to find those that a cap holds, which are the last to be due.
-const OPEN_MAX: usize = 5_000;
+/// Held incidents read for one `approve` without names.
+const HELD_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat + States + UsageRanks,
+    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -61,6 +56,13 @@ where
                 Ok(fleet) => answer.fleet = Some(fleet),
                 Err(reason) => answer.error = Some(reason),
             },
+            Action::Audit => {
+                match Box::pin(self.audit(request)).await? {
+                    Ok(audit) => answer.audit = Some(audit),
+                    Err(reason) => answer.error = Some(reason),
+                }
+                return Ok(answer);
+            }
             Action::Status if request.sims.is_empty() && request.select.is_none() => {
                 answer.status = Some(self.status().await?);
             }
@@ -99,7 +101,7 @@ where
             incident: None,
             details: None,
         };
-        for _try in 0..TRIES_MAX {
+        for attempt in 0..TRIES_MAX {
             let sim = match self.find_in_time(course, name).await {
                 Ok(sim) => sim,
                 // Nothing was done about it, so the request goes on with it later.
@@ -128,7 +130,7 @@ where
                     }
                 }
                 Ok(Step::Done) => return Some(answer),
-                Ok(Step::Again) => pause().await,
+                Ok(Step::Again) => pause(&self.clock, (sim.sid, attempt)).await,
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "a request about a SIM failed");
                     (answer.outcome, answer.reason) =
@@ -141,41 +143,6 @@ where
             answer.reason = "its case kept changing: ask for its status, then again".to_owned();
         }
         Some(answer)
-    }
-
-    /// Finds a SIM, as soon as the provider may be asked.
-    async fn find_in_time(&self, course: &Course<'_>, name: &str) -> Result<Sim, NotFound> {
-        while self.provider.ready(course.stop_at).await {
-            match self.find(name).await {
-                Err(NotFound::Throttled) => {}
-                answer => return answer,
-            }
-        }
-        Err(NotFound::NoTime)
-    }
-
-    /// Finds a SIM by what a human calls it. What looks like an ICCID may be another SIM's unique
-    /// name: then nobody can know which of the two is meant.
-    async fn find(&self, name: &str) -> Result<Sim, NotFound> {
-        let parsed = SimName::parse(name);
-        let by_name = SimName::UniqueName(name.to_owned());
-        let sim = match self.provider.fetch(&parsed).await {
-            Ok(sim) => sim,
-            Err(ProviderError::NotFound) if matches!(parsed, SimName::Iccid(_)) => {
-                return Ok(self.provider.fetch(&by_name).await?);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if !matches!(parsed, SimName::Iccid(_)) {
-            return Ok(sim);
-        }
-        match self.provider.fetch(&by_name).await {
-            Ok(other) if sim.sid != other.sid => {
-                Err(NotFound::Ambiguous { iccid: sim.sid, unique_name: other.sid })
-            }
-            Ok(_) | Err(ProviderError::NotFound) => Ok(sim),
-            Err(error) => Err(error.into()),
-        }
     }
 
     async fn try_one(
@@ -193,7 +160,7 @@ where
         let case = self.read_case(sim.sid).await?;
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
         match request.action {
-            Action::Deactivate => self.kill(course, sim, &case, answer).await,
+            Action::Deactivate | Action::Quarantine => self.kill(course, sim, &case, answer).await,
             Action::Approve => self.approve(course, sim, &case, answer).await,
             Action::Restore => self.undo(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
@@ -202,215 +169,14 @@ where
             | Action::Resume
             | Action::PolicyShow
             | Action::PolicyApply
-            | Action::FleetLimit => {
+            | Action::FleetLimit
+            | Action::Audit => {
                 answer.details = Some(self.details(&case, sim, policy));
                 answer.outcome = Outcome::Done;
                 answer.reason = format!("the provider says {}", sim.status);
                 Ok(Step::Done)
             }
         }
-    }
-
-    /// Deactivates a SIM because a human wants it: neither mode, caps nor the stop switch bind it.
-    async fn kill(
-        &self,
-        course: &Course<'_>,
-        sim: &Sim,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        let Course { request, policy, .. } = course;
-        if let Some(by) = protection(sim, policy, case).filter(|_| !request.override_protection) {
-            answer.outcome = Outcome::Refused;
-            answer.reason =
-                format!("protected by {by}: say override_protection (--override-protection)");
-            return Ok(Step::Done);
-        }
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        let to_be_active = matches!(stage, Some(Stage::Restoring | Stage::Restored));
-        if sim.status == SimStatus::Inactive && !to_be_active {
-            return self.already_inactive(request, sim, case, answer).await;
-        }
-        if sim.status == SimStatus::Scheduled && stage == Some(Stage::Scheduled) {
-            answer.outcome = Outcome::Pending;
-            answer.reason =
-                "the provider took the request before, and does it by itself".to_owned();
-            return Ok(Step::Done);
-        }
-        if request.dry_run {
-            answer.outcome = Outcome::Pending;
-            let open = case.incident.as_ref().map(|(incident, _)| incident);
-            let why = open.and_then(|incident| incident.findings.first());
-            let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
-            answer.reason = format!("would be deactivated, it is {}{why}", sim.status);
-            return Ok(Step::Done);
-        }
-        let mut incident = self.incident_for(request, sim, case);
-        incident.verdict = Verdict::Deactivate;
-        if to_be_active || incident.inactive_at.is_some() {
-            // It was off before: what proved that proves nothing about this time.
-            (incident.sent_at, incident.inactive_at, incident.proof) = (None, None, None);
-            (incident.told, incident.paged) = (false, false);
-        }
-        // Of many kills there is one alert for all, sent before the first of them.
-        incident.told |= course.is_bulk;
-        let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
-        Ok(self.report(acted, answer))
-    }
-
-    /// Says that there is nothing to do; what a guard held is then held no more.
-    async fn already_inactive(
-        &self,
-        request: &Request,
-        sim: &Sim,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        if request.dry_run || !matches!(stage, Some(Stage::Held(_))) {
-            return Ok(Step::Done);
-        }
-        let incident = self.incident_for(request, sim, case);
-        let (now, found) = (self.clock.now(), Ok(sim.clone()));
-        let incident = incident::outcome_of(now, incident, TargetStatus::Inactive, &found);
-        self.record(case, incident).await
-    }
-
-    /// Carries out what a guard holds.
-    async fn approve(
-        &self,
-        course: &Course<'_>,
-        sim: &Sim,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        if !matches!(stage, Some(Stage::Held(_))) {
-            answer.outcome = Outcome::Refused;
-            let stage = stage.map_or("no open incident".to_owned(), |stage| stage.to_string());
-            answer.reason = format!("nothing is held for it ({stage})");
-            return Ok(Step::Done);
-        }
-        self.kill(course, sim, case, answer).await
-    }
-
-    /// Makes a SIM active because a human wants it. What was found so far is judged by that.
-    async fn undo(
-        &self,
-        request: &Request,
-        sim: &Sim,
-        policy: &Policy,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        let open = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        let watched = matches!(open, Some(Stage::Restoring | Stage::Restored));
-        let running = matches!(sim.status, SimStatus::Active | SimStatus::Ready);
-        if running && (open.is_none() || watched) {
-            answer.outcome = Outcome::Already;
-            answer.reason = format!("it is {}", sim.status);
-            return Ok(Step::Done);
-        }
-        let untouched = matches!(open, Some(Stage::Alerted | Stage::Held(_) | Stage::Requested));
-        if running && untouched {
-            return self.judge(request, sim, policy, case, answer).await;
-        }
-        if request.dry_run {
-            answer.outcome = Outcome::Pending;
-            answer.reason = format!(
-                "would be made active, it is {}; an active SIM is billed by the month",
-                sim.status
-            );
-            return Ok(Step::Done);
-        }
-        let mut incident = self.incident_for(request, sim, case);
-        if !watched {
-            // A kill that took long may have been paged; a restore that does is another matter.
-            incident.paged = false;
-            incident.sent_at = Some(self.clock.now());
-            incident.inactive_at = None;
-        }
-        let desired = Desired {
-            restored_at: Some(self.clock.now()),
-            judged: self.judged_keys(case, policy, &incident),
-            ..case.desired.0.clone()
-        };
-        let acted = self.restore(case, incident, desired).await?;
-        Ok(self.report(acted, answer))
-    }
-
-    /// Closes the incident of a SIM that nothing was done about: what was found of it is judged, and
-    /// does not come again.
-    async fn judge(
-        &self,
-        request: &Request,
-        sim: &Sim,
-        policy: &Policy,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        (answer.outcome, answer.reason) =
-            (Outcome::Done, format!("it is {}; what was found of it is judged", sim.status));
-        if request.dry_run {
-            answer.outcome = Outcome::Pending;
-            answer.reason =
-                format!("what was found of it would be judged, it is {} already", sim.status);
-            return Ok(Step::Done);
-        }
-        let mut incident = self.incident_for(request, sim, case);
-        incident.stage = Stage::Restored;
-        incident.alerts.clear();
-        let (desired, version) = &case.desired;
-        let desired = Desired {
-            restored_at: Some(self.clock.now()),
-            judged: self.judged_keys(case, policy, &incident),
-            ..desired.clone()
-        };
-        let commit = Commit {
-            incident: Some((incident, incident_version(case))),
-            closes: true,
-            desired: Some((desired, *version)),
-            audit: vec![self.entry(request, Some(case.sim))],
-            ..Commit::of(case.sim)
-        };
-        Ok(match self.commit(&commit, "judging what was found of a SIM").await? {
-            Committed::Done => Step::Done,
-            Committed::Conflict => Step::Again,
-        })
-    }
-
-    async fn protect(
-        &self,
-        request: &Request,
-        case: &Case,
-        answer: &mut SimAnswer,
-    ) -> Result<Step, KillSwitchError> {
-        let (desired, version) = &case.desired;
-        let wanted = (request.action == Action::Protect).then(|| by(request));
-        if desired.protected_by.is_some() == wanted.is_some() {
-            answer.outcome = Outcome::Already;
-            answer.reason = desired.protected_by.as_ref().map_or_else(
-                || "it is not protected at run time; policy may still protect it".to_owned(),
-                |by| format!("protected by {by}"),
-            );
-            return Ok(Step::Done);
-        }
-        if request.dry_run {
-            answer.outcome = Outcome::Pending;
-            answer.reason = format!("would be changed: {}", request.action);
-            return Ok(Step::Done);
-        }
-        let commit = Commit {
-            desired: Some((Desired { protected_by: wanted, ..desired.clone() }, *version)),
-            audit: vec![self.entry(request, Some(case.sim))],
-            ..Commit::of(case.sim)
-        };
-        if self.commit(&commit, "protecting a SIM").await? == Committed::Conflict {
-            return Ok(Step::Again);
-        }
-        (answer.outcome, answer.reason) = (Outcome::Done, "recorded".to_owned());
-        Ok(Step::Done)
     }
 
     /// Sets or lifts the stop switch.
@@ -423,109 +189,15 @@ where
             reason: request.reason.clone(),
             at: self.clock.now(),
         });
-        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None)).await;
+        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None, None)).await;
         written.map_err(KillSwitchError::table("writing the stop switch"))
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
-        let open = self.table.open_incidents(jiff::Timestamp::MAX, OPEN_MAX).await;
-        let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
-        let held = open.into_iter().map(|open| open.incident);
-        let held = held.filter(|incident| incident.stage == Stage::Held(Hold::Cap));
+        let held = self.table.held_incidents(HELD_MAX).await;
+        let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
+        let held = held.into_iter().filter(Incident::is_held_by_cap);
         Ok(held.map(|incident| incident.sim.to_string()).collect())
-    }
-
-    /// The open incident, or a new one, with the human who asks.
-    fn incident_for(&self, request: &Request, sim: &Sim, case: &Case) -> Incident {
-        let open = case.incident.as_ref().map(|(incident, _)| incident.clone());
-        let mut incident = open.unwrap_or_else(|| {
-            let name = sim.unique_name.clone().unwrap_or_else(|| sim.sid.to_string());
-            Incident::open(sim.sid, name, sim.fleet, self.clock.now())
-        });
-        incident.human = Some(Human { by: by(request), reason: reason(request) });
-        incident
-    }
-
-    fn report(&self, acted: Acted, answer: &mut SimAnswer) -> Step {
-        let Acted::Recorded(incident) = acted else {
-            return Step::Again;
-        };
-        answer.incident = Some(incident.id.clone());
-        answer.outcome = match incident.stage {
-            Stage::Inactive | Stage::Restored => Outcome::Done,
-            Stage::Refused => Outcome::Refused,
-            Stage::Unreachable => Outcome::Unreachable,
-            _ => Outcome::Pending,
-        };
-        answer.reason = match &incident.trouble {
-            Some(trouble) => format!("{trouble}; it is tried again by itself"),
-            None => incident.stage.to_string(),
-        };
-        Step::Done
-    }
-
-    fn entry(&self, request: &Request, sim: Option<SimSid>) -> AuditEntry {
-        let at = self.clock.now();
-        AuditEntry {
-            sim,
-            at,
-            id: format!("{}-{}", request.action, at.as_millisecond()),
-            actor: by(request),
-            action: request.action.to_string(),
-            phase: Phase::Outcome,
-            reason: reason(request),
-            incident: None,
-        }
-    }
-}
-
-/// Who protects the SIM, if anyone does.
-fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
-    let rules = policy.rules_for(sim.fleet, sim.sid);
-    if rules.guards.protects(sim) {
-        return Some("policy".to_owned());
-    }
-    case.desired.0.protected_by.clone()
-}
-
-/// Why a SIM was not found.
-#[derive(Debug)]
-enum NotFound {
-    /// The provider refused to be asked now (429).
-    Throttled,
-    /// The provider does not want to be asked for longer than there is time, or there is none left.
-    NoTime,
-    /// Two SIMs are called so.
-    Ambiguous { iccid: SimSid, unique_name: SimSid },
-    /// Anything else.
-    Provider(ProviderError),
-}
-
-impl From<ProviderError> for NotFound {
-    fn from(error: ProviderError) -> Self {
-        match error {
-            ProviderError::Throttled { .. } => Self::Throttled,
-            error => Self::Provider(error),
-        }
-    }
-}
-
-impl NotFound {
-    fn said(&self) -> (Outcome, String) {
-        match self {
-            Self::Throttled | Self::NoTime => {
-                let why = "there was no time left, or the provider is throttling requests (429); \
-                           nothing was done: ask again";
-                (Outcome::Unreachable, why.to_owned())
-            }
-            Self::Ambiguous { iccid, unique_name } => {
-                let why = format!(
-                    "it is the ICCID of {iccid} and the unique name of {unique_name}: name the SID"
-                );
-                (Outcome::Ambiguous, why)
-            }
-            Self::Provider(error) => (outcome_of(error), Chain(error).to_string()),
-        }
     }
 }
 

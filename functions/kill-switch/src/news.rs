@@ -8,7 +8,7 @@ use simfuse_domain::news::{self, News, Scope, Told};
 use simfuse_domain::port::{Alerts, Clock, Committed, NewsLimits, TableError};
 use simfuse_domain::time::Hour;
 
-use crate::engine::{KillSwitch, pause};
+use crate::engine::{KillSwitch, pause, within};
 use crate::error::Chain;
 
 /// News of one delivery hold up the shard for at most this long; what is left then is lost.
@@ -44,7 +44,7 @@ where
                 left = left.saturating_sub(1);
             }
         };
-        if tokio::time::timeout(WITHIN, telling).await.is_err() {
+        if within(&self.clock, WITHIN, telling).await.is_none() {
             tracing::warn!(news.lost = left, "news lost: telling them took too long");
         }
     }
@@ -96,7 +96,7 @@ where
     async fn rule_news(&self, news: &News, now: Timestamp) -> Result<Ruled, TableError> {
         let scope = Scope::Sim(news.sim, news.kind);
         let id = news.key();
-        for _try in 0..TRIES_MAX {
+        for attempt in 0..TRIES_MAX {
             let (told, version) = self.table.read_told(scope).await?;
             let (after, ruled) = match told.next(&id, news.more, now) {
                 None => return Ok(Ruled::Silent),
@@ -107,7 +107,7 @@ where
                 let has_room = matches!(ruled, Ruled::Silent) || self.room_for_news(now).await?;
                 return Ok(if has_room { ruled } else { Ruled::Silent });
             }
-            pause().await;
+            pause(&self.clock, (&id, attempt)).await;
         }
         Ok(Ruled::Silent)
     }
@@ -115,7 +115,7 @@ where
     /// Whether the account's hour has room for one more, which it then takes.
     async fn room_for_news(&self, now: Timestamp) -> Result<bool, TableError> {
         let scope = Scope::Account(Hour::of(now));
-        for _try in 0..TRIES_MAX {
+        for attempt in 0..TRIES_MAX {
             let (told, version) = self.table.read_told(scope).await?;
             let (after, has_room) = match told.next_of_all(now) {
                 Ok(after) => (after, true),
@@ -124,7 +124,7 @@ where
             if self.table.write_told(scope, &after, version, now).await? == Committed::Done {
                 return Ok(has_room);
             }
-            pause().await;
+            pause(&self.clock, (scope, attempt)).await;
         }
         Ok(false)
     }

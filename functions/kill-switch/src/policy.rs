@@ -79,6 +79,7 @@ where
         let applied = Applied { by: by(request), at, reason: reason(request) };
         let audit = AuditEntry {
             sim: None,
+            fleet: None,
             at,
             id: format!("policy-{number}"),
             actor: applied.by.clone(),

@@ -1,6 +1,7 @@
 //! What humans ask of the kill-switch, and what they are answered.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::device::{Imei14, Tac};
@@ -10,6 +11,7 @@ use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Applied, SimStatus, Stop};
 use simfuse_domain::verdict::Verdict;
 
+use crate::audit::AuditAnswer;
 pub use crate::choice::{CONFIRM_ABOVE, Megabytes, SIMS_MAX, Select, digest_of};
 
 /// A manual request.
@@ -33,6 +35,11 @@ pub struct Request {
     /// Deactivate a SIM although it is protected.
     #[serde(default)]
     pub override_protection: bool,
+    /// For `deactivate`: make the SIM active again by itself after so many hours, 744 (31
+    /// days) at most. Without it the SIM stays off; asked so of a SIM that is frozen, its
+    /// freeze is lifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze_hours: Option<u32>,
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -48,12 +55,30 @@ pub struct Request {
     /// For `policy_apply`: the number of the version that it was compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<u64>,
-    /// For `fleet_limit`: the fleet, by SID or unique name.
+    /// For `fleet_limit`: the fleet, by SID or unique name. For `audit`: only its entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
     /// For `fleet_limit`: the limit to set, in megabytes; without it the limit is only shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_mb: Option<u64>,
+    /// For `audit`: entries from this time on; by default a day before `until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// For `audit`: entries before this time; by default now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// For `audit`: entries of one page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<u32>,
+    /// For `audit`: where the page begins; the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// For `audit`: only entries that are about no SIM.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub account_only: bool,
+    /// For `audit`: instead of entries, what was recorded of this day's heads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads_of: Option<Date>,
 }
 
 impl Request {
@@ -67,6 +92,7 @@ impl Request {
             reason: String::new(),
             requested_by: String::new(),
             override_protection: false,
+            freeze_hours: None,
             dry_run: false,
             confirm: None,
             next: None,
@@ -74,6 +100,12 @@ impl Request {
             compared_with: None,
             fleet: None,
             limit_mb: None,
+            since: None,
+            until: None,
+            page_size: None,
+            cursor: None,
+            account_only: false,
+            heads_of: None,
         }
     }
 }
@@ -84,7 +116,9 @@ impl Request {
 pub enum Action {
     /// Switch SIMs off.
     Deactivate,
-    /// Switch SIMs on again.
+    /// Move SIMs to the fleet that policy names, where they can do no harm and are not dark.
+    Quarantine,
+    /// Switch SIMs on again, in the fleet where they belong.
     Restore,
     /// Say how things are: of the SIMs named, or of the whole.
     Status,
@@ -104,12 +138,15 @@ pub enum Action {
     PolicyApply,
     /// Show or set a Fleet's own data limit at the provider.
     FleetLimit,
+    /// Show what was done, by whom and why.
+    Audit,
 }
 
 impl std::fmt::Display for Action {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Deactivate => "deactivate",
+            Self::Quarantine => "quarantine",
             Self::Restore => "restore",
             Self::Status => "status",
             Self::Approve => "approve",
@@ -120,6 +157,7 @@ impl std::fmt::Display for Action {
             Self::PolicyShow => "policy_show",
             Self::PolicyApply => "policy_apply",
             Self::FleetLimit => "fleet_limit",
+            Self::Audit => "audit",
         })
     }
 }
@@ -160,6 +198,9 @@ pub struct Answer {
     /// What became of a request about a fleet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<FleetAnswer>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditAnswer>,
     /// Why the whole request was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -182,6 +223,7 @@ impl Answer {
             status: None,
             policy: None,
             fleet: None,
+            audit: None,
             error: None,
         }
     }

@@ -7,8 +7,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Heartbeat, OpenIncident, Policies, Sim, States, StoredState,
-    SuperSim,
+    Alerts, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim, States,
+    StoredState, SuperSim,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -25,7 +25,7 @@ const ATTENTION_MAX: usize = 20;
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat + States,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -172,6 +172,7 @@ const fn next_step(stage: Option<Stage>, verdict: Verdict) -> &'static str {
         Some(Stage::Inactive | Stage::Quiet) => {
             "proof is waited for; restore it if it was a mistake"
         }
+        Some(Stage::Quarantined) => "it may connect and can do no harm: kill it, or restore it",
         Some(Stage::Leaking) => "call the provider: its network still carries the SIM",
         Some(Stage::Restoring | Stage::Restored) => "nothing to do: the restore is being watched",
         Some(Stage::Proven | Stage::RestoredElsewhere | Stage::Expired) => "nothing to do",

@@ -4,8 +4,8 @@ use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::{Hold, Incident, Stage};
-use simfuse_domain::port::{Alerts, Cases, Clock, Heartbeat, Policies, SuperSim};
+use simfuse_domain::incident::Incident;
+use simfuse_domain::port::{Alerts, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim};
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
@@ -22,8 +22,8 @@ const UNDELIVERED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// A human who does not answer is paged again after this long.
 const PAGE_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// Open incidents read to find those that a cap holds.
-const OPEN_MAX: usize = 5_000;
+/// Held incidents read for a page: more than it can be about is not counted.
+const HELD_MAX: usize = 5_000;
 
 /// Under this name the time of the latest page about held kills is kept.
 const HELD: &str = "held";
@@ -31,7 +31,7 @@ const HELD: &str = "held";
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Cases + Policies + Heartbeat,
-    P: SuperSim,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -87,16 +87,18 @@ where
         acknowledged.map_err(KillSwitchError::table("acknowledging findings"))
     }
 
-    /// One page for all kills that a cap holds, again every 15 minutes until none is.
+    /// One page for all kills that a cap holds, again every 15 minutes until someone answers: by
+    /// approving or restoring each, or by the stop switch.
     async fn page_held(&self, now: Timestamp) -> Result<(), KillSwitchError> {
-        let open = self.table.open_incidents(Timestamp::MAX, OPEN_MAX).await;
-        let open = open.map_err(KillSwitchError::table("listing open incidents"))?;
-        let held: Vec<&Incident> = open
-            .iter()
-            .map(|open| &open.incident)
-            .filter(|incident| incident.stage == Stage::Held(Hold::Cap))
-            .collect();
+        let held = self.table.held_incidents(HELD_MAX).await;
+        let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
+        let held: Vec<&Incident> =
+            held.iter().filter(|incident| incident.is_held_by_cap()).collect();
         if held.is_empty() {
+            return Ok(());
+        }
+        let stop = self.table.read_stop().await;
+        if stop.map_err(KillSwitchError::table("reading the stop switch"))?.is_some() {
             return Ok(());
         }
         let paged = self.table.last_paged(HELD).await;

@@ -65,8 +65,12 @@ impl<C: Serialize + DeserializeOwned + Default> Checkpoint<C> {
 pub(crate) struct Run {
     /// The run under way: no other may begin before it is over.
     pub(crate) lease: Option<Lease>,
-    /// The latest hour that is closed for all fleets.
+    /// The latest hour that is closed for all fleets but those that are behind.
     pub(crate) closed_through: Option<Hour>,
+    /// Fleets that could not be read when others were closed, and the latest hour that is closed for
+    /// them.
+    #[serde(default)]
+    pub(crate) behind: BTreeMap<FleetSid, Hour>,
     /// The latest hour that was seen for all fleets.
     pub(crate) seen_through: Option<Hour>,
     /// The latest day whose totals were compared.

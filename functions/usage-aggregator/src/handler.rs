@@ -1,8 +1,11 @@
 //! From the invocation's payload to its answer.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use simfuse_domain::id::FleetSid;
 use simfuse_domain::port::{
     Alerts, Clock, Heartbeat, Inventory, Policies, States, UsageRecords, UsageStore, Usages,
 };
@@ -39,8 +42,11 @@ pub struct Answer {
     pub busy: bool,
     /// What it is at: the last thing that was begun.
     pub progress: String,
-    /// The latest hour that is closed for all fleets.
+    /// The latest hour that is closed for all fleets but those that are behind.
     pub closed_through: Option<String>,
+    /// Fleets that could not be read when others were closed, and the latest hour that is closed for
+    /// them.
+    pub behind: BTreeMap<FleetSid, String>,
     /// Pages of usage records that this run read.
     pub pages: u64,
     /// Records on them.

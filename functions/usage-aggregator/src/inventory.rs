@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::finding::{DetectorId, Finding};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::notice::{NAMED_MAX, Notice};
 use simfuse_domain::port::{
     Alerts, Clock, Heartbeat, Inventory, PageLink, Policies, Sim, SimStatus, States, UsageItem,
@@ -47,6 +47,10 @@ where
         let Some(closed_through) = run.content.closed_through.filter(|_| !is_taken) else {
             return Ok(Progress::Done);
         };
+        let behind = run.content.behind.clone();
+        let closed = |fleet: Option<FleetSid>| {
+            fleet.and_then(|fleet| behind.get(&fleet)).copied().unwrap_or(closed_through)
+        };
         // A copy: whatever ends this run, the next goes on from what was written last.
         let mut taken = run.content.inventory.clone().unwrap_or_default();
         while !taken.is_read {
@@ -63,7 +67,7 @@ where
                 return Err(AggregatorError::Endless { what, pages });
             }
             for sims in page.items.chunks(SIMS_AT_ONCE) {
-                self.take_sims(context, &mut taken, sims, closed_through).await?;
+                self.take_sims(context, &mut taken, sims, &closed).await?;
             }
             taken.pages = taken.pages.saturating_add(1);
             taken.next = page.next.map(|link| link.0);
@@ -85,7 +89,7 @@ where
         context: &Context<'_>,
         taken: &mut Taken,
         sims: &[Sim],
-        closed_through: Hour,
+        closed: &impl Fn(Option<FleetSid>) -> Hour,
     ) -> Result<(), AggregatorError> {
         let sids: Vec<SimSid> = sims.iter().map(|sim| sim.sid).collect();
         let table = &self.table;
@@ -104,7 +108,7 @@ where
             let before = known.get(&sim.sid);
             let looked = Reconciliation {
                 now,
-                closed_through,
+                closed_through: closed(sim.fleet),
                 sim,
                 status_before: before.map(|before| before.status),
                 desired: desired.get(&sim.sid),

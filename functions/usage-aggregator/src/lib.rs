@@ -10,6 +10,7 @@ pub mod handler;
 
 mod billing;
 mod checkpoint;
+mod close;
 mod compare;
 mod history;
 mod inventory;

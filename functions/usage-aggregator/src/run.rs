@@ -1,8 +1,7 @@
 //! One run: whatever is due, in order, as far as the time allows.
 //!
 //! The newest hour is seen first, because it is what a thief is in. Then the inventory, once a day;
-//! at first the history; and then every hour that ended three hours ago or earlier is closed, in
-//! order, each for all fleets before the next.
+//! at first the history; and then every hour that ended three hours ago or earlier is closed.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use simfuse_domain::port::{
     Alerts, Clock, Fleet, Heartbeat, Inventory, PageLink, Pass, Policies, States, UsageRecords,
     UsageStore, UsageWindow, Usages,
 };
-use simfuse_domain::time::{Hour, Window};
+use simfuse_domain::time::Hour;
 
 use crate::checkpoint::{Checkpoint, Lease, Run};
 use crate::error::AggregatorError;
@@ -24,9 +23,6 @@ pub(crate) const CLOSE_AFTER: SignedDuration = SignedDuration::from_hours(3);
 
 /// Days compared again when a day is closed, itself included: their records may still have grown.
 pub(crate) const DAYS_COMPARED: i32 = 4;
-
-/// Hours remembered for the account's own rhythm: two weeks.
-const RHYTHM_HOURS: i32 = 14 * 24;
 
 /// Fleets of one account: more than any operator has, and a checkpoint holds their counts.
 const FLEETS_MAX: usize = 1_000;
@@ -93,7 +89,10 @@ where
         released?;
         let closed_through = run.content.closed_through.map(|hour| hour.to_string());
         let answer = context.answer.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let answer = Answer { done: progress == Progress::Done, closed_through, ..answer };
+        let behind = std::mem::take(&mut run.content.behind);
+        let behind = behind.into_iter().map(|(fleet, hour)| (fleet, hour.to_string())).collect();
+        let done = progress == Progress::Done;
+        let answer = Answer { done, closed_through, behind, ..answer };
         tracing::info!(
             run.done = answer.done,
             run.pages = answer.pages,
@@ -134,13 +133,8 @@ where
         {
             return Ok(Progress::Paused);
         }
-        while let Some(next) = run.content.closed_through.map(Hour::after)
-            && next <= closable
-        {
-            context.at(format!("closing {next}, the last to close is {closable}"));
-            if self.close(context, run, &sids, next).await? == Progress::Paused {
-                return Ok(Progress::Paused);
-            }
+        if self.close_due(context, run, &sids, closable).await? == Progress::Paused {
+            return Ok(Progress::Paused);
         }
         seen.and(taken)
     }
@@ -159,59 +153,13 @@ where
         }
         context.at(format!("seeing {latest}"));
         let window = UsageWindow::Hour(latest);
-        let progress = self.read_window(context, fleets, window, Pass::Fresh, latest).await?;
+        let reads = self.read_window(context, fleets, window, Pass::Fresh, latest).await;
+        let progress = reads.first_error()?;
         if progress == Progress::Done {
             run.content.seen_through = Some(latest);
             run.write(&self.table, self.clock.now()).await?;
         }
         Ok(progress)
-    }
-
-    /// Closes one hour; with the last one of a day, the day.
-    async fn close(
-        &self,
-        context: &Context<'_>,
-        run: &mut Checkpoint<Run>,
-        fleets: &[FleetSid],
-        hour: Hour,
-    ) -> Result<Progress, AggregatorError> {
-        let window = UsageWindow::Hour(hour);
-        if self.read_window(context, fleets, window, Pass::Close, hour).await? == Progress::Paused {
-            return Ok(Progress::Paused);
-        }
-        if hour.after() == Window::of_day(hour).hours.end
-            && run.content.compared_through < Some(hour)
-        {
-            for days in (0..DAYS_COMPARED).rev() {
-                let day = UsageWindow::day_of(hour.plus(days.saturating_mul(-24)));
-                context.at(format!("comparing the day {}", day.window().name));
-                let read = self.read_window(context, fleets, day, Pass::Close, hour).await?;
-                if read == Progress::Paused {
-                    return Ok(Progress::Paused);
-                }
-            }
-            run.content.compared_through = Some(hour);
-        }
-        if self.any_used(fleets, hour).await? {
-            run.content.active_hours.insert(hour);
-        }
-        run.content.active_hours = run.content.active_hours.split_off(&hour.plus(-RHYTHM_HOURS));
-        run.content.closed_through = Some(hour);
-        run.write(&self.table, self.clock.now()).await?;
-        Ok(Progress::Done)
-    }
-
-    /// Whether any SIM used data in a closed hour.
-    async fn any_used(&self, fleets: &[FleetSid], hour: Hour) -> Result<bool, AggregatorError> {
-        let window = UsageWindow::Hour(hour);
-        for fleet in fleets {
-            let parts = self.table.read_parts(*fleet, &window, Pass::Close, 0).await;
-            let parts = parts.map_err(AggregatorError::table("reading what a fleet used"))?;
-            if parts.iter().any(|part| !part.sims.is_empty()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// All fleets of the account.

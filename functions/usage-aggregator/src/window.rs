@@ -23,6 +23,24 @@ const FLEETS_AT_ONCE: usize = 4;
 /// Pages of one fleet's window: more than ten million SIMs fill.
 const PAGES_MAX: u32 = 50_000;
 
+/// What became of a window for several fleets.
+pub(crate) struct Reads {
+    /// How far those came that did not fail.
+    pub(crate) progress: Progress,
+    /// Those that failed; each is logged.
+    pub(crate) failed: Vec<(FleetSid, AggregatorError)>,
+}
+
+impl Reads {
+    /// How far all came, if none failed.
+    pub(crate) fn first_error(self) -> Result<Progress, AggregatorError> {
+        match self.failed.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(self.progress),
+        }
+    }
+}
+
 impl<T, P, A, C> Aggregator<T, P, A, C>
 where
     T: UsageStore + Usages + States + Policies + Heartbeat,
@@ -30,10 +48,8 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Reads a window for all fleets, some at a time, as it is due with an hour. One that fails keeps no other from being read.
-    ///
-    /// # Errors
-    /// The first of them, when all are done; each is logged.
+    /// Reads a window for these fleets, some at a time, as it is due with an hour. One that fails keeps
+    /// no other from being read.
     pub(crate) async fn read_window(
         &self,
         context: &Context<'_>,
@@ -41,20 +57,22 @@ where
         window: UsageWindow,
         pass: Pass,
         due: Hour,
-    ) -> Result<Progress, AggregatorError> {
-        let reads = fleets.iter();
-        let reads =
-            reads.map(|fleet| Box::pin(self.read_fleet(context, *fleet, window, pass, due)));
+    ) -> Reads {
+        let reads = fleets.iter().map(|fleet| {
+            Box::pin(
+                async move { (*fleet, self.read_fleet(context, *fleet, window, pass, due).await) },
+            )
+        });
         let reads: Vec<_> = reads.collect();
-        let read: Vec<_> = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE).collect().await;
-        let mut all = Ok(Progress::Done);
-        for one in read {
-            match one {
+        let mut reads = stream::iter(reads).buffer_unordered(FLEETS_AT_ONCE);
+        let mut all = Reads { progress: Progress::Done, failed: Vec::new() };
+        while let Some((fleet, read)) = reads.next().await {
+            match read {
                 Ok(Progress::Done) => {}
-                Ok(Progress::Paused) => all = all.map(|_| Progress::Paused),
+                Ok(Progress::Paused) => all.progress = Progress::Paused,
                 Err(error) => {
-                    tracing::error!(error = %Chain(&error), "a fleet was not read");
-                    all = all.and(Err(error));
+                    tracing::error!(fleet.sid = %fleet, error = %Chain(&error), "fleet not read");
+                    all.failed.push((fleet, error));
                 }
             }
         }

@@ -3,7 +3,9 @@
 //! It decides and never acts: it reads and writes its own items of one table, and reads the secret
 //! with which requests are signed.
 
+#[cfg(feature = "aws")]
 pub mod adapters;
+#[cfg(feature = "aws")]
 pub mod config;
 pub mod error;
 pub mod event_stream;

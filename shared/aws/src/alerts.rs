@@ -1,4 +1,4 @@
-//! Alerts over one SNS topic.
+//! Alerts over SNS.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use simfuse_domain::alert::Alert;
 use simfuse_domain::port::{AlertError, Alerts};
 
-/// Publishes alerts to one topic.
+/// Publishes alerts to one topic, and those that nobody answers to a second one as well.
 ///
 /// A message has a text for each protocol. SNS gives `default` to every protocol that has none of
 /// its own, and it has no way to leave a protocol out; so an alert without an SMS carries its
@@ -18,20 +18,39 @@ use simfuse_domain::port::{AlertError, Alerts};
 pub struct SnsAlerts {
     client: Client,
     topic_arn: String,
+    escalation_topic_arn: Option<String>,
 }
 
 impl SnsAlerts {
     /// Publishes to this topic.
     #[must_use]
     pub const fn new(client: Client, topic_arn: String) -> Self {
-        Self { client, topic_arn }
+        Self { client, topic_arn, escalation_topic_arn: None }
+    }
+
+    /// Publishes to this topic, too, what nobody answers.
+    #[must_use]
+    pub fn escalating_to(self, topic_arn: Option<String>) -> Self {
+        Self { escalation_topic_arn: topic_arn, ..self }
     }
 
     async fn send(&self, alert: &Alert) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let second = self.escalation_topic_arn.as_ref().filter(|_| alert.escalated);
+        for topic_arn in [Some(&self.topic_arn), second].into_iter().flatten() {
+            self.send_to(topic_arn, alert).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_to(
+        &self,
+        topic_arn: &str,
+        alert: &Alert,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let request = self
             .client
             .publish()
-            .topic_arn(&self.topic_arn)
+            .topic_arn(topic_arn)
             .subject(&alert.subject)
             .message_structure("json")
             .message(message(alert)?)
@@ -106,6 +125,7 @@ mod tests {
             fleet: Some("HF0123456789abcdef0123456789abcdef".parse().unwrap()),
             detector: Some(DetectorId::HourLimit),
             action: "deactivated".to_owned(),
+            escalated: false,
         }
     }
 
@@ -115,6 +135,10 @@ mod tests {
         let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
         alerts.publish(alert).await.unwrap();
         let [body] = service.bodies().try_into().unwrap();
+        form_of(body).await
+    }
+
+    async fn form_of(body: String) -> BTreeMap<String, String> {
         let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
         let form = form.body(body.into()).unwrap();
         Form::<BTreeMap<String, String>>::from_request(form, &()).await.unwrap().0
@@ -163,6 +187,23 @@ mod tests {
         let attributes = attributes_in(&form);
         assert_eq!(attributes["sms"], "no");
         assert!(!attributes.contains_key("fleet") && !attributes.contains_key("detector"));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_answers_goes_to_the_second_topic_as_well() {
+        const SECOND: &str = "arn:aws:sns:us-east-1:123456789012:second";
+        for (escalated, topics) in [(false, vec![TOPIC]), (true, vec![TOPIC, SECOND])] {
+            let answers = [(200, PUBLISHED), (200, PUBLISHED)];
+            let service = Loopback::answering(answers).await;
+            let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+            let alerts = alerts.escalating_to(Some(SECOND.to_owned()));
+            alerts.publish(&Alert { escalated, ..alert() }).await.unwrap();
+            let mut published = Vec::new();
+            for body in service.bodies() {
+                published.push(form_of(body).await["TopicArn"].clone());
+            }
+            assert_eq!(published, topics);
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 mod many;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{DetectorId, Finding};
@@ -18,6 +18,10 @@ pub(crate) const SMS_CHARS_MAX: usize = 160;
 
 /// A name longer than this is shortened in an SMS, so that what to do stays in it.
 const SMS_NAME_CHARS_MAX: usize = 20;
+
+/// Held kills that nobody answered for this long, after the page and its first repetition, are told
+/// to more people.
+pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,8 +39,14 @@ pub enum AlertKind {
     Leaking,
     /// A SIM should go off or on and does not: the provider cannot be reached, or refuses.
     Unreachable,
-    /// A SIM is active again, as a human asked.
+    /// A SIM is in its quarantine, and active there.
+    Quarantined,
+    /// A SIM cannot go to quarantine and stays inactive.
+    QuarantineFailed,
+    /// A SIM is active again, as a human asked, or because its freeze is over.
     Restored,
+    /// A freeze is over and the SIM stays off, because policy asks for it.
+    KeptOff,
     /// Someone else made a SIM active again.
     RestoredElsewhere,
 }
@@ -95,6 +105,9 @@ pub struct Alert {
     pub detector: Option<DetectorId>,
     /// What was done: `alerted`, `held`, `deactivated` …
     pub action: String,
+    /// Whether those are told, too, who hear only of what nobody answers.
+    #[serde(default)]
+    pub escalated: bool,
 }
 
 impl Alert {
@@ -123,16 +136,19 @@ impl Alert {
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
             action: words.action.to_owned(),
+            escalated: false,
         }
     }
 
-    /// The page that lists kills that a cap holds back.
+    /// The page that lists kills that a cap holds back. Once one has waited for [`ESCALATE_AFTER`], more
+    /// people are told.
     #[must_use]
     pub fn of_held(held: &[&Incident], now: Timestamp) -> Self {
         use std::fmt::Write as _;
         /// SIMs named in one page; the count is of all.
         const NAMED_MAX: usize = 100;
         let count = held.len();
+        let oldest = held.iter().filter_map(|incident| incident.held_at).min();
         let mut email = format!(
             "{count} SIMs should be deactivated and wait, because the cap on automatic kills is \
              reached.\nEither this is a mass theft, or a rule is wrong.\n\n"
@@ -150,7 +166,7 @@ impl Alert {
             "\nTo deactivate all of them:   simfuse approve --all --reason \"...\"\n\
              To deactivate one of them:   simfuse approve SIM --reason \"...\"\n\
              To see why one waits:        simfuse status SIM\n\
-             This page is repeated every 15 minutes until none waits.\n"
+             This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");
         Self {
@@ -165,6 +181,7 @@ impl Alert {
             fleet: None,
             detector: None,
             action: "held".to_owned(),
+            escalated: oldest.is_some_and(|at| now.duration_since(at) >= ESCALATE_AFTER),
         }
     }
 }
@@ -211,11 +228,7 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
         AlertKind::Killed => words(
             Severity::Critical,
             "deactivated",
-            if matches!(incident.stage, Stage::Sent | Stage::Scheduled) {
-                "is being deactivated"
-            } else {
-                "deactivated"
-            },
+            &killed(incident),
             "To undo: simfuse restore SIM",
         ),
         AlertKind::Proven => {
@@ -233,6 +246,21 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "is NOT in the status it should have",
             "Retrying. Check the provider and its credentials, or use its console",
         ),
+        AlertKind::Quarantined => {
+            words(Severity::Info, "quarantined", "is in quarantine", "To undo: simfuse restore SIM")
+        }
+        AlertKind::QuarantineFailed => words(
+            Severity::Warning,
+            "deactivated",
+            "is NOT in quarantine, it stays inactive",
+            "Look at the fleet that policy names. To undo: simfuse restore SIM",
+        ),
+        AlertKind::KeptOff => words(
+            Severity::Critical,
+            "held",
+            "stays off after its freeze: policy asks for it",
+            "To switch it on: simfuse restore SIM",
+        ),
         AlertKind::Restored => words(Severity::Info, "restored", "restored", "Nothing to do"),
         AlertKind::RestoredElsewhere => words(
             Severity::Warning,
@@ -240,6 +268,15 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "was made active outside SimFuse",
             "If that was not you, kill it again: simfuse kill SIM",
         ),
+    }
+}
+
+fn killed(incident: &Incident) -> String {
+    let is_under_way = matches!(incident.stage, Stage::Sent | Stage::Scheduled);
+    let happened = if is_under_way { "is being deactivated" } else { "deactivated" };
+    match incident.frozen_until {
+        Some(until) => format!("{happened} until {}", until.strftime("%F %H:%MZ")),
+        None => happened.to_owned(),
     }
 }
 
@@ -305,6 +342,12 @@ fn email(
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
     lines.push(format!("Stage      {}", incident.stage));
+    if let Some(quarantine) = &incident.quarantine {
+        lines.push(format!("Quarantine {}, at home in {}", quarantine.fleet, quarantine.home));
+    }
+    if let Some(until) = &incident.frozen_until {
+        lines.push(format!("Frozen     until {until}, then it comes back by itself"));
+    }
     if let Some(proof) = &incident.proof {
         lines.push(format!("Proof      the provider says inactive, and {proof}"));
     }

@@ -27,6 +27,11 @@ impl fmt::Display for CapScope {
     }
 }
 
+/// Kills are kept for at least this long, whatever the window of the cap that counts them now: the
+/// next policy's may be longer. At most one number a minute, 20 kB; a window longer than a day
+/// counts from when it was introduced.
+const KEPT_MINS_MIN: u32 = 24 * 60;
+
 /// Kills per minute over the last hours: the sliding window of one cap.
 ///
 /// A minute that the window only partly covers counts whole, so that the cap is never passed.
@@ -44,13 +49,15 @@ impl KillWindow {
         self.minutes.range(first..).fold(0, |sum, (_, kills)| sum.saturating_add(*kills))
     }
 
-    /// The window with one more kill, if the cap has room for it. Minutes that left it are dropped.
+    /// The window with one more kill, if the cap has room for it. Minutes that no window needs any
+    /// more are dropped.
     #[must_use]
     pub fn admit(&self, now: Timestamp, cap: Cap, fleet_sims: Option<u32>) -> Option<Self> {
         if self.kills(now, cap.window_mins) >= cap.kills_max(fleet_sims) {
             return None;
         }
-        let first = minute(now).saturating_sub(i64::from(cap.window_mins));
+        let kept_mins = cap.window_mins.max(KEPT_MINS_MIN);
+        let first = minute(now).saturating_sub(i64::from(kept_mins));
         let mut minutes = self.minutes.clone();
         minutes.retain(|minute, _| *minute >= first);
         let kills = minutes.entry(minute(now)).or_default();
@@ -84,6 +91,26 @@ mod tests {
         let window = window.admit(after(3_660), CAP, None).unwrap();
         assert_eq!(window.kills(after(3_660), 60), 2);
         assert_eq!(window.admit(after(3_661), CAP, None), None);
+    }
+
+    #[test]
+    fn a_longer_window_counts_what_a_shorter_one_let_go() {
+        let short = Cap { window_mins: 10, ..CAP };
+        let window = KillWindow::default().admit(after(0), short, None).unwrap();
+        let window = window.admit(after(1_200), short, None).unwrap();
+        assert_eq!(window.kills(after(1_200), 10), 1);
+        assert_eq!(window.kills(after(1_200), 60), 2);
+        assert_eq!(window.admit(after(1_260), CAP, None), None);
+    }
+
+    #[test]
+    fn kills_are_forgotten_after_a_day() {
+        let day = i64::from(KEPT_MINS_MIN) * 60;
+        let window = KillWindow::default().admit(after(0), CAP, None).unwrap();
+        let kept = window.admit(after(day), CAP, None).unwrap();
+        assert_eq!(kept.minutes.len(), 2);
+        let dropped = window.admit(after(day + 60), CAP, None).unwrap();
+        assert_eq!(dropped.minutes.len(), 1);
     }
 
     #[test]

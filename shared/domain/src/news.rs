@@ -214,6 +214,7 @@ impl News {
         lines.push(String::new());
         lines.push("This is news, not an alarm: the policy's [notify] asks for it.".to_owned());
         Alert {
+            escalated: false,
             id: format!("news-{}-{}-{}", self.sim, self.kind, self.event),
             severity: Severity::Info,
             subject: subject_of(&format!("SimFuse news: {name} {happened}")),
@@ -306,6 +307,7 @@ impl Told {
 pub fn suppressed_alert(hour: Hour, suppressed: u32) -> Alert {
     let text = format!("{suppressed} more news suppressed in {hour}");
     Alert {
+        escalated: false,
         id: format!("news-suppressed-{hour}"),
         severity: Severity::Info,
         subject: subject_of(&format!("SimFuse news: {text}")),

@@ -115,6 +115,7 @@ impl Notice {
         let subject = plain(&format!("SimFuse: {}", words.happened), SUBJECT_BYTES_MAX);
         let sms = || plain(&format!("SimFuse: {}. {}", words.happened, words.to_do), SMS_CHARS_MAX);
         Alert {
+            escalated: false,
             id: self.id(now),
             severity: words.severity,
             subject,

@@ -70,6 +70,11 @@ impl Reconciliation<'_> {
         found.into_iter().flatten().collect()
     }
 
+    /// Whether usage is known only up to a time that is long past.
+    fn lags(&self) -> bool {
+        self.now.duration_since(self.closed_through.end()) > LAG_MAX
+    }
+
     fn hours(&self) -> std::ops::Range<Hour> {
         let end = self.closed_through.after();
         end.plus(HOURS_LOOKED_AT.saturating_neg())..end
@@ -80,7 +85,7 @@ impl Reconciliation<'_> {
     fn bytes_unseen(&self) -> Option<Finding> {
         let hours = self.hours();
         // Of older hours events no longer tell.
-        if self.now.duration_since(hours.end.start()) > LAG_MAX {
+        if self.lags() {
             return None;
         }
         let billed = self.usage?.bytes_within(&hours);
@@ -153,7 +158,8 @@ impl Reconciliation<'_> {
     /// A SIM that may connect is silent for far longer than it ever was.
     fn silent(&self) -> Option<Finding> {
         let usage = self.usage?;
-        if !matches!(self.sim.status, SimStatus::Active | SimStatus::Ready)
+        if self.lags()
+            || !matches!(self.sim.status, SimStatus::Active | SimStatus::Ready)
             || usage.baseline().active_hours < RHYTHM_HOURS_MIN
         {
             return None;

@@ -8,8 +8,8 @@ use std::error::Error;
 use std::io::Write as _;
 
 use simfuse_domain::port::{
-    Fleets, Granularity, Inventory, Page, PageLink, ProviderError, SimName, SuperSim, TargetStatus,
-    UsageGroup, UsageQuery, UsageRecords,
+    Change, Fleets, Granularity, Inventory, Page, PageLink, ProviderError, SimName, SuperSim,
+    TargetStatus, UsageGroup, UsageQuery, UsageRecords,
 };
 use simfuse_domain::time::Hour;
 use simfuse_supersim::client::{ClientConfig, SuperSimClient};
@@ -76,10 +76,18 @@ async fn one_sim(client: &SuperSimClient) -> Result<(), Box<dyn Error>> {
         }
     }
     client.billing_period(sim.sid).await?.ok_or("the SIM has no billing period")?;
-    for target in [TargetStatus::Inactive, TargetStatus::Active] {
-        let changed = client.set_status(sim.sid, target).await?;
-        if changed.status != target.status() {
-            return Err(format!("the status was not set: {changed:?}").into());
+    let home = sim.fleet.ok_or("the SIM has no fleet")?;
+    for change in [
+        Change::Status(TargetStatus::Inactive),
+        Change::Fleet(home),
+        Change::Status(TargetStatus::Active),
+    ] {
+        let changed = match change {
+            Change::Status(status) => client.set_status(sim.sid, status).await?,
+            Change::Fleet(fleet) => client.set_fleet(sim.sid, fleet).await?,
+        };
+        if !change.is_done(&changed) {
+            return Err(format!("{change} was not set: {changed:?}").into());
         }
     }
     Ok(())

@@ -29,6 +29,7 @@ struct Content {
     used: BTreeMap<(Hour, SimSid, FleetSid), u64>,
     periods: BTreeMap<SimSid, BillingPeriod>,
     oddities: BTreeSet<Oddity>,
+    refused: BTreeSet<FleetSid>,
 }
 
 /// What pages may be like.
@@ -73,6 +74,12 @@ impl MemoryAccount {
     /// Lets pages be odd from now on.
     pub fn set_oddity(&self, oddity: Oddity) {
         self.content().oddities.insert(oddity);
+    }
+
+    /// Refuses usage records of this fleet, or gives them again.
+    pub fn refuse(&self, fleet: FleetSid, is_refused: bool) {
+        let refused = &mut self.content().refused;
+        _ = if is_refused { refused.insert(fleet) } else { refused.remove(&fleet) };
     }
 
     /// All that was used so far, by hour, SIM and fleet.
@@ -125,6 +132,9 @@ impl UsageRecords for MemoryAccount {
         query: &UsageQuery,
         page: Option<&PageLink>,
     ) -> Result<Page<UsageRecord>, ProviderError> {
+        if query.fleet.is_some_and(|fleet| self.content().refused.contains(&fleet)) {
+            return Err(ProviderError::NotFound);
+        }
         let oddities = self.content().oddities.clone();
         let number: usize = page.map_or(Ok(0), |link| link.0.parse()).unwrap_or(usize::MAX);
         // Odd pages come between the others: of each page two.

@@ -1,23 +1,27 @@
 //! A clock that stands still until it is told to go on.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::port::Clock;
+use simfuse_domain::port::{Clock, Sleep};
+use tokio::time::Instant;
 
 use crate::time;
 
-/// Virtual time. Clones show the same time.
+/// Virtual time. Clones show the same time. Who waits by it, or measures, does so in the runtime's time,
+/// as nothing else would wake them.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     now: Arc<Mutex<Timestamp>>,
+    begun: Instant,
 }
 
 impl ManualClock {
     /// A clock that shows `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        Self { now: Arc::new(Mutex::new(start)) }
+        Self { now: Arc::new(Mutex::new(start)), begun: Instant::now() }
     }
 
     /// Shows `now` from here on; it may lie in the past, as a corrected clock's time does.
@@ -36,6 +40,14 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn sleep(&self, by: Duration) -> Sleep<'_> {
+        Box::pin(tokio::time::sleep(by))
     }
 }
 

@@ -15,19 +15,21 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use simfuse_domain::alert::Alert;
-use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
-    Fleet, FleetUsed, Fleets, Heartbeat, NewsFeed, NewsLimits, OpenIncident, Page, PageLink,
-    Policies, PolicyChange, PolicyVersion, PolicyVersions, ProviderError, RankPage, Sim, SimName,
-    StateWrite, States, Stop, StoredState, SuperSim, TableError, TargetStatus, UsageRanks,
-    UsageWindow, Usages, Written,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
+    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
+    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
+    SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
 
 use simfuse_domain::usage::SimUsage;
@@ -46,6 +48,12 @@ pub enum Method {
     PolicyVersion,
     ReplacePolicy,
     RecordAudit,
+    AuditPage,
+    AuditHead,
+    HeadsPage,
+    DayHeads,
+    ReadHeadsRun,
+    WriteHeadsRun,
     InsertNews,
     ReadTold,
     WriteTold,
@@ -55,6 +63,7 @@ pub enum Method {
     Acknowledge,
     Unacknowledged,
     OpenIncidents,
+    HeldIncidents,
     ReadStop,
     FleetSims,
     ReadUsages,
@@ -63,6 +72,7 @@ pub enum Method {
     RecordPaged,
     Fetch,
     SetStatus,
+    SetFleet,
     FetchFleet,
     SetDataLimit,
     ListFleets,
@@ -82,8 +92,8 @@ pub enum Fault {
     Unreachable,
     /// It took effect, and the answer was lost.
     LostAnswer,
-    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told` and
-    /// `replace_policy`,
+    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told`,
+    /// `write_heads_run` and `replace_policy`,
     /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
     /// throttled.
     Conflict,
@@ -321,6 +331,49 @@ impl<P: AuditLog> AuditLog for Faulty<P> {
     }
 }
 
+impl<P: AuditTrail> AuditTrail for Faulty<P> {
+    async fn audit_page(&self, query: &AuditQuery) -> Result<AuditPage, TableError> {
+        let fault = self.next(Method::AuditPage);
+        plain(Method::AuditPage, fault, self.inner.audit_page(query)).await
+    }
+
+    async fn audit_head(&self, chain: ChainName) -> Result<Option<Head>, TableError> {
+        let fault = self.next(Method::AuditHead);
+        plain(Method::AuditHead, fault, self.inner.audit_head(chain)).await
+    }
+
+    async fn heads_page(&self, day: Date, page: u32) -> Result<Option<Vec<ChainHead>>, TableError> {
+        let fault = self.next(Method::HeadsPage);
+        plain(Method::HeadsPage, fault, self.inner.heads_page(day, page)).await
+    }
+
+    async fn day_heads(&self, day: Date) -> Result<Option<DayHeads>, TableError> {
+        plain(Method::DayHeads, self.next(Method::DayHeads), self.inner.day_heads(day)).await
+    }
+}
+
+impl<P: HeadsLog> HeadsLog for Faulty<P> {
+    async fn read_heads_run(&self) -> Result<(Option<HeadsRun>, u64), TableError> {
+        let fault = self.next(Method::ReadHeadsRun);
+        plain(Method::ReadHeadsRun, fault, self.inner.read_heads_run()).await
+    }
+
+    async fn write_heads_run(
+        &self,
+        run: &HeadsRun,
+        page: Option<&[ChainHead]>,
+        read: u64,
+    ) -> Result<Committed, TableError> {
+        match self.next(Method::WriteHeadsRun) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => {
+                let call = self.inner.write_heads_run(run, page, read);
+                plain(Method::WriteHeadsRun, fault, call).await
+            }
+        }
+    }
+}
+
 impl<P: Fleets> Fleets for Faulty<P> {
     async fn fetch_fleet(&self, name: &str) -> Result<Fleet, ProviderError> {
         let fault = self.next(Method::FetchFleet);
@@ -439,6 +492,11 @@ impl<P: Cases> Cases for Faulty<P> {
         plain(Method::OpenIncidents, fault, call).await
     }
 
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let fault = self.next(Method::HeldIncidents);
+        plain(Method::HeldIncidents, fault, self.inner.held_incidents(incidents_max)).await
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let call = self.inner.fleet_sims(fleet);
         plain(Method::FleetSims, self.next(Method::FleetSims), call).await
@@ -480,6 +538,11 @@ impl<P: SuperSim> SuperSim for Faulty<P> {
             Some(Fault::Conflict) => Err(ProviderError::TransitionNotAllowed),
             fault => plain(Method::SetStatus, fault, self.inner.set_status(sim, status)).await,
         }
+    }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        let fault = self.next(Method::SetFleet);
+        plain(Method::SetFleet, fault, self.inner.set_fleet(sim, fleet)).await
     }
 }
 

@@ -10,9 +10,11 @@ pub mod contract;
 pub mod faulty;
 pub mod fleet;
 pub mod fleets;
+pub mod gated;
 pub mod memory;
 pub mod runtime_api;
 pub mod secrets_manager;
 pub mod service;
+pub mod super_sim;
 
 mod time;

@@ -1,5 +1,6 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
+mod audit;
 mod usages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +16,9 @@ use simfuse_domain::incident::{Desired, Incident};
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters,
-    Heartbeat, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
-    PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
+    AlertError, Alerts, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
+    NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions,
+    StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
 
@@ -40,11 +41,13 @@ struct Content {
     incidents: BTreeMap<SimSid, (Incident, u64)>,
     past_incidents: Vec<Incident>,
     kill_windows: BTreeMap<CapScope, (KillWindow, u64)>,
-    audit: BTreeMap<(i64, Option<SimSid>, String), AuditEntry>,
+    audit: audit::AuditContent,
     stop: Option<Stop>,
     paged: BTreeMap<String, Timestamp>,
     /// All versions of the policy from number 1; the last is the current one.
     policies: Vec<PolicyVersion>,
+    /// The current one as it was read, with its number: it is asked for far more often than replaced.
+    policy: Option<(u64, Policy)>,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
     usage: UsageContent,
     news: BTreeSet<(SimSid, String)>,
@@ -95,12 +98,6 @@ impl MemoryTable {
         let content = self.content();
         let of_sim = content.findings.iter().filter(|((of, _), _)| *of == sim);
         of_sim.map(|(_, item)| item.finding.clone()).collect()
-    }
-
-    /// All audit entries, by time.
-    #[must_use]
-    pub fn audit(&self) -> Vec<AuditEntry> {
-        self.content().audit.values().cloned().collect()
     }
 
     /// A SIM's incidents that are over, in the order in which they were closed.
@@ -247,12 +244,18 @@ impl DeadLetters for MemoryTable {
 
 impl Policies for MemoryTable {
     async fn current_policy(&self) -> Result<Policy, TableError> {
-        let text = self.policy_version().await?.text;
-        text.parse().map_err(|error| TableError::Fault {
+        let PolicyVersion { number, text, .. } = self.policy_version().await?;
+        let mut content = self.content();
+        if let Some((_, policy)) = content.policy.as_ref().filter(|(read, _)| *read == number) {
+            return Ok(policy.clone());
+        }
+        let policy: Policy = text.parse().map_err(|error| TableError::Fault {
             doing: "reading the policy".to_owned(),
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
-        })
+        })?;
+        content.policy = Some((number, policy.clone()));
+        Ok(policy)
     }
 }
 
@@ -267,7 +270,7 @@ impl PolicyVersions for MemoryTable {
         if content.policy_number() != change.read_number {
             return Ok(Committed::Conflict);
         }
-        content.add_audit(std::slice::from_ref(&change.audit))?;
+        content.audit.add(std::slice::from_ref(&change.audit))?;
         content.policies.push(PolicyVersion {
             number: change.read_number.saturating_add(1),
             text: change.policy.text().to_owned(),
@@ -309,12 +312,6 @@ impl NewsLimits for MemoryTable {
     }
 }
 
-impl AuditLog for MemoryTable {
-    async fn record_audit(&self, entry: &AuditEntry) -> Result<(), TableError> {
-        self.content().add_audit(std::slice::from_ref(entry))
-    }
-}
-
 impl Cases for MemoryTable {
     async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
         let content = self.content();
@@ -345,7 +342,7 @@ impl Cases for MemoryTable {
         if !content.is_as_read(commit) {
             return Ok(Committed::Conflict);
         }
-        content.add_audit(&commit.audit)?;
+        content.audit.add(&commit.audit)?;
         let sim = commit.sim;
         if let Some((incident, read)) = &commit.incident {
             if commit.closes {
@@ -412,6 +409,13 @@ impl Cases for MemoryTable {
         Ok(due)
     }
 
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let content = self.content();
+        let held = content.incidents.values().map(|(incident, _)| incident);
+        let held = held.filter(|incident| incident.is_held_by_cap());
+        Ok(held.take(incidents_max).cloned().collect())
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let content = self.content();
         let sims = content.usage.fleets.get(&fleet).and_then(|item| item.sims);
@@ -424,7 +428,7 @@ impl Cases for MemoryTable {
 
     async fn write_stop(&self, stop: Option<&Stop>, audit: &AuditEntry) -> Result<(), TableError> {
         let mut content = self.content();
-        content.add_audit(std::slice::from_ref(audit))?;
+        content.audit.add(std::slice::from_ref(audit))?;
         content.stop = stop.cloned();
         Ok(())
     }
@@ -483,17 +487,6 @@ impl Content {
             && commit.desired_unchanged.is_none_or(|read| read == desired)
             && commit.kill_windows.iter().all(|(scope, _, read)| *read == window(scope))
             && !(commit.unless_stopped && self.stop.is_some())
-    }
-
-    /// Adds entries, all or none. The same entry may come again.
-    fn add_audit(&mut self, entries: &[AuditEntry]) -> Result<(), TableError> {
-        let key = |entry: &AuditEntry| (entry.at.as_millisecond(), entry.sim, entry.id.clone());
-        if entries.iter().any(|entry| self.audit.get(&key(entry)).is_some_and(|kept| kept != entry))
-        {
-            return Err(fault("recording a decision", "an audit entry says something else"));
-        }
-        self.audit.extend(entries.iter().map(|entry| (key(entry), entry.clone())));
-        Ok(())
     }
 }
 

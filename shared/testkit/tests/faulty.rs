@@ -76,6 +76,7 @@ async fn a_commit_can_be_cancelled() {
 async fn an_alert_whose_answer_is_lost_is_published() {
     let alerts = Faulty::new(MemoryAlerts::new());
     let alert = Alert {
+        escalated: false,
         id: "1".to_owned(),
         severity: Severity::Info,
         subject: String::new(),

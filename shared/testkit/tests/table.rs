@@ -73,6 +73,7 @@ on_both! {
     cases::a_commit_that_contradicts_itself_is_a_fault
     cases::a_closed_incident_makes_room_for_the_next
     cases::incidents_come_in_the_order_in_which_they_are_due
+    cases::what_a_cap_holds_is_listed_by_itself
     cases::an_alert_in_the_outbox_makes_an_incident_due
     cases::findings_are_listed_until_they_are_acknowledged
     cases::a_case_holds_the_latest_findings
@@ -89,6 +90,12 @@ on_both! {
     news::what_was_told_is_kept_by_scope_and_version
     table::a_policy_with_another_entrys_id_is_not_applied
     table::an_entry_about_no_sim_is_never_changed
+    audit::a_sims_entries_come_by_time_in_pages
+    audit::the_accounts_entries_come_by_time_in_pages
+    audit::entries_of_a_chain_follow_one_another
+    audit::an_entry_that_comes_again_keeps_its_place
+    audit::concurrent_writers_leave_one_chain
+    audit::the_heads_of_a_day_are_recorded
     table::the_stop_switch_is_set_and_lifted
     table::a_stop_with_another_entrys_id_is_not_set
     table::the_latest_page_of_each_name_is_remembered
@@ -248,4 +255,169 @@ async fn a_closed_incident_is_filed_and_leaves_the_index() {
     assert_eq!(table.commit(&close).await.unwrap(), Committed::Done);
     let filed = item(&client, format!("KS#{sim}"), "INCIDENT#2026-03-01T14:00:00.000Z").await;
     assert_eq!(names(&filed), BTreeSet::from(["expires_at", "incident", "pk", "sk", "version"]));
+}
+
+mod audit_items {
+    //! The audit's items as an operator, an intruder or an older version leaves them.
+
+    use simfuse_domain::audit::{AuditEntry, Before, BreakKind, ChainName, ERASED, Phase};
+    use simfuse_domain::id::FleetSid;
+    use simfuse_domain::port::{AuditQuery, AuditTrail as _};
+
+    use super::*;
+
+    const SIM: &str = "HS0123456789abcdef0123456789abcdef";
+
+    fn chain() -> ChainName {
+        ChainName::Sim(SIM.parse().unwrap())
+    }
+
+    fn entry(number: i64) -> AuditEntry {
+        let begin: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+        AuditEntry {
+            sim: Some(SIM.parse().unwrap()),
+            fleet: Some(FleetSid::from_bytes([9; 16])),
+            at: begin + jiff::SignedDuration::from_secs(number),
+            id: format!("{number}-intent"),
+            actor: "Kim Example".to_owned(),
+            action: "deactivate".to_owned(),
+            phase: Phase::Intent,
+            reason: "reported by Kim's neighbour".to_owned(),
+            incident: None,
+        }
+    }
+
+    async fn record(table: &Table, numbers: std::ops::Range<i64>) {
+        for number in numbers {
+            let sim = SIM.parse().unwrap();
+            let commit = Commit { audit: vec![entry(number)], ..Commit::of(sim) };
+            assert_eq!(table.commit(&commit).await.unwrap(), Committed::Done);
+        }
+    }
+
+    fn key(sk: &str) -> HashMap<String, AttributeValue> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        HashMap::from([("pk".to_owned(), text(&format!("KS#{SIM}"))), ("sk".to_owned(), text(sk))])
+    }
+
+    fn query() -> AuditQuery {
+        AuditQuery {
+            chain: Some(chain()),
+            since: entry(0).at,
+            until: entry(100).at,
+            after: None,
+            entries_max: 50,
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_and_heads_lie_where_the_design_says() {
+        let client = dynamo().await;
+        record(&Table::new(client.clone(), NAME), 0..2).await;
+        let kept =
+            item(&client, format!("KS#{SIM}"), "AUDIT#2026-03-01T14:00:01.000Z#1-intent").await;
+        let all = ["actor", "entry", "ipk", "isk", "link", "pk", "reason", "salt", "sk"];
+        assert_eq!(names(&kept), BTreeSet::from(all));
+        assert_eq!(kept["ipk"].as_s().unwrap(), "AUDIT#2026-03-01T14#7");
+        let named = |part: &str| kept[part].as_s().unwrap().contains("Kim");
+        assert!(named("actor") && named("reason") && !named("entry") && !named("link"));
+        let head = item(&client, format!("KS#{SIM}"), "CHAIN").await;
+        assert_eq!(names(&head), BTreeSet::from(["hash", "number", "pk", "segment", "sk"]));
+        assert_eq!(head["number"].as_n().unwrap(), "2");
+    }
+
+    /// The runbook's procedure.
+    #[tokio::test]
+    async fn what_is_personal_is_erased_and_the_chain_still_holds() {
+        let client = dynamo().await;
+        let table = Table::new(client.clone(), NAME);
+        record(&table, 0..3).await;
+        let pk = AttributeValue::S(format!("KS#{SIM}"));
+        let found = client
+            .query()
+            .table_name(NAME)
+            .key_condition_expression("pk = :p and begins_with(sk, :a)")
+            .expression_attribute_values(":p", pk)
+            .expression_attribute_values(":a", AttributeValue::S("AUDIT#".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        for kept in found.items.unwrap() {
+            let key = ["pk", "sk"].map(|name| (name.to_owned(), kept[name].clone()));
+            let request = client.update_item().table_name(NAME).set_key(Some(key.into()));
+            let request = request.update_expression("REMOVE actor, reason, salt");
+            request.condition_expression("attribute_exists(link)").send().await.unwrap();
+        }
+        let items = client.scan().table_name(NAME).send().await.unwrap().items.unwrap();
+        assert!(!format!("{items:?}").contains("Kim"), "{items:?}");
+        let page = table.audit_page(&query()).await.unwrap();
+        assert!(page.records.iter().all(|record| record.entry.actor == ERASED));
+        record(&table, 3..4).await;
+        let verified = contract::audit::verify(&table, chain()).await;
+        assert_eq!((verified.entries, verified.erased, verified.broken), (4, 3, None));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_cannot_be_read_or_is_lost_costs_a_new_beginning_and_no_decision() {
+        for is_lost in [false, true] {
+            let client = dynamo().await;
+            let table = Table::new(client.clone(), NAME);
+            record(&table, 0..2).await;
+            if is_lost {
+                let request = client.delete_item().table_name(NAME).set_key(Some(key("CHAIN")));
+                request.send().await.unwrap();
+            } else {
+                let mut garbage = key("CHAIN");
+                garbage.insert("hash".to_owned(), AttributeValue::S("?".to_owned()));
+                let request = client.put_item().table_name(NAME).set_item(Some(garbage));
+                request.send().await.unwrap();
+            }
+            record(&table, 2..4).await;
+            let page = table.audit_page(&query()).await.unwrap();
+            let before = page.records[2].link.as_ref().unwrap().before;
+            assert_eq!(before, if is_lost { Before::Nothing } else { Before::Unreadable });
+            let verified = contract::audit::verify(&table, chain()).await;
+            assert_eq!(verified.entries, 4);
+            let broken = verified.broken.unwrap();
+            assert_eq!((broken.kind, broken.number), (BreakKind::Restarted, 1));
+            assert_eq!(broken.id.as_deref(), Some("2-intent"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_a_version_without_chains_is_read_and_the_chain_begins_after_it() {
+        let client = dynamo().await;
+        let table = Table::new(client.clone(), NAME);
+        let mut old = key("AUDIT#2026-03-01T14:00:00.000Z#0-intent");
+        let text = AttributeValue::S(serde_json::to_string(&entry(0)).unwrap());
+        old.insert("entry".to_owned(), text);
+        client.put_item().table_name(NAME).set_item(Some(old)).send().await.unwrap();
+        record(&table, 0..2).await;
+        let page = table.audit_page(&query()).await.unwrap();
+        assert_eq!(page.records[0].entry, entry(0));
+        let verified = contract::audit::verify(&table, chain()).await;
+        assert_eq!((verified.entries, verified.unlinked, verified.broken), (1, 1, None));
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_no_entry_is_left_out_and_missed() {
+        let client = dynamo().await;
+        let table = Table::new(client.clone(), NAME);
+        record(&table, 0..3).await;
+        // As someone might move an entry to another time, or spoil one.
+        let old = "AUDIT#2026-03-01T14:00:01.000Z#1-intent";
+        let mut moved = item(&client, format!("KS#{SIM}"), old).await;
+        let request = client.delete_item().table_name(NAME).set_key(Some(key(old)));
+        request.send().await.unwrap();
+        let sk = AttributeValue::S("AUDIT#2026-03-01T14:00:09.000Z#1-intent".to_owned());
+        moved.insert("sk".to_owned(), sk);
+        client.put_item().table_name(NAME).set_item(Some(moved)).send().await.unwrap();
+        let page = table.audit_page(&query()).await.unwrap();
+        assert_eq!((page.records.len(), page.unreadable), (2, 1));
+        let head = table.audit_head(chain()).await.unwrap();
+        let mut verifier = simfuse_domain::audit::Verifier::new(chain());
+        page.records.iter().for_each(|record| verifier.take(record));
+        let broken = verifier.finish(head, &[]).broken.unwrap();
+        assert_eq!((broken.kind, broken.number), (BreakKind::Missing, 2));
+    }
 }

@@ -52,6 +52,8 @@ pub(super) const RULES: &[Rule] = &[
             Set("PhoneSubscription/Properties/FilterPolicyScope", "\"MessageBody\""),
             Remove("PhoneSubscription/Condition"),
             Remove("EmailSubscription/Condition"),
+            Set("EscalationPhoneSubscription/Properties/TopicArn", r#"{"Ref": "Topic"}"#),
+            Remove("EscalationEmailSubscription/Condition"),
             Set("EmailSubscription/Properties/FilterPolicy", r#"{"sms": ["yes"]}"#),
         ],
     },
@@ -106,10 +108,17 @@ fn topic(template: &Template) -> Vec<String> {
         ("PhoneSubscription/Properties/FilterPolicy", r#"{"sms": ["yes"]}"#),
         ("PhoneSubscription/Properties/FilterPolicyScope", "null"),
         ("EmailSubscription/Properties/FilterPolicy", "null"),
+        ("EscalationEmailSubscription/Condition", "\"HasEscalationEmail\""),
+        ("EscalationPhoneSubscription/Condition", "\"HasEscalationPhone\""),
     ]);
-    for subscription in ["EmailSubscription", "PhoneSubscription"] {
+    for (subscription, wanted) in [
+        ("EmailSubscription", "Topic"),
+        ("PhoneSubscription", "Topic"),
+        ("EscalationEmailSubscription", "EscalationTopic"),
+        ("EscalationPhoneSubscription", "EscalationTopic"),
+    ] {
         let topic = template.at(&format!("{subscription}/Properties/TopicArn"));
-        if each(topic) != [&json!({ "Ref": "Topic" })] {
+        if each(topic) != [&json!({ "Ref": wanted })] {
             wrong.push(format!("{subscription}: another topic"));
         }
     }

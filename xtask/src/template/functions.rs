@@ -34,6 +34,7 @@ const KILL_SWITCH: Environment = &[
     ("SUPERSIM_API_BASE", "SupersimApiBase"),
     ("SUPERSIM_TOKEN_URL", "SupersimTokenUrl"),
     ("ALERT_TOPIC_ARN", "Topic"),
+    ("ESCALATION_TOPIC_ARN", "EscalationTopic"),
     ("ENFORCEMENT_MODE", "EnforcementMode"),
 ];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simfuse_domain::alert::Alert;
-use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::audit::{AuditEntry, ChainName, Phase};
 use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
@@ -49,6 +49,21 @@ hour_mb = 5
 act = "deactivate"
 [guards]
 max_kills = { count = 5, window_mins = 60 }
+"#;
+
+/// The fleet that [`QUARANTINE`] moves SIMs to.
+pub(crate) const QUARANTINE_FLEET: &str = "HF07070707070707070707070707070707";
+
+/// A SIM that uses too much goes to quarantine; a strange device is switched off.
+pub(crate) const QUARANTINE: &str = r#"version = 1
+mode = "enforce"
+quarantine = { fleet = "HF07070707070707070707070707070707" }
+[binding]
+mode = "strict"
+allowed_tacs = ["35378572"]
+[limits]
+hour_mb = 5
+act = "quarantine"
 "#;
 
 pub(crate) type TestSwitch = KillSwitch<
@@ -100,6 +115,7 @@ impl Bench {
         };
         let service = SuperSimService::new(config, Arc::new(clock.clone()));
         service.add_fleet(fleet(), "river");
+        service.add_fleet(QUARANTINE_FLEET.parse().unwrap(), "quarantine");
         for number in 1..=sims {
             service.add_sim(Sim {
                 sid: sim(number),
@@ -121,8 +137,11 @@ impl Bench {
         });
         let memory = MemoryTable::new();
         let fleets = MemoryFleets::new();
-        let (sid, unique_name) = (fleet(), Some("river".to_owned()));
-        fleets.add(Fleet { sid, unique_name, data_enabled: None, data_limit_mb: Some(250) });
+        let quarantine = QUARANTINE_FLEET.parse().unwrap();
+        for (sid, name, mb) in [(fleet(), "river", 250), (quarantine, "quarantine", 1)] {
+            let (unique_name, data_limit_mb) = (Some(name.to_owned()), Some(mb));
+            fleets.add(Fleet { sid, unique_name, data_enabled: None, data_limit_mb });
+        }
         let client = Client(Arc::new(client.unwrap()), fleets.clone());
         let (table, provider) = (Faulty::new(memory.clone()), Faulty::new(client));
         let alerts = MemoryAlerts::new();
@@ -276,8 +295,11 @@ impl Bench {
         entries.into_iter().filter(|entry| entry.sim == Some(sim(number))).collect()
     }
 
-    /// Each request for another status that reached the provider has its intent, recorded before.
+    /// Each request for another status that reached the provider has its intent, recorded before;
+    /// and the SIM's entries form one chain.
     pub(crate) fn check_audit(&self, number: u8) {
+        let chain = self.memory.verified(ChainName::Sim(sim(number)));
+        assert_eq!(chain.broken, None, "{chain:?}");
         let mut intents: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
         for entry in self.audit(number) {
             if entry.phase == Phase::Intent {

@@ -113,6 +113,10 @@ impl SuperSim for Cloud {
         };
         self.call(set).await
     }
+
+    async fn set_fleet(&self, _sim: SimSid, _fleet: FleetSid) -> Result<Sim, ProviderError> {
+        Err(ProviderError::NotFound)
+    }
 }
 
 impl Fleets for Cloud {

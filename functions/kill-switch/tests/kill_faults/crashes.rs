@@ -11,11 +11,11 @@ use simfuse_domain::port::{Cases as _, SimStatus};
 use crate::bench::{Bench, STRICT, TestSwitch, name, rejection, request, sim};
 use crate::gate::{Gate, Trap};
 
-const TRAPS: [fn(usize) -> Trap; 4] =
+pub(crate) const TRAPS: [fn(usize) -> Trap; 4] =
     [Trap::FailsBefore, Trap::FailsAfter, Trap::DiesBefore, Trap::DiesAfter];
 
 /// Invokes the function; it may fail, or die on the way. Says whether it answered.
-async fn invoke(switch: &TestSwitch, gate: &Gate, payload: Value) -> Option<Value> {
+pub(crate) async fn invoke(switch: &TestSwitch, gate: &Gate, payload: Value) -> Option<Value> {
     tokio::select! {
         answer = switch.handle(payload) => answer.ok(),
         () = gate.died() => None,
@@ -23,7 +23,13 @@ async fn invoke(switch: &TestSwitch, gate: &Gate, payload: Value) -> Option<Valu
 }
 
 /// Sweeps every minute; the network refuses SIMs that are off.
-async fn minutes(bench: &Bench, switch: &TestSwitch, gate: &Gate, count: usize, sims: u8) {
+pub(crate) async fn minutes(
+    bench: &Bench,
+    switch: &TestSwitch,
+    gate: &Gate,
+    count: usize,
+    sims: u8,
+) {
     for _minute in 0..count {
         bench.pass(60);
         for number in 1..=sims {

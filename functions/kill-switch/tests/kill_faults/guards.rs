@@ -62,6 +62,22 @@ async fn five_are_off_and_45_wait_for_one_page(bench: &Bench) {
 }
 
 #[tokio::test]
+async fn a_page_that_nobody_answers_is_told_to_more_people_and_a_stop_is_an_answer() {
+    let bench = Bench::new(7).await;
+    bench.steal_and_tell(1..=7).await;
+    bench.minutes(50).await;
+    let escalated: Vec<bool> = bench.held_pages().iter().map(|page| page.escalated).collect();
+    assert_eq!(escalated, [false, false, true, true], "after 1, 16, 31 and 46 minutes");
+    let ask = |action: &str| json!({ "action": action, "reason": "a test", "requested_by": "ops" });
+    bench.ask(ask("stop")).await;
+    bench.minutes(60).await;
+    assert_eq!(bench.held_pages().len(), 4);
+    bench.ask(ask("resume")).await;
+    bench.minutes(1).await;
+    assert_eq!(bench.held_pages().len(), 5, "they wait all the same");
+}
+
+#[tokio::test]
 async fn of_fifty_thefts_at_once_the_cap_lets_five_through_and_one_approval_the_others() {
     let bench = Bench::new(50).await;
     bench.steal_and_tell(1..=50).await;

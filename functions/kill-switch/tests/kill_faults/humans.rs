@@ -80,6 +80,20 @@ async fn ten_sims_need_no_digest_and_none_are_refused() {
 }
 
 #[tokio::test]
+async fn an_approval_is_ruled_again_however_late_it_comes() {
+    let bench = Bench::with(2, STRICT, Mode::Observe).await;
+    bench.steal_and_tell([1, 2]).await;
+    bench.minutes(180).await;
+    assert_eq!(bench.act("approve", &name(1)).await.0, "done", "policy still asks for it");
+    // The device is one of theirs after all.
+    bench.apply(&STRICT.replace("[\"35378572\"]", "[\"35378572\", \"35880123\"]")).await;
+    let (outcome, reason) = bench.act("approve", &name(2)).await;
+    assert!(outcome == "refused" && reason.contains("policy asks for it no more"), "{reason}");
+    assert_eq!((bench.asked(1).len(), bench.asked(2).len()), (1, 0));
+    assert_eq!(bench.act("deactivate", &name(2)).await.0, "done", "a human may all the same");
+}
+
+#[tokio::test]
 async fn an_approval_needs_something_that_is_held() {
     let bench = Bench::new(2).await;
     let (outcome, reason) = bench.act("approve", &name(1)).await;

@@ -8,11 +8,13 @@
 )]
 
 mod alerts;
+mod audit;
 mod bench;
 mod bulk;
 mod choices;
 mod crashes;
 mod fleets;
+mod freezes;
 mod gate;
 mod guards;
 mod humans;
@@ -20,4 +22,5 @@ mod news;
 mod payloads;
 mod policies;
 mod provider;
+mod quarantines;
 mod restores;

@@ -100,7 +100,7 @@ async fn a_wrong_payload_is_answered_by_what_is_expected() {
         ("overide_protection", json!(true)),
         ("dryrun", json!(true)),
         ("selects", json!({ "fleet": "x" })),
-        ("freeze_hours", json!(24)),
+        ("freeze_minutes", json!(24)),
         ("Sims", json!([])),
     ] {
         let mut payload = crate::bench::request("deactivate", &["pump-1"]);

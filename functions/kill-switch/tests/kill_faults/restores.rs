@@ -1,10 +1,13 @@
 //! What a human restored stays restored, until the SIM shows something new.
 
 use jiff::SignedDuration;
+use simfuse_domain::audit::Phase;
+use simfuse_domain::policy::Mode;
 use simfuse_domain::port::SimStatus;
 use simfuse_testkit::service::{Behaviour, Fault, FaultRule, LateAnswer, Requests};
 
-use crate::bench::{Bench, PHONE, STRICT, TABLET, name, sim};
+use crate::bench::{Bench, PHONE, STRICT, TABLET, name, request, sim};
+use crate::gate::{Gate, Trap};
 
 #[tokio::test]
 async fn the_same_findings_do_not_kill_again() {
@@ -23,6 +26,29 @@ async fn the_same_findings_do_not_kill_again() {
     assert_eq!(bench.stage(1).await, "none");
     assert_eq!(bench.told(1), ["deactivated", "restored"]);
     bench.check_audit(1);
+}
+
+#[tokio::test]
+async fn a_restore_whose_function_died_before_it_asked_is_recorded_as_it_ended() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    assert_eq!(bench.act("restore", &name(1)).await.0, "done");
+    bench.service.set_status(sim(1), SimStatus::Inactive);
+    // Policy, SIM, case and intent: the fifth call would be the request.
+    let gate = Gate::new(Some(Trap::DiesBefore(4)));
+    let switch = bench.another(Mode::Enforce, gate.clone());
+    tokio::select! {
+        answer = switch.handle(request("restore", &[&name(1)])) => panic!("{answer:?}"),
+        () = gate.died() => {}
+    }
+    assert_eq!(bench.asked(1), ["inactive", "active"], "it was not asked again");
+    let last = bench.audit(1).pop().unwrap();
+    assert_eq!((last.phase, last.action.as_str()), (Phase::Intent, "restore"));
+    bench.service.set_status(sim(1), SimStatus::Active);
+    bench.minutes(20).await;
+    assert_eq!(bench.stage(1).await, "none");
+    let last = bench.audit(1).pop().unwrap();
+    assert_eq!((last.phase, last.action.as_str()), (Phase::Outcome, "restored"));
 }
 
 #[tokio::test]

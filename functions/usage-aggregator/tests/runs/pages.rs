@@ -187,6 +187,45 @@ async fn a_fleet_renamed_in_between_stays_the_same_fleet() {
 }
 
 #[tokio::test]
+async fn a_fleet_that_is_refused_waits_for_itself_and_nobody_for_it() {
+    let bench = lively();
+    bench.run().await.unwrap();
+    let closed_before = bench.hour().plus(-4);
+    bench.account.refuse(fleet(1), true);
+    for _ in 0..30 {
+        bench.pass_hours(1);
+        (1..=6).for_each(|number| bench.used(number, 1, 1_000 * u64::from(number)));
+        let refused = bench.run().await.unwrap_err().to_string();
+        assert!(refused.contains(&fleet(1).to_string()), "{refused}");
+    }
+    let closed = |number| {
+        let bases = bench.table.usage_content().bases;
+        bases[&sim(number)].closed_through().unwrap()
+    };
+    // SIMs with odd numbers are in fleet 2.
+    assert_eq!(closed(1), bench.hour().plus(-4));
+    assert!(closed(2) <= closed_before, "{}", closed(2));
+    // Whose usage is unknown is not called silent.
+    let told = bench.alerts.published();
+    assert!(told.iter().all(|alert| !alert.subject.contains("silent")), "{told:?}");
+
+    bench.account.refuse(fleet(1), false);
+    bench.pass_hours(1);
+    let answer = bench.run().await.unwrap();
+    assert!(answer.done && answer.behind.is_empty(), "{answer:?}");
+    bench.assert_closed_hours_are_true();
+    for back in 4..30 {
+        bench.assert_fleet_hour_is_true(1, bench.hour().plus(-back));
+    }
+    let closed = bench.truth(|hour| hour < bench.hour().plus(-3));
+    for number in [1, 2] {
+        let hours = closed.keys().filter(|(of, _)| *of == sim(number)).count();
+        let learnt = bench.table.usage_content().bases[&sim(number)].baseline().active_hours;
+        assert_eq!(usize::try_from(learnt), Ok(hours), "each closed hour is learnt once");
+    }
+}
+
+#[tokio::test]
 async fn a_run_without_time_leaves_the_rest_to_the_next() {
     let (bench, at_once) = (lively(), lively());
     at_once.run().await.unwrap();

@@ -15,10 +15,10 @@ use simfuse_domain::port::{
     Case, Cases, Commit, Committed, OpenIncident, Stop, TableError, UsageStore,
 };
 
-use super::audit::{ENTRY_DIFFERS, put_audit};
+use super::audit::AuditPart;
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
-use super::keys::{Key, due_incidents, findings_of, shard_of, sortable};
+use super::keys::{Key, due_incidents, findings_of, held_incidents, shard_of, sortable};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::usages::readable_usage;
@@ -68,18 +68,34 @@ impl Cases for Table {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, TableError> {
-        let Some(transaction) = self.transaction_of(commit)? else {
-            return Ok(Committed::Done);
-        };
-        let refused = Box::pin(transaction.run()).await?;
-        if refused.is_empty() {
-            return Ok(Committed::Done);
+        let doing = format!("recording a decision about {}", commit.sim);
+        let mut ending = self.ending(&commit.audit).await?;
+        let mut pauses = contention_pauses();
+        loop {
+            let mut transaction = self.transaction_of(commit)?;
+            ending.add_to(&mut transaction, Part::Audit)?;
+            if transaction.is_empty() {
+                return Ok(Committed::Done);
+            }
+            let refused = Box::pin(transaction.run()).await?;
+            if refused.is_empty() {
+                return Ok(Committed::Done);
+            }
+            if !refused.iter().all(|(part, _)| matches!(part, Part::Audit(_))) {
+                return Ok(Committed::Conflict);
+            }
+            if only_the_audit(&refused) {
+                if !self.end_again(&mut ending, &doing).await? {
+                    return Ok(Committed::Conflict);
+                }
+                continue;
+            }
+            // Another entry of the chain is being written: the decision itself still stands.
+            let Some(pause) = pauses.next() else {
+                return Err(TableError::Unavailable { doing, source: None });
+            };
+            tokio::time::sleep(pause).await;
         }
-        if refused.iter().all(|refused| *refused == (Part::Audit, Refusal::Condition)) {
-            let doing = format!("recording a decision about {}", commit.sim);
-            return Err(fault(&doing, ENTRY_DIFFERS));
-        }
-        Ok(Committed::Conflict)
     }
 
     async fn acknowledge(&self, sim: SimSid, keys: &[String]) -> Result<(), TableError> {
@@ -104,6 +120,11 @@ impl Cases for Table {
         self.due_incidents(due_before, incidents_max).await
     }
 
+    async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
+        let held = self.incidents_held_by_cap(incidents_max).await?;
+        Ok(held.into_iter().map(|open| open.incident).collect())
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let item = UsageStore::read_fleet(self, fleet).await?;
         Ok(item.and_then(|item| item.sims).map(|sims| sims.all()))
@@ -119,6 +140,7 @@ impl Cases for Table {
         // Every automatic kill looks at the switch in its own transaction: in a mass theft a
         // human's stop has to try more than once.
         let mut pauses = contention_pauses();
+        let mut ending = self.ending(std::slice::from_ref(audit)).await?;
         loop {
             let mut transaction = Transaction::new(self, doing.to_owned());
             match stop {
@@ -128,13 +150,13 @@ impl Cases for Table {
                 }
                 None => transaction.delete(Part::Stop, &Key::stop(), Condition::Free)?,
             }
-            put_audit(&mut transaction, Part::Audit, audit)?;
+            ending.add_to(&mut transaction, Part::Audit)?;
             let refused = Box::pin(transaction.run()).await?;
             if refused.is_empty() {
                 return Ok(());
             }
-            if refused.contains(&(Part::Audit, Refusal::Condition)) {
-                return Err(fault(doing, ENTRY_DIFFERS));
+            if only_the_audit(&refused) && self.end_again(&mut ending, doing).await? {
+                continue;
             }
             let Some(pause) = pauses.next() else {
                 return Err(TableError::Unavailable { doing: doing.to_owned(), source: None });
@@ -168,15 +190,17 @@ enum Part {
     Desired,
     KillWindow,
     Stop,
-    Audit,
+    Audit(AuditPart),
+}
+
+/// Whether nothing but conditions of the audit stood in the way.
+fn only_the_audit(refused: &[(Part, Refusal)]) -> bool {
+    refused.iter().all(|refused| matches!(refused, (Part::Audit(_), Refusal::Condition)))
 }
 
 impl Table {
-    /// The transaction of a commit; `None` for one that asks for nothing.
-    fn transaction_of<'t>(
-        &'t self,
-        commit: &Commit,
-    ) -> Result<Option<Transaction<'t, Part>>, TableError> {
+    /// The transaction of a commit, without its audit entries.
+    fn transaction_of<'t>(&'t self, commit: &Commit) -> Result<Transaction<'t, Part>, TableError> {
         let sim = commit.sim;
         let doing = format!("recording a decision about {sim}");
         let mut transaction = Transaction::new(self, doing.clone());
@@ -213,10 +237,7 @@ impl Table {
         if commit.unless_stopped {
             transaction.check(Part::Stop, &Key::stop(), Condition::Absent)?;
         }
-        for entry in &commit.audit {
-            put_audit(&mut transaction, Part::Audit, entry)?;
-        }
-        Ok((!transaction.is_empty()).then_some(transaction))
+        Ok(transaction)
     }
 
     /// The SIM's latest findings. One that cannot be read (of a detector that a newer version has)
@@ -286,10 +307,12 @@ fn put_incident(
             .expires(incident.opened_at, INCIDENT_DAYS);
         transaction.put(Part::Incident, draft, Condition::Free)
     } else {
+        let shard = shard_of(incident.sim);
+        let list = if incident.is_held_by_cap() { held_incidents } else { due_incidents };
         let draft = Draft::new(open)
             .json("incident", incident)?
             .number("version", version)
-            .indexed(due_incidents(shard_of(incident.sim)), incident.due_at());
+            .indexed(list(shard), incident.due_at());
         transaction.put(Part::Incident, draft, Condition::as_read(read))
     }
 }

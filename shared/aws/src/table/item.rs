@@ -93,10 +93,6 @@ impl Draft {
         &self.key
     }
 
-    pub(super) const fn item(&self) -> &Item {
-        &self.item
-    }
-
     pub(super) fn build(self) -> Item {
         self.item
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use simfuse_domain::audit::AuditEntry;
+use jiff::civil::Date;
+use simfuse_domain::audit::{AuditEntry, ChainName};
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{News, Scope};
@@ -51,8 +52,27 @@ impl Key {
     }
 
     pub(super) fn audit(entry: &AuditEntry) -> Self {
-        let pk = entry.sim.map_or_else(|| "KS#ACCOUNT".to_owned(), |sim| format!("KS#{sim}"));
-        Self::new(pk, format!("AUDIT#{}#{}", sortable(entry.at), entry.id))
+        Self::audit_of(ChainName::of(entry), entry.at, &entry.id)
+    }
+
+    pub(super) fn audit_of(chain: ChainName, at: Timestamp, id: &str) -> Self {
+        Self::new(audit_chain(chain), format!("{}#{id}", audit_from(at)))
+    }
+
+    pub(super) fn chain(chain: ChainName) -> Self {
+        Self::new(audit_chain(chain), "CHAIN")
+    }
+
+    pub(super) fn heads_run() -> Self {
+        Self::new("KS#HEADS", "RUN")
+    }
+
+    pub(super) fn day_heads(day: Date) -> Self {
+        Self::new(format!("KS#HEADS#{day}"), "DAY")
+    }
+
+    pub(super) fn heads_page(day: Date, page: u32) -> Self {
+        Self::new(format!("KS#HEADS#{day}"), format!("PAGE#{page:010}"))
     }
 
     pub(super) fn kill_window(scope: CapScope) -> Self {
@@ -167,10 +187,32 @@ pub(super) fn due_incidents(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
-/// Index partition of an audit entry.
-pub(super) fn audit_hour(entry: &AuditEntry) -> String {
-    let shard = entry.sim.map_or(0, shard_of);
-    format!("AUDIT#{}#{shard}", entry.at.strftime("%Y-%m-%dT%H"))
+/// Index partition of open incidents that a cap holds: they are asked for by themselves.
+pub(super) fn held_incidents(shard: u8) -> String {
+    format!("HELD#{shard}")
+}
+
+/// Partition of a chain's audit entries and of its head.
+pub(super) fn audit_chain(chain: ChainName) -> String {
+    format!("KS#{chain}")
+}
+
+/// How the sort keys of a moment's audit entries begin.
+pub(super) fn audit_from(at: Timestamp) -> String {
+    format!("AUDIT#{}", sortable(at))
+}
+
+/// The shard of a chain in the index's lists.
+pub(super) const fn chain_shard(chain: ChainName) -> u8 {
+    match chain {
+        ChainName::Account => 0,
+        ChainName::Sim(sim) => shard_of(sim),
+    }
+}
+
+/// Index partition of a shard's audit entries of the hour of a time.
+pub(super) fn audit_hour(at: Timestamp, shard: u8) -> String {
+    format!("AUDIT#{}#{shard}", at.strftime("%Y-%m-%dT%H"))
 }
 
 /// The shard of a SIM in the index's lists.

@@ -15,7 +15,7 @@ use simfuse_domain::port::{OpenIncident, TableError};
 use super::Table;
 use super::error::table_error;
 use super::item::{Item, Row};
-use super::keys::{SHARDS, due_incidents, open_findings, sortable};
+use super::keys::{SHARDS, due_incidents, held_incidents, open_findings, sortable};
 
 /// Pages of a megabyte read of one shard in one sweep; the next sweep goes on.
 const PAGES_MAX: usize = 10;
@@ -52,30 +52,53 @@ impl Table {
     }
 
     /// Open incidents that are due, the longest due first.
-    ///
-    /// One that cannot be read is logged and left out: it must not keep the sweep from all others.
     pub(super) async fn due_incidents(
         &self,
         due_before: Timestamp,
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
+        let lists = (0..SHARDS).flat_map(|shard| [due_incidents(shard), held_incidents(shard)]);
+        let mut due = self.incidents_in(lists, due_before, incidents_max).await?;
+        due.sort_by_key(|open| (open.next_check, open.incident.sim));
+        due.truncate(incidents_max);
+        Ok(due)
+    }
+
+    /// Open incidents that a cap holds.
+    pub(super) async fn incidents_held_by_cap(
+        &self,
+        incidents_max: usize,
+    ) -> Result<Vec<OpenIncident>, TableError> {
+        let lists = (0..SHARDS).map(held_incidents);
+        let mut held = self.incidents_in(lists, Timestamp::MAX, incidents_max).await?;
+        held.truncate(incidents_max);
+        Ok(held)
+    }
+
+    /// Incidents in these partitions of the index.
+    ///
+    /// One that cannot be read is logged and left out: it must not keep the sweep from all others.
+    async fn incidents_in(
+        &self,
+        partitions: impl Iterator<Item = String>,
+        due_before: Timestamp,
+        incidents_max: usize,
+    ) -> Result<Vec<OpenIncident>, TableError> {
         let enough = |items: &[Item]| items.len() >= incidents_max;
-        let lists = (0..SHARDS).map(|shard| {
-            Box::pin(self.oldest(due_incidents(shard), "#isk <= :until", due_before, enough))
+        let lists = partitions.map(|partition| {
+            Box::pin(self.oldest(partition, "#isk <= :until", due_before, enough))
         });
-        let mut due = Vec::new();
+        let mut found = Vec::new();
         for item in try_join_all(lists).await?.iter().flatten() {
             match read_due(Row(item)) {
-                Ok(incident) => due.push(incident),
+                Ok(incident) => found.push(incident),
                 Err(error) => tracing::error!(
                     error.message = %error,
                     "an open incident cannot be read; the sweep goes on without it"
                 ),
             }
         }
-        due.sort_by_key(|open| (open.next_check, open.incident.sim));
-        due.truncate(incidents_max);
-        Ok(due)
+        Ok(found)
     }
 
     /// Items of one partition of the index, the oldest first, until there are enough.

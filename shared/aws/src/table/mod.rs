@@ -18,6 +18,7 @@ mod schema;
 mod states;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod transaction;
 mod usages;
 

@@ -5,8 +5,7 @@ use simfuse_domain::port::{
     Committed, Policies, PolicyChange, PolicyVersion, PolicyVersions, TableError,
 };
 
-use super::audit::{ENTRY_DIFFERS, put_audit};
-use super::error::fault;
+use super::audit::AuditPart;
 use super::item::{Draft, Row};
 use super::keys::Key;
 use super::transaction::{Condition, Refusal, Transaction};
@@ -28,7 +27,7 @@ impl Policies for Table {
 enum Part {
     Current,
     Version,
-    Audit,
+    Audit(AuditPart),
 }
 
 impl PolicyVersions for Table {
@@ -50,6 +49,7 @@ impl PolicyVersions for Table {
             draft.json("applied", &change.applied)
         };
         let mut pauses = contention_pauses();
+        let mut ending = self.ending(std::slice::from_ref(&change.audit)).await?;
         loop {
             let mut transaction = Transaction::new(self, doing.to_owned());
             let unchanged = Condition::numbered("number", change.read_number);
@@ -57,7 +57,7 @@ impl PolicyVersions for Table {
             // Whoever may write this number as the current one may write it as a version.
             let version = draft(Key::policy_version(number))?;
             transaction.put(Part::Version, version, Condition::Free)?;
-            put_audit(&mut transaction, Part::Audit, &change.audit)?;
+            ending.add_to(&mut transaction, Part::Audit)?;
             let refused = Box::pin(transaction.run()).await?;
             if refused.is_empty() {
                 return Ok(Committed::Done);
@@ -65,8 +65,11 @@ impl PolicyVersions for Table {
             if refused.contains(&(Part::Current, Refusal::Condition)) {
                 return Ok(Committed::Conflict);
             }
-            if refused.contains(&(Part::Audit, Refusal::Condition)) {
-                return Err(fault(doing, ENTRY_DIFFERS));
+            let only_the_audit = refused
+                .iter()
+                .all(|refused| matches!(refused, (Part::Audit(_), Refusal::Condition)));
+            if only_the_audit && self.end_again(&mut ending, doing).await? {
+                continue;
             }
             let Some(pause) = pauses.next() else {
                 return Err(TableError::Unavailable { doing: doing.to_owned(), source: None });

@@ -195,13 +195,16 @@ async fn a_cancelled_commit_is_a_conflict_unless_it_was_throttled() {
 
 #[tokio::test]
 async fn a_stop_gets_through_the_kills_under_way() {
-    let busy = cancelled(&["TransactionConflict", "None"]);
-    let answers = [busy.clone(), busy.clone(), (DONE.0, DONE.1.to_owned())];
+    let busy = cancelled(&["TransactionConflict", "None", "None"]);
+    // First of all the chain's end is read: there is none.
+    let done = || (DONE.0, DONE.1.to_owned());
+    let answers = [done(), busy.clone(), busy.clone(), done()];
     let service = Loopback::answering(answers).await;
     let at = jiff::Timestamp::UNIX_EPOCH;
     let stop = Stop { by: "ops".to_owned(), reason: "test".to_owned(), at };
     let audit = simfuse_domain::audit::AuditEntry {
         sim: None,
+        fleet: None,
         at,
         id: "1".to_owned(),
         actor: "ops".to_owned(),
@@ -211,8 +214,45 @@ async fn a_stop_gets_through_the_kills_under_way() {
         incident: None,
     };
     table(&service).write_stop(Some(&stop), &audit).await.unwrap();
-    assert_eq!(service.bodies().len(), 3);
-    let service = Loopback::answering([busy]).await;
+    assert_eq!(service.bodies().len(), 4);
+    let service = Loopback::answering([done(), busy]).await;
     assert!(is_unavailable(&table(&service).write_stop(Some(&stop), &audit).await));
-    assert_eq!(service.bodies().len(), 1 + CONTENTION_RETRIES_MAX);
+    assert_eq!(service.bodies().len(), 2 + CONTENTION_RETRIES_MAX);
+}
+
+#[tokio::test]
+async fn a_kill_does_not_wait_for_an_audit_chain_that_others_keep_changing() {
+    let done = || (DONE.0, DONE.1.to_owned());
+    let changed = || cancelled(&["None", "ConditionalCheckFailed"]);
+    let entry = simfuse_domain::audit::AuditEntry {
+        sim: Some(sim(1)),
+        fleet: None,
+        at: jiff::Timestamp::UNIX_EPOCH,
+        id: "1".to_owned(),
+        actor: "ops".to_owned(),
+        action: "deactivate".to_owned(),
+        phase: simfuse_domain::audit::Phase::Intent,
+        reason: "test".to_owned(),
+        incident: None,
+    };
+    let commit = Commit { audit: vec![entry], ..Commit::of(sim(1)) };
+    // An entry is not lost because another of the same SIM is being written.
+    let busy = cancelled(&["None", "TransactionConflict"]);
+    let service = Loopback::answering([done(), busy.clone(), busy, done()]).await;
+    assert_eq!(table(&service).commit(&commit).await.unwrap(), Committed::Done);
+    assert_eq!(service.bodies().len(), 4);
+    // The head and a transaction; then, each time, the entry and the head again, and another. At
+    // last the entry alone is looked for, and the transaction asks nothing of the head.
+    let mut answers = vec![done()];
+    for _ in 0..7 {
+        answers.extend([changed(), done(), done()]);
+    }
+    answers.extend([changed(), done(), done()]);
+    let service = Loopback::answering(answers).await;
+    assert_eq!(table(&service).commit(&commit).await.unwrap(), Committed::Done);
+    let bodies = service.bodies();
+    assert_eq!(bodies.len(), 1 + 8 * 2 + 7 + 2 - 1, "{bodies:?}");
+    let last = bodies.last().unwrap();
+    assert!(last.contains("contended"), "{last}");
+    assert_eq!(last.matches("ConditionExpression").count(), 1, "the entry's alone: {last}");
 }

@@ -26,8 +26,8 @@ pub(super) enum Condition {
     Absent,
     /// The item's attribute has this number.
     Numbered(&'static str, u64),
-    /// There is no such item, or its attribute has this text already.
-    AbsentOrSame(&'static str, String),
+    /// The item's attribute has this text.
+    Same(&'static str, String),
     /// There is no such item, or its attribute's text is not greater.
     AbsentOrUpTo(&'static str, String),
 }
@@ -55,9 +55,7 @@ impl Condition {
             Self::Numbered(name, number) => {
                 ("#name = :value", name, AttributeValue::N(number.to_string()))
             }
-            Self::AbsentOrSame(name, text) => {
-                ("attribute_not_exists(pk) OR #name = :value", name, AttributeValue::S(text))
-            }
+            Self::Same(name, text) => ("#name = :value", name, AttributeValue::S(text)),
             Self::AbsentOrUpTo(name, text) => {
                 ("attribute_not_exists(pk) OR #name <= :value", name, AttributeValue::S(text))
             }

@@ -13,6 +13,7 @@ impl Alert {
              has its own entries in the audit log, and its own page should it not obey.\n"
         );
         Self {
+            escalated: false,
             id,
             severity: Severity::Critical,
             subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),

@@ -5,7 +5,10 @@ use crate::finding::{Evidence, Finding};
 use crate::incident::{Hold, Human, Proof};
 use crate::verdict::Verdict;
 
-const KINDS: [AlertKind; 8] = [
+const KINDS: [AlertKind; 11] = [
+    AlertKind::Quarantined,
+    AlertKind::QuarantineFailed,
+    AlertKind::KeptOff,
     AlertKind::Opened,
     AlertKind::Held,
     AlertKind::Killed,
@@ -98,6 +101,10 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
                         AlertKind::Killed => {
                             ("deactivated".to_owned(), "To undo: simfuse restore ")
                         }
+                        AlertKind::KeptOff => (
+                            "stays off after its freeze: policy asks for it".to_owned(),
+                            "To switch it on: simfuse restore ",
+                        ),
                         AlertKind::Leaking => (
                             "STILL CARRIES TRAFFIC although inactive".to_owned(),
                             "Call the provider: its network has not cut it",
@@ -108,6 +115,8 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
                         ),
                         AlertKind::Opened
                         | AlertKind::Proven
+                        | AlertKind::Quarantined
+                        | AlertKind::QuarantineFailed
                         | AlertKind::Restored
                         | AlertKind::RestoredElsewhere => panic!("can wait: {sms:?}"),
                     };
@@ -128,7 +137,13 @@ fn only_what_cannot_wait_is_sent_by_sms() {
     let by_sms =
         |kind: &AlertKind| alert(&incident("pump-17", Stage::Sent, &[]), *kind).sms.is_some();
     let kinds: Vec<AlertKind> = KINDS.into_iter().filter(by_sms).collect();
-    let urgent = [AlertKind::Held, AlertKind::Killed, AlertKind::Leaking, AlertKind::Unreachable];
+    let urgent = [
+        AlertKind::KeptOff,
+        AlertKind::Held,
+        AlertKind::Killed,
+        AlertKind::Leaking,
+        AlertKind::Unreachable,
+    ];
     assert_eq!(kinds, urgent);
 }
 
@@ -280,7 +295,7 @@ fn one_page_lists_what_a_cap_holds() {
         To deactivate all of them:   simfuse approve --all --reason "..."
         To deactivate one of them:   simfuse approve SIM --reason "..."
         To see why one waits:        simfuse status SIM
-        This page is repeated every 15 minutes until none waits.
+        This page is repeated every 15 minutes until none waits, or until simfuse stop.
         "#);
     for (count, listed) in [(45, 45), (500, 100)] {
         let page = page(count);

@@ -5,33 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Hold, Incident, PAGE_AFTER, Stage, positive_sign};
+use super::outcome::{CHECK_EVERY, page_once, page_when_late, retry_after, went_inactive};
+use super::restore::watch_restore;
+use super::{Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
-use crate::port::{Case, ProviderError, Sim, SimStatus, TargetStatus};
+use crate::port::{Case, Change, ProviderError, Sim, SimStatus, TargetStatus};
 use crate::state::SimState;
 use crate::verdict::Verdict;
 
 /// An incident in which nothing more happens for this long is over.
 pub const QUIET_MAX: SignedDuration = SignedDuration::from_hours(72);
 
-/// How long a SIM is looked at after a restore: a request whose outcome was unknown may land late.
-pub const RESTORE_WATCH: SignedDuration = SignedDuration::from_mins(15);
-
-/// How often a SIM is looked at while it should go off, or should be proven dead.
-const CHECK_EVERY: SignedDuration = SignedDuration::from_mins(1);
-
 /// How often a SIM is looked at that is quiet: proof may come when the device next tries to attach.
-const QUIET_CHECK_EVERY: SignedDuration = SignedDuration::from_mins(15);
-
-/// The first pause after a failed request; it doubles up to [`RETRY_MAX`].
-const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(15);
-
-/// The longest pause between requests.
-const RETRY_MAX: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const QUIET_CHECK_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
 /// All that a decision rests on.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +53,10 @@ pub enum Decision {
     Deactivate(Box<Incident>, Authority),
     /// Record the intent, then ask the provider to make the SIM active.
     Restore(Box<Incident>),
+    /// A freeze is over: as `Restore`, and what was found so far is judged.
+    Thaw(Box<Incident>),
+    /// Record the intent, then ask the provider for a step to quarantine or back.
+    Relocate(Box<Incident>, Change),
 }
 
 /// On whose authority a SIM is deactivated.
@@ -113,12 +107,17 @@ pub fn decide(look: &Look<'_>) -> Decision {
     let Some((incident, _)) = &look.case.incident else {
         return consider(look, None);
     };
+    if let Some(decision) = freeze::over(look, incident) {
+        return decision;
+    }
     match incident.stage {
         Stage::Alerted | Stage::Held(_) | Stage::Requested => consider(look, Some(incident)),
         Stage::Admitted | Stage::Sent | Stage::Scheduled | Stage::Unreachable | Stage::Refused => {
             pursue(look, incident)
         }
         Stage::Inactive | Stage::Quiet | Stage::Leaking => prove(look, incident),
+        Stage::Proven if incident.frozen_until.is_some() => prove(look, incident),
+        Stage::Quarantined => quarantine::watch(look, incident),
         Stage::Restoring | Stage::Restored => watch_restore(look, incident),
         Stage::Proven | Stage::RestoredElsewhere | Stage::Expired => {
             Decision::Close(Box::new(incident.clone()))
@@ -155,7 +154,8 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     incident.verdict = incident.verdict.max(verdict);
     incident.add_findings(findings.values());
     let acts = if waits { news_verdict } else { verdict };
-    if acts >= Verdict::Deactivate {
+    if acts >= Verdict::Quarantine {
+        incident.verdict = incident.verdict.max(acts);
         // What waited for the provider's answer is as new as on the day it came.
         let fresh = if waits { news } else { findings.values().collect() };
         return request(look, incident, &rules, &fresh);
@@ -195,12 +195,34 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
         SimStatus::Inactive => already_inactive(look, incident),
         SimStatus::Scheduled => wait(look, incident, Stage::Requested),
         SimStatus::New | SimStatus::Ready | SimStatus::Active | SimStatus::Unknown => {
+            incident.quarantine = None;
+            if incident.verdict == Verdict::Quarantine {
+                let Some(quarantine) = quarantine_for(rules, sim) else {
+                    return alerted(look, incident);
+                };
+                incident.quarantine = Some(quarantine);
+            }
             match hold_for(look, rules, sim, news) {
                 Some(hold) => Decision::Record(Box::new(held(look.now, incident, hold))),
                 None => Decision::Deactivate(Box::new(incident), Authority::Policy),
             }
         }
     }
+}
+
+/// Where the SIM would be kept; `None` when policy names no fleet for it, when it is there already, or
+/// when it has no fleet to come back to.
+#[must_use]
+pub fn quarantine_for(rules: &Rules, sim: &Sim) -> Option<Quarantine> {
+    let (fleet, home) = (rules.quarantine?, sim.fleet?);
+    (fleet != home).then_some(Quarantine { fleet, home, since: None })
+}
+
+/// A human is told; nothing else can be done.
+fn alerted(look: &Look<'_>, mut incident: Incident) -> Decision {
+    incident.alert(AlertKind::Opened, look.now);
+    incident.stage = Stage::Alerted;
+    check_again(look.now, incident, QUIET_MAX)
 }
 
 /// Whether a SIM that was proven dead carries traffic that began after its end.
@@ -216,7 +238,12 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
 }
 
 /// The guard that an automatic act waits for, other than the caps.
-fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Option<Hold> {
+pub(super) fn hold_for(
+    look: &Look<'_>,
+    rules: &Rules,
+    sim: &Sim,
+    news: &[&Finding],
+) -> Option<Hold> {
     let (desired, _) = &look.case.desired;
     let cooling = desired.restored_at.is_some_and(|restored_at| {
         later(restored_at, rules.guards.cooldown) > look.now
@@ -226,7 +253,7 @@ fn hold_for(look: &Look<'_>, rules: &Rules, sim: &Sim, news: &[&Finding]) -> Opt
 }
 
 /// The guard that holds back each automatic request, repeated ones too.
-fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
+pub(super) fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
     if look.case.desired.0.protected_by.is_some() || rules.guards.protects(sim) {
         Some(Hold::Protected)
     } else if look.case.stop.is_some() {
@@ -269,6 +296,9 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
 pub fn held(now: Timestamp, mut incident: Incident, hold: Hold) -> Incident {
     let was = incident.stage;
     incident.stage = Stage::Held(hold);
+    if !matches!(was, Stage::Held(_)) {
+        incident.held_at = Some(now);
+    }
     incident.next_check = later(now, QUIET_MAX);
     // Many SIMs may be held by a cap at once: one page lists them all.
     if hold != Hold::Cap && was != incident.stage {
@@ -281,6 +311,11 @@ pub fn held(now: Timestamp, mut incident: Incident, hold: Hold) -> Incident {
 fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // A SIM that the account does not have, for days, is gone: nobody can switch it off.
+        Some(Err(ProviderError::NotFound)) if later(incident.opened_at, QUIET_MAX) <= look.now => {
+            let stage = Stage::Expired;
+            return Decision::Close(Box::new(Incident { stage, ..incident.clone() }));
+        }
         Some(Err(error)) => {
             return trouble(look, incident.clone(), error, Stage::Unreachable);
         }
@@ -308,8 +343,10 @@ fn pursue(look: &Look<'_>, incident: &Incident) -> Decision {
 /// and the guards are asked again.
 fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decision {
     let fleet = known_fleet(look);
-    let (verdict, _) = assess(look, fleet);
-    if verdict < Verdict::Deactivate {
+    let (verdict, findings) = assess(look, fleet);
+    // The act is recorded with what it rests on now.
+    incident.add_findings(findings.values());
+    if verdict < Verdict::Quarantine {
         // Who was told that the SIM goes off has to hear that it does not.
         if incident.told || incident.paged {
             incident.alert(AlertKind::Opened, look.now);
@@ -320,6 +357,9 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
     if let Some(hold) = hold_on(look, &rules, sim) {
         return Decision::Record(Box::new(held(look.now, incident, hold)));
     }
+    if verdict > Verdict::Quarantine {
+        incident.quarantine = None;
+    }
     page_when_late(look.now, &mut incident);
     Decision::Deactivate(Box::new(incident), Authority::PolicyAgain)
 }
@@ -328,12 +368,17 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
 fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // It was inactive when it was taken out of the account: nothing more will be heard of it.
+        Some(Err(ProviderError::NotFound)) => return fade(look, incident.clone()),
         Some(Err(_)) => return check_again(look.now, incident.clone(), CHECK_EVERY),
         Some(Ok(sim)) => sim,
     };
     let mut incident = incident.clone();
     match sim.status {
         SimStatus::Inactive => {}
+        SimStatus::Active | SimStatus::Ready if quarantine::is_reached(&incident, sim) => {
+            return Decision::Record(Box::new(quarantine::reached(look.now, incident)));
+        }
         SimStatus::Active | SimStatus::Ready | SimStatus::New => {
             incident.stage = Stage::RestoredElsewhere;
             incident.alert(AlertKind::RestoredElsewhere, look.now);
@@ -343,14 +388,27 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
             return check_again(look.now, incident, CHECK_EVERY);
         }
     }
+    if incident.stage != Stage::Leaking
+        && let Some(step) = quarantine::next_step(look, &incident, sim)
+    {
+        return step;
+    }
     let inactive_at = *incident.inactive_at.get_or_insert(look.now);
     let sent_at = incident.sent_at.unwrap_or(inactive_at);
     let state = look.case.state.as_ref();
-    if let Some(proof) = state.and_then(|state| positive_sign(state, sent_at)) {
+    let is_frozen = incident.frozen_until.is_some();
+    if incident.stage != Stage::Proven
+        && let Some(proof) = state.and_then(|state| positive_sign(state, sent_at))
+    {
         incident.proof = Some(proof);
         incident.stage = Stage::Proven;
         incident.alert(AlertKind::Proven, look.now);
-        return Decision::Close(Box::new(incident));
+        // One that is to come back is looked at until then.
+        return if is_frozen {
+            check_again(look.now, incident, QUIET_CHECK_EVERY)
+        } else {
+            Decision::Close(Box::new(incident))
+        };
     }
     let (_, findings) = assess(look, known_fleet(look));
     let leaks = findings.values().filter(|found| found.detector == DetectorId::AliveAfterKill);
@@ -363,6 +421,9 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
         }
         return check_again(look.now, incident, CHECK_EVERY);
     }
+    if incident.stage == Stage::Proven {
+        return check_again(look.now, incident, QUIET_CHECK_EVERY);
+    }
     let sessions = state.map_or(&[][..], |state| state.sessions());
     let moved = sessions.iter().filter_map(|session| session.moved());
     let silent_since = moved.fold(inactive_at, Timestamp::max);
@@ -370,133 +431,18 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
     if later(silent_since, window) > look.now {
         return check_again(look.now, incident, CHECK_EVERY);
     }
-    if later(inactive_at, QUIET_MAX) <= look.now {
+    incident.stage = Stage::Quiet;
+    fade(look, incident)
+}
+
+/// No proof may come any more: looks now and then, and at last no longer.
+fn fade(look: &Look<'_>, mut incident: Incident) -> Decision {
+    let inactive_at = incident.inactive_at.unwrap_or(incident.opened_at);
+    if later(inactive_at, QUIET_MAX) <= look.now && incident.frozen_until.is_none() {
         incident.stage = Stage::Expired;
         return Decision::Close(Box::new(incident));
     }
-    incident.stage = Stage::Quiet;
     check_again(look.now, incident, QUIET_CHECK_EVERY)
-}
-
-/// A human restored the SIM: their wish is defended against requests that land late.
-fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
-    let sim = match look.sim {
-        None => return Decision::AskProvider,
-        // It was seen to be active: one answer that is missing is no reason to page.
-        Some(Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }))
-            if incident.stage == Stage::Restored =>
-        {
-            return check_again(look.now, incident.clone(), CHECK_EVERY);
-        }
-        Some(Err(error)) => return trouble(look, incident.clone(), error, incident.stage),
-        Some(Ok(sim)) => sim,
-    };
-    let mut incident = incident.clone();
-    match sim.status {
-        SimStatus::Active | SimStatus::Ready | SimStatus::New => {
-            if incident.stage == Stage::Restoring {
-                incident.stage = Stage::Restored;
-                incident.alert(AlertKind::Restored, look.now);
-            }
-            let (desired, _) = &look.case.desired;
-            let restored_at = desired.restored_at.unwrap_or(incident.opened_at);
-            if later(restored_at, RESTORE_WATCH) <= look.now || is_rogue_again(look, sim) {
-                return Decision::Close(Box::new(incident));
-            }
-            check_again(look.now, incident, CHECK_EVERY)
-        }
-        SimStatus::Inactive => Decision::Restore(Box::new(incident)),
-        SimStatus::Scheduled | SimStatus::Unknown => {
-            let stage = incident.stage;
-            wait(look, incident, stage)
-        }
-    }
-}
-
-/// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on
-/// it: that must not wait until the watch is over.
-fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
-    let (verdict, findings) = assess(look, known_fleet(look));
-    let findings: Vec<&Finding> = findings.values().collect();
-    let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
-    verdict >= Verdict::Deactivate && hold_for(look, &rules, sim, &findings).is_none()
-}
-
-/// The incident after the provider answered a request: its stage, its next check and its alerts.
-#[must_use]
-pub fn outcome_of(
-    now: Timestamp,
-    mut incident: Incident,
-    wanted: TargetStatus,
-    answer: &Result<Sim, ProviderError>,
-) -> Incident {
-    incident.trouble = answer.as_ref().err().map(ToString::to_string);
-    let restoring = wanted == TargetStatus::Active;
-    match answer {
-        Ok(sim) if restoring && sim.status == SimStatus::Active => {
-            if incident.stage != Stage::Restored {
-                incident.stage = Stage::Restored;
-                incident.alert(AlertKind::Restored, now);
-            }
-            incident.next_check = later(now, CHECK_EVERY);
-        }
-        Ok(sim) if !restoring && sim.status == SimStatus::Inactive => {
-            went_inactive(now, &mut incident);
-        }
-        Ok(sim) => {
-            if !restoring {
-                let scheduled = sim.status == SimStatus::Scheduled;
-                incident.stage = if scheduled { Stage::Scheduled } else { Stage::Sent };
-                tell_once(now, &mut incident);
-            }
-            incident.next_check = later(now, CHECK_EVERY);
-        }
-        // It may be where we want it already: the next look will tell.
-        Err(ProviderError::TransitionNotAllowed) => {
-            if !restoring {
-                incident.stage = Stage::Sent;
-            }
-            incident.next_check = later(now, retry_after(&incident));
-            page_when_late(now, &mut incident);
-        }
-        Err(
-            ProviderError::NotFound
-            | ProviderError::Refused { .. }
-            | ProviderError::Unauthorized { .. },
-        ) => {
-            if !restoring {
-                incident.stage = Stage::Refused;
-            }
-            page_once(now, &mut incident);
-            incident.next_check = later(now, retry_after(&incident));
-        }
-        Err(ProviderError::Throttled { .. } | ProviderError::Unavailable { .. }) => {
-            if !restoring {
-                incident.stage = Stage::Unreachable;
-            }
-            page_when_late(now, &mut incident);
-            incident.next_check = later(now, retry_after(&incident));
-        }
-    }
-    incident
-}
-
-fn went_inactive(now: Timestamp, incident: &mut Incident) {
-    incident.stage = Stage::Inactive;
-    incident.inactive_at.get_or_insert(now);
-    incident.trouble = None;
-    // The page is answered; a restore that does not succeed deserves its own.
-    incident.paged = false;
-    tell_once(now, incident);
-    incident.next_check = later(now, CHECK_EVERY);
-}
-
-/// Tells that the SIM was deactivated, once for the incident.
-fn tell_once(now: Timestamp, incident: &mut Incident) {
-    if !incident.told {
-        incident.told = true;
-        incident.alert(AlertKind::Killed, now);
-    }
 }
 
 fn already_inactive(look: &Look<'_>, mut incident: Incident) -> Decision {
@@ -505,13 +451,13 @@ fn already_inactive(look: &Look<'_>, mut incident: Incident) -> Decision {
 }
 
 /// The provider completes a change by itself: looks again soon, and pages when it takes too long.
-fn wait(look: &Look<'_>, mut incident: Incident, stage: Stage) -> Decision {
+pub(super) fn wait(look: &Look<'_>, mut incident: Incident, stage: Stage) -> Decision {
     incident.stage = stage;
     page_when_late(look.now, &mut incident);
     check_again(look.now, incident, CHECK_EVERY)
 }
 
-fn trouble(
+pub(super) fn trouble(
     look: &Look<'_>,
     mut incident: Incident,
     error: &ProviderError,
@@ -548,36 +494,17 @@ fn rest_or_expire(look: &Look<'_>, incident: &Incident) -> Decision {
     Decision::Close(Box::new(incident))
 }
 
-fn check_again(now: Timestamp, mut incident: Incident, pause: SignedDuration) -> Decision {
-    incident.next_check = later(now, pause);
+pub(super) fn check_again(
+    now: Timestamp,
+    mut incident: Incident,
+    pause: SignedDuration,
+) -> Decision {
+    let end_of_freeze = incident.frozen_until.unwrap_or(Timestamp::MAX);
+    incident.next_check = later(now, pause).min(end_of_freeze.max(now));
     Decision::Record(Box::new(incident))
 }
 
-fn page_when_late(now: Timestamp, incident: &mut Incident) {
-    let since = incident.sent_at.unwrap_or(incident.opened_at);
-    if later(since, PAGE_AFTER) <= now {
-        page_once(now, incident);
-    }
-}
-
-fn page_once(now: Timestamp, incident: &mut Incident) {
-    if !incident.paged {
-        incident.paged = true;
-        incident.alert(AlertKind::Unreachable, now);
-    }
-}
-
-/// Doubles with each attempt, spread by the SIM so that many do not come at once.
-fn retry_after(incident: &Incident) -> SignedDuration {
-    let doubled =
-        RETRY_FIRST.saturating_mul(1_i32.checked_shl(incident.attempts.min(6)).unwrap_or(64));
-    let [.., spread] = *incident.sim.as_bytes();
-    doubled
-        .min(RETRY_MAX)
-        .saturating_add(SignedDuration::from_millis(i64::from(spread).saturating_mul(20)))
-}
-
-fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
+pub(super) fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
     let told = look.sim.and_then(|sim| sim.as_ref().ok()).and_then(|sim| sim.fleet);
     told.or_else(|| look.case.state.as_ref()?.fleet())
 }
@@ -588,6 +515,6 @@ fn name_of(look: &Look<'_>) -> String {
     name.unwrap_or_else(|| look.case.sim.to_string())
 }
 
-fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
+pub(super) fn later(time: Timestamp, duration: SignedDuration) -> Timestamp {
     time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }

@@ -4,14 +4,22 @@
 //! requested ─▶ held (observe · protected · stopped · cooldown · cap) ── a human approves ─┐
 //!     └──────▶ admitted ◀────────────────────────────────────────────────────────────────┘
 //!                └▶ sent ─▶ scheduled ─▶ inactive ─▶ quiet ─▶ proven     restoring ─▶ restored
-//!                     └▶ unreachable, refused         └▶ leaking ─▶ proven
+//!                     └▶ unreachable, refused │       └▶ leaking ─▶ proven
+//!                                             └▶ quarantined
 //! ```
+//!
+//! Quarantine is a deactivation that goes on: once the SIM is inactive it is moved to another fleet
+//! and made active there. Whatever refuses on the way, it stays inactive.
 //!
 //! [`decide`] is pure: it looks at the case and says what comes next; the kill-switch function does
 //! it and records it.
 
 mod decide;
+mod freeze;
+mod outcome;
 mod proof;
+mod quarantine;
+mod restore;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,10 +35,14 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::verdict::Verdict;
 
-pub use decide::{
-    Authority, Decision, Look, QUIET_MAX, RESTORE_WATCH, assess, decide, held, outcome_of,
-};
+pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for};
+pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};
+pub use quarantine::{kept_out, next_step_back};
+pub use restore::RESTORE_WATCH;
+
+/// The longest freeze: a month.
+pub const FREEZE_HOURS_MAX: u32 = 31 * 24;
 
 /// A human is paged when a SIM is not switched off this long after it should have been.
 pub const PAGE_AFTER: SignedDuration = SignedDuration::from_mins(10);
@@ -55,6 +67,20 @@ pub struct Desired {
     /// Since when the SIM is inactive on our request, once it was proven dead.
     #[serde(default)]
     pub inactive_at: Option<Timestamp>,
+    /// Where the SIM is kept so that it can do no harm, and where it belongs.
+    #[serde(default)]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A SIM's place in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// The fleet that it is moved to.
+    pub fleet: FleetSid,
+    /// The fleet that it is moved back to when it is restored.
+    pub home: FleetSid,
+    /// Since when it is there and may connect.
+    pub since: Option<Timestamp>,
 }
 
 /// What is done about one SIM.
@@ -78,6 +104,15 @@ pub struct Incident {
     pub stage: Stage,
     /// The human who asked for it or approved it, with their reason.
     pub human: Option<Human>,
+    /// Since when it waits for a human.
+    #[serde(default)]
+    pub held_at: Option<Timestamp>,
+    /// Where the SIM goes once it is inactive, so that it is not dark.
+    #[serde(default)]
+    pub quarantine: Option<Quarantine>,
+    /// When the SIM is made active again by itself, unless a human says that it is stolen.
+    #[serde(default)]
+    pub frozen_until: Option<Timestamp>,
     /// Requests sent to the provider.
     pub attempts: u32,
     /// When the first request was sent.
@@ -137,6 +172,8 @@ pub enum Stage {
     Leaking,
     /// Inactive, and a positive sign that the network carries it no more.
     Proven,
+    /// Moved to a fleet where it can do no harm, and active there.
+    Quarantined,
     /// A human's restore is under way.
     Restoring,
     /// The provider says active again, as a human asked.
@@ -190,6 +227,7 @@ impl fmt::Display for Stage {
             Self::Quiet => "quiet",
             Self::Leaking => "leaking",
             Self::Proven => "proven",
+            Self::Quarantined => "quarantined",
             Self::Restoring => "restoring",
             Self::Restored => "restored",
             Self::RestoredElsewhere => "restored elsewhere",
@@ -212,6 +250,9 @@ impl Incident {
             findings: Vec::new(),
             stage: Stage::Requested,
             human: None,
+            held_at: None,
+            quarantine: None,
+            frozen_until: None,
             attempts: 0,
             sent_at: None,
             inactive_at: None,
@@ -223,6 +264,14 @@ impl Incident {
             alerts: Vec::new(),
             alerts_made: 0,
         }
+    }
+
+    /// A restore begins: a kill that took long may have been paged, a restore that does is another
+    /// matter.
+    pub fn begin_restore(&mut self, now: Timestamp) {
+        self.stage = Stage::Restoring;
+        (self.paged, self.frozen_until) = (false, None);
+        (self.sent_at, self.inactive_at) = (Some(now), None);
     }
 
     /// Adds findings that the incident does not yet hold.
@@ -250,6 +299,12 @@ impl Incident {
         retries.fold(self.next_check, Timestamp::min)
     }
 
+    /// Whether it waits for a human because a cap is reached: all of these are told together.
+    #[must_use]
+    pub const fn is_held_by_cap(&self) -> bool {
+        matches!(self.stage, Stage::Held(Hold::Cap))
+    }
+
     /// When the behaviour that the findings show began, by event time.
     #[must_use]
     pub fn rogue_since(&self) -> Timestamp {
@@ -270,12 +325,6 @@ impl Incident {
     pub fn bytes_since(&self, state: &SimState) -> crate::bytes::Bytes {
         let since = self.rogue_since();
         state.bytes_after(since, &(Hour::of(since)..Hour::of(state.now()).after()))
-    }
-
-    /// Whether the incident is over: it is filed and no longer looked at.
-    #[must_use]
-    pub const fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Proven | Stage::RestoredElsewhere | Stage::Expired)
     }
 }
 

@@ -1,3 +1,5 @@
+mod freezes;
+mod quarantines;
 mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +10,7 @@ use crate::detector::fixture::{
 };
 use crate::event::Event;
 use crate::policy::Mode;
-use crate::port::{Case, ProviderError, Sim, SimStatus};
+use crate::port::{Case, Change, ProviderError, Sim, SimStatus};
 
 /// A policy that cuts a SIM for its bytes and for a strange device.
 const CUTS: &str = "mode = 'enforce'\n[limits]\nhour_mb = 20\nact = 'deactivate'\n\
@@ -165,10 +167,14 @@ impl Scene {
 
     /// Decides, asking the provider only when that is what comes first.
     fn decide(&self, says: Says) -> Decision {
+        self.decide_on(&answer(says))
+    }
+
+    fn decide_on(&self, found: &Result<Sim, ProviderError>) -> Decision {
         let policy = policy(&self.policy);
         let first = decide(&self.look(&policy, None));
         if first == Decision::AskProvider {
-            decide(&self.look(&policy, Some(&answer(says))))
+            decide(&self.look(&policy, Some(found)))
         } else {
             first
         }
@@ -196,6 +202,8 @@ impl Scene {
                 of(&format!("deactivate by {authority:?}, was"), incident)
             }
             Decision::Restore(incident) => of("restore, was", incident),
+            Decision::Thaw(incident) => of("thaw, was", incident),
+            Decision::Relocate(incident, change) => of(&format!("ask for {change}, was"), incident),
         }
     }
 
@@ -212,7 +220,11 @@ impl Scene {
                 scene.case.desired.0.status = Some(TargetStatus::Inactive);
                 scene.case.incident = Some((*incident, 2));
             }
-            Decision::Rest | Decision::AskProvider | Decision::Restore(_) => {}
+            Decision::Rest
+            | Decision::AskProvider
+            | Decision::Restore(_)
+            | Decision::Thaw(_)
+            | Decision::Relocate(_, _) => {}
         })
     }
 }
@@ -257,6 +269,7 @@ fn every_stage_knows_what_to_do_with_every_answer() {
         Stage::Quiet,
         Stage::Leaking,
         Stage::Proven,
+        Stage::Quarantined,
         Stage::Restoring,
         Stage::Restored,
         Stage::RestoredElsewhere,
@@ -323,6 +336,9 @@ fn every_stage_knows_what_to_do_with_every_answer() {
           Inactive Scheduled Unknown NotFound NotAllowed Unauthorized Refused Throttled Down: record leaking
         proven
           any: close proven
+        quarantined
+          New Inactive Scheduled Unknown NotFound NotAllowed Unauthorized Refused Throttled Down: record quarantined
+          Ready Active: close restored elsewhere +RestoredElsewhere
         restoring
           New Ready Active: record restored +Restored
           Inactive: restore, was restoring
@@ -347,7 +363,7 @@ fn every_answer_to_a_request_has_its_outcome() {
             TargetStatus::Active => Stage::Restoring,
         });
         let (incident, _) = scene.case.incident.clone().unwrap();
-        let after = outcome_of(scene.now, incident, wanted, &answer(says));
+        let after = outcome_of(scene.now, incident, Change::Status(wanted), &answer(says));
         let secs = after.next_check.duration_since(scene.now).as_secs();
         let told = scene.told(&Decision::Record(Box::new(after)));
         format!("{told}, again after {secs} s")

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
 use crate::bytes::Bytes;
+use crate::id::FleetSid;
 
 impl Policy {
     /// What is different under this policy from what held under the one before: one sentence each,
@@ -61,6 +62,11 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     if !gone.is_empty() {
         said.push(format!("no more news: {}", gone.join(", ")));
     }
+    if old.quarantine != new.quarantine {
+        let text = |fleet: Option<FleetSid>| fleet.map_or("none".to_owned(), |sid| sid.to_string());
+        let (old, new) = (text(old.quarantine), text(new.quarantine));
+        said.push(format!("quarantine fleet {old} → {new}"));
+    }
     if old.proof_window != new.proof_window {
         said.push(format!(
             "proof.window_mins {} → {}",
@@ -107,13 +113,17 @@ fn binding(old: &Binding, new: &Binding, said: &mut Vec<String>) {
 
 fn limits(old: &Limits, new: &Limits, said: &mut Vec<String>) {
     if old.act != new.act {
-        said.push(
-            match new.act {
-                LimitAct::Deactivate => "limits.act alert → deactivate: a broken limit deactivates",
-                LimitAct::Alert => "limits.act deactivate → alert: a broken limit only alerts",
-            }
-            .to_owned(),
-        );
+        let name = |act| match act {
+            LimitAct::Alert => "alert",
+            LimitAct::Quarantine => "quarantine",
+            LimitAct::Deactivate => "deactivate",
+        };
+        let means = match new.act {
+            LimitAct::Alert => "a broken limit only alerts",
+            LimitAct::Quarantine => "a broken limit moves the SIM to the quarantine fleet",
+            LimitAct::Deactivate => "a broken limit deactivates",
+        };
+        said.push(format!("limits.act {} → {}: {means}", name(old.act), name(new.act)));
     }
     for (name, old, new) in [
         ("hour", old.hour, new.hour),

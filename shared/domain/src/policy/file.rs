@@ -59,8 +59,17 @@ impl std::str::FromStr for Policy {
         }
         let file = read(text)?;
         let base = file.base().over(&EMPTY);
-        let fleets = file.fleet.into_iter();
-        let fleets = fleets.map(|(sid, layer)| (sid, layer.over(&base))).collect();
+        check_quarantine(text, "", &file.limits, &base)?;
+        let mut fleets = BTreeMap::new();
+        for (sid, layer) in file.fleet {
+            let rules = layer.over(&base);
+            check_quarantine(text, &format!("fleet.{sid}."), &layer.limits, &rules)?;
+            fleets.insert(sid, rules);
+        }
+        for (sid, layer) in &file.sim {
+            let prefix = format!("sim.{sid}.");
+            check_quarantine(text, &prefix, &layer.limits, &layer.over(&base))?;
+        }
         Ok(Self { base, fleets, sims: file.sim, text: text.to_owned() })
     }
 }
@@ -102,6 +111,21 @@ fn read(text: &str) -> Result<File, PolicyError> {
         }
     }
     Ok(file)
+}
+
+/// A SIM can only be moved to a fleet that is named.
+fn check_quarantine(
+    text: &str,
+    prefix: &str,
+    limits: &LimitsLayer,
+    rules: &Rules,
+) -> Result<(), PolicyError> {
+    if rules.limits.act != LimitAct::Quarantine || rules.quarantine.is_some() {
+        return Ok(());
+    }
+    let start = limits.act.as_ref().map(|act| act.span().start);
+    let reason = "no fleet to move SIMs to: name it with `quarantine = { fleet = \"HF…\" }`";
+    Err(located(text, start, Some(format!("{prefix}limits.act")), reason.to_owned()))
 }
 
 fn located(text: &str, start: Option<usize>, key: Option<String>, reason: String) -> PolicyError {
@@ -151,6 +175,7 @@ const EMPTY: Rules = Rules {
         account_max_kills: Cap { count: 50, percent: None, window_mins: 60 },
         cooldown: SignedDuration::from_mins(1_440),
     },
+    quarantine: None,
     notify: Vec::new(),
     proof_window: SignedDuration::from_mins(30),
 };
@@ -172,6 +197,8 @@ struct File {
     #[serde(default)]
     guards: GuardsLayer,
     #[serde(default)]
+    quarantine: QuarantineLayer,
+    #[serde(default)]
     notify: NotifyLayer,
     #[serde(default)]
     proof: ProofLayer,
@@ -190,6 +217,7 @@ impl File {
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
+            quarantine: self.quarantine,
             notify: self.notify.clone(),
             proof: self.proof.clone(),
         }
@@ -211,6 +239,8 @@ pub(super) struct Layer {
     places: PlacesLayer,
     #[serde(default)]
     guards: GuardsLayer,
+    #[serde(default)]
+    quarantine: QuarantineLayer,
     #[serde(default)]
     notify: NotifyLayer,
     #[serde(default)]
@@ -245,7 +275,7 @@ impl Layer {
                     .as_ref()
                     .map(|mb| mb.get_ref().0)
                     .or(below.limits.fleet_limit_mb),
-                act: limits.act.unwrap_or(below.limits.act),
+                act: limits.act.as_ref().map_or(below.limits.act, |act| *act.get_ref()),
             },
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
@@ -255,6 +285,7 @@ impl Layer {
                 account_max_kills: cap(&guards.account_max_kills, below.guards.account_max_kills),
                 cooldown: guards.cooldown_mins.map_or(below.guards.cooldown, Minutes::duration),
             },
+            quarantine: self.quarantine.fleet.or(below.quarantine),
             notify: layered(&self.notify.events, &below.notify),
             proof_window: self.proof.window_mins.map_or(below.proof_window, Minutes::duration),
         }
@@ -293,7 +324,7 @@ struct LimitsLayer {
     period_mb: Option<Megabytes>,
     session_mb: Option<Megabytes>,
     fleet_limit_mb: Option<Spanned<FleetLimit>>,
-    act: Option<LimitAct>,
+    act: Option<Spanned<LimitAct>>,
 }
 
 /// Whole megabytes, as the provider's Fleet takes them.
@@ -479,6 +510,12 @@ impl Minutes {
     fn duration(self) -> SignedDuration {
         SignedDuration::from_mins(i64::from(self.0))
     }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuarantineLayer {
+    fleet: Option<FleetSid>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -57,6 +57,8 @@ pub struct Rules {
     pub countries: Vec<Country>,
     /// What bounds automatic acts.
     pub guards: Guards,
+    /// The fleet that a SIM is moved to where it should do no harm and yet not be dark.
+    pub quarantine: Option<FleetSid>,
     /// Plain news that humans asked for.
     pub notify: Vec<NewsKind>,
     /// Inactive and silent for this long is quiet.
@@ -151,6 +153,8 @@ pub struct Limits {
 pub enum LimitAct {
     /// A human is told.
     Alert,
+    /// The SIM is moved to the quarantine fleet.
+    Quarantine,
     /// The SIM is deactivated.
     Deactivate,
 }
@@ -289,9 +293,13 @@ impl Rules {
         }
         let Limits { hour, day, period, session, act, .. } = &self.limits;
         let is_unlimited = [hour, day, period, session].iter().all(|limit| limit.is_none());
-        if *act == LimitAct::Deactivate && is_unlimited {
-            warnings
-                .push("limits.act is deactivate and no limit is set: usage deactivates nothing");
+        match act {
+            LimitAct::Deactivate if is_unlimited => warnings
+                .push("limits.act is deactivate and no limit is set: usage deactivates nothing"),
+            LimitAct::Quarantine if is_unlimited => {
+                warnings.push("limits.act is quarantine and no limit is set: usage moves nothing")
+            }
+            LimitAct::Alert | LimitAct::Quarantine | LimitAct::Deactivate => {}
         }
         if self.mode == Mode::Enforce
             && self.binding.mode != BindingMode::Strict
@@ -309,6 +317,7 @@ impl Rules {
     pub fn verdict_of(&self, finding: &Finding) -> Verdict {
         let limit = match self.limits.act {
             LimitAct::Alert => Verdict::Alert,
+            LimitAct::Quarantine => Verdict::Quarantine,
             LimitAct::Deactivate => Verdict::Deactivate,
         };
         match finding.detector {

@@ -69,6 +69,15 @@ pub trait Cases: Send + Sync {
         incidents_max: usize,
     ) -> impl Future<Output = Result<Vec<OpenIncident>, TableError>> + Send;
 
+    /// Open incidents that a cap holds, in no order.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn held_incidents(
+        &self,
+        incidents_max: usize,
+    ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
+
     /// How many SIMs the inventory counted in a fleet; `None` while it did not.
     ///
     /// # Errors

@@ -117,6 +117,18 @@ pub struct Fleet {
     pub data_limit_mb: Option<u32>,
 }
 
+/// More data than this, and a fleet is no quarantine: the least that the provider takes as a limit.
+const QUARANTINE_MB_MAX: u32 = 1;
+
+impl Fleet {
+    /// Whether its SIMs can do no harm: they use no data, or next to none.
+    #[must_use]
+    pub fn is_quarantine(&self) -> bool {
+        self.data_enabled == Some(false)
+            || self.data_limit_mb.is_some_and(|limit| limit <= QUARANTINE_MB_MAX)
+    }
+}
+
 /// A network that Super SIM can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {

@@ -20,15 +20,15 @@ mod usage_store;
 use std::error::Error;
 
 pub use alerts::{AlertError, Alerts};
-pub use audit_log::AuditLog;
+pub use audit_log::{AuditCursor, AuditLog, AuditPage, AuditQuery, AuditTrail, HeadsLog};
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
-pub use clock::Clock;
+pub use clock::{Clock, Sleep};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
 pub use news::{NewsFeed, NewsLimits};
 pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
 pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};
-pub use super_sim::{ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
+pub use super_sim::{Change, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_ranks::{RankPage, UsageRanks};
 pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 pub use usage_store::{

@@ -28,6 +28,48 @@ pub trait SuperSim: Send + Sync {
         sim: SimSid,
         status: TargetStatus,
     ) -> impl Future<Output = Result<Sim, ProviderError>> + Send;
+
+    /// Asks for another fleet: one request, no retry. The SIM's limits, networks and price are those
+    /// of its fleet. One that may connect cannot leave its fleet (error 83008), and none can while a
+    /// change of its status is under way (83009).
+    ///
+    /// # Errors
+    /// [`ProviderError`]; after `Unavailable` with an unknown outcome the request may still take
+    /// effect.
+    fn set_fleet(
+        &self,
+        sim: SimSid,
+        fleet: FleetSid,
+    ) -> impl Future<Output = Result<Sim, ProviderError>> + Send;
+}
+
+/// One request for a change of a SIM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Another status.
+    Status(TargetStatus),
+    /// Another fleet.
+    Fleet(FleetSid),
+}
+
+impl Change {
+    /// Whether the provider says that it is done.
+    #[must_use]
+    pub fn is_done(self, sim: &Sim) -> bool {
+        match self {
+            Self::Status(status) => sim.status == status.status(),
+            Self::Fleet(fleet) => sim.fleet == Some(fleet) && sim.status != SimStatus::Scheduled,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {}", status.status()),
+            Self::Fleet(fleet) => write!(f, "fleet {fleet}"),
+        }
+    }
 }
 
 /// What a human may call a SIM.

@@ -1,5 +1,5 @@
 //! Properties of a SIM's state, over random histories: it does not depend on the order of events,
-//! it never claims more bytes than were used, and it stays small.
+//! it never claims more bytes than were used, and it stays small. And of the record of what was done.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "a test that panics or overflows is a test that fails"
 )]
 
+mod audit;
 mod history;
 mod order;
 mod size;

@@ -1,7 +1,7 @@
 //! One SIM: what the kill-switch reads and changes, one attempt a call.
 
 use reqwest::StatusCode;
-use simfuse_domain::id::{Iccid, SimSid};
+use simfuse_domain::id::{FleetSid, Iccid, SimSid};
 use simfuse_domain::port::{ProviderError, Sim, SimName, SuperSim, TargetStatus};
 
 use super::answer::{sim_of, sims_of, unavailable};
@@ -20,7 +20,12 @@ impl SuperSim for SuperSimClient {
     }
 
     async fn set_status(&self, sim: SimSid, status: TargetStatus) -> Result<Sim, ProviderError> {
-        within(CALL_TIMEOUT, self.update(sim, status)).await
+        let form = ("Status", status.status().to_string());
+        within(CALL_TIMEOUT, self.update(sim, form)).await
+    }
+
+    async fn set_fleet(&self, sim: SimSid, fleet: FleetSid) -> Result<Sim, ProviderError> {
+        within(CALL_TIMEOUT, self.update(sim, ("Fleet", fleet.to_string()))).await
     }
 }
 
@@ -49,12 +54,12 @@ impl SuperSimClient {
         Ok(sim)
     }
 
-    async fn update(&self, sim: SimSid, target: TargetStatus) -> Result<Sim, ProviderError> {
+    async fn update(&self, sim: SimSid, field: (&str, String)) -> Result<Sim, ProviderError> {
         let Some(url) = self.origin.sim(&sim.to_string()) else {
             return Err(ProviderError::NotFound);
         };
-        let form = [("Status", target.status().to_string())];
-        let answer = self.call(|| self.http.post(url.clone()).form(&form)).await?;
+        let answer =
+            self.call(|| self.http.post(url.clone()).form(std::slice::from_ref(&field))).await?;
         // Both mean that the request was taken; only the answer's status says how far it got.
         if answer.status != StatusCode::OK && answer.status != StatusCode::ACCEPTED {
             return Err(answer.refusal());

@@ -4,7 +4,7 @@ use futures::future::join_all;
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::{Desired, Incident, Stage};
+use simfuse_domain::incident::{Desired, Hold, Incident, Stage};
 use simfuse_domain::policy::Cap;
 use simfuse_domain::port::{
     Case, Cases, Commit, Committed, OpenIncident, States, Stop, TableError, TargetStatus,
@@ -212,6 +212,23 @@ pub async fn incidents_come_in_the_order_in_which_they_are_due(table: &impl Case
     assert_eq!(table.commit(&later).await.unwrap(), Committed::Done);
     let open = due(at(99), 100).await.unwrap();
     assert_eq!((open.len(), open[19].incident.sim, open[19].next_check), (20, sim(0), at(50)));
+}
+
+/// What a cap holds is listed by itself, and is due like any other.
+pub async fn what_a_cap_holds_is_listed_by_itself(table: &impl Cases) {
+    let stages = [Stage::Requested, Stage::Held(Hold::Cap), Stage::Held(Hold::Stopped)];
+    for (read, stage) in (0..).zip(stages) {
+        let held: Incident = Incident { stage, ..incident(sim(1), 10) };
+        let commit = Commit { incident: Some((held.clone(), read)), ..Commit::of(sim(1)) };
+        assert_eq!(table.commit(&commit).await.unwrap(), Committed::Done);
+        let listed = table.held_incidents(10).await.unwrap();
+        let expected = if held.is_held_by_cap() { vec![held.clone()] } else { Vec::new() };
+        assert_eq!(listed, expected, "{stage}");
+        let due = table.open_incidents(at(10), 10).await.unwrap();
+        assert_eq!(due.len(), 1, "{stage}");
+        assert_eq!(due[0].incident, held);
+    }
+    assert!(table.held_incidents(0).await.unwrap().is_empty());
 }
 
 /// An incident with an alert that is not known to be published is due before its next check.

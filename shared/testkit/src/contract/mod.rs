@@ -1,16 +1,19 @@
-//! What every table has to do, the real one and the one in memory: each function is one clause, to
-//! be run on a table of its own.
+//! What every table and every provider has to do, the real one and the one in memory: each function
+//! is one clause, to be run on a table or an account of its own.
 //!
 //! A broken clause panics, like the test that runs it.
 #![expect(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a broken contract fails the test that runs it"
 )]
 
+pub mod audit;
 pub mod cases;
 pub mod news;
 pub mod states;
+pub mod super_sim;
 pub mod table;
 pub mod usages;
 
@@ -94,6 +97,7 @@ fn incident(sim: SimSid, due: i64) -> Incident {
 fn audit(sim: Option<SimSid>, id: &str, reason: &str) -> AuditEntry {
     AuditEntry {
         sim,
+        fleet: None,
         at: at(5),
         id: id.to_owned(),
         actor: "simfuse".to_owned(),

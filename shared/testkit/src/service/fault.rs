@@ -109,6 +109,8 @@ pub enum Requests {
     FleetUpdates,
     /// Asking for another status of a SIM.
     StatusUpdates,
+    /// Asking for another fleet of a SIM, and no other status.
+    Moves,
     /// Asking for an OAuth2 token.
     Tokens,
 }

@@ -139,6 +139,7 @@ impl Call {
             (Resource::Token, _) => Requests::Tokens,
             (Resource::Fleet(_), &Method::POST) => Requests::FleetUpdates,
             (_, &Method::POST) if self.form.contains_key("Status") => Requests::StatusUpdates,
+            (_, &Method::POST) if self.form.contains_key("Fleet") => Requests::Moves,
             (Resource::UsageRecords, _) => Requests::Usage,
             _ => Requests::Reads,
         }

@@ -38,10 +38,11 @@ pub use sim::{Attach, Behaviour, Line};
 pub use usage::{Usage, UsageSource};
 pub use usage_query::USAGE_PAGE_SIZE_MAX;
 
+pub(crate) use sim::{Effect, SimRecord};
+
 use fault::Faults;
 use fleets::FleetRecord;
 use journal::Journal;
-use sim::SimRecord;
 use usage::UsageBook;
 
 /// Life of a bearer token, in seconds of virtual time: the shortest that KORE lets one choose.

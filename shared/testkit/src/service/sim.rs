@@ -81,23 +81,23 @@ enum PendingStep {
 
 /// Whether a change of status reaches the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(crate) enum Effect {
     Real,
     Pretended,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct SimRecord {
-    pub(super) sim: Sim,
-    pub(super) behaviour: Behaviour,
-    pub(super) created: Timestamp,
-    pub(super) updated: Timestamp,
+pub(crate) struct SimRecord {
+    pub(crate) sim: Sim,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) created: Timestamp,
+    pub(crate) updated: Timestamp,
     pending: Vec<Pending>,
     changes: VecDeque<Change>,
 }
 
 impl SimRecord {
-    pub(super) fn new(sim: Sim, behaviour: Behaviour, now: Timestamp) -> Self {
+    pub(crate) fn new(sim: Sim, behaviour: Behaviour, now: Timestamp) -> Self {
         let attach = permission(sim.status);
         let first = Change { at: Timestamp::MIN, attach, sessions: Sessions::Kept };
         let changes = VecDeque::from([first]);
@@ -105,7 +105,7 @@ impl SimRecord {
     }
 
     /// Carries out what is due, in order.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    pub(crate) fn settle(&mut self, now: Timestamp) {
         while let Some(pending) = self.take_due(now) {
             match pending.step {
                 PendingStep::Complete => self.complete(pending.target, pending.due, Effect::Real),
@@ -115,7 +115,7 @@ impl SimRecord {
     }
 
     /// Whether something is still to happen by itself.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(crate) fn is_unsettled(&self) -> bool {
         !self.pending.is_empty()
     }
 
@@ -128,7 +128,7 @@ impl SimRecord {
 
     /// A request that seemed lost: it does what it would have done at this time.
     fn land(&mut self, target: SimStatus, at: Timestamp) {
-        if self.check_transition(target).is_ok() {
+        if self.allows(target) {
             self.change_status(target, at, Effect::Real);
         }
     }
@@ -146,8 +146,13 @@ impl SimRecord {
         }
     }
 
+    /// The same as yes or no.
+    pub(crate) fn allows(&self, target: SimStatus) -> bool {
+        self.check_transition(target).is_ok()
+    }
+
     /// Changes the status in the way that this SIM's behaviour says.
-    pub(super) fn change_status(&mut self, target: SimStatus, at: Timestamp, effect: Effect) {
+    pub(crate) fn change_status(&mut self, target: SimStatus, at: Timestamp, effect: Effect) {
         match (self.behaviour, effect) {
             (Behaviour::Scheduled { after }, Effect::Real) => {
                 self.sim.status = SimStatus::Scheduled;
@@ -162,12 +167,12 @@ impl SimRecord {
     }
 
     /// Lets a change of status happen later, as if the request had been held up on its way.
-    pub(super) fn change_status_late(&mut self, target: SimStatus, due: Timestamp) {
+    pub(crate) fn change_status_late(&mut self, target: SimStatus, due: Timestamp) {
         self.pending.push(Pending { due, target, step: PendingStep::Land });
     }
 
     /// Sets a status as if someone had done so elsewhere: at once, and nothing else stays under way.
-    pub(super) fn set_status(&mut self, status: SimStatus, at: Timestamp) {
+    pub(crate) fn set_status(&mut self, status: SimStatus, at: Timestamp) {
         self.pending.retain(|pending| matches!(pending.step, PendingStep::Land));
         self.complete(status, at, Effect::Real);
     }
@@ -190,7 +195,7 @@ impl SimRecord {
     }
 
     /// The network's answer to an attach at this time.
-    pub(super) fn attach(&self, at: Timestamp) -> Attach {
+    pub(crate) fn attach(&self, at: Timestamp) -> Attach {
         let projected = self.projected(at);
         let before = projected.as_ref().unwrap_or(self).changes.iter().rev();
         let last = before.map(|change| (change.at, change.attach)).find(|(when, _)| *when <= at);
@@ -198,7 +203,7 @@ impl SimRecord {
     }
 
     /// What happened up to `until` to a session that was opened at `since`.
-    pub(super) fn line(&self, since: Timestamp, until: Timestamp) -> Line {
+    pub(crate) fn line(&self, since: Timestamp, until: Timestamp) -> Line {
         let projected = self.projected(until);
         let changes = &projected.as_ref().unwrap_or(self).changes;
         let cut = changes

@@ -151,8 +151,8 @@ impl ServiceState {
         Ok((record.sim.sid, Update { status, fleet, unique_name }))
     }
 
-    /// The Fleet that an update asks for. An empty name takes the Sim out of its Fleet, which one
-    /// that may connect has to keep; moving to another Fleet is always possible.
+    /// The Fleet that an update asks for; an empty name takes the Sim out of its Fleet. One that may
+    /// connect, before and after, has to keep its Fleet.
     fn checked_fleet(
         &self,
         sim: &Sim,
@@ -167,8 +167,11 @@ impl ServiceState {
         if wanted.is_some() && sim.status == SimStatus::Scheduled {
             return Err(ApiError::fleet_fixed_while_scheduled());
         }
-        let may_connect =
-            matches!(status.unwrap_or(sim.status), SimStatus::Ready | SimStatus::Active);
+        let connects = |status| matches!(status, SimStatus::Ready | SimStatus::Active);
+        let may_connect = connects(status.unwrap_or(sim.status));
+        if may_connect && connects(sim.status) && wanted.is_some_and(|fleet| fleet != sim.fleet) {
+            return Err(ApiError::fleet_kept());
+        }
         if may_connect && wanted.unwrap_or(sim.fleet).is_none() {
             let leaves = sim.fleet.is_some();
             return Err(if leaves { ApiError::fleet_kept() } else { ApiError::fleet_needed() });

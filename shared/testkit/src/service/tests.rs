@@ -257,10 +257,12 @@ async fn updates_fleet_and_name_all_or_nothing() {
     assert_eq!(code(&[("Fleet", "")]).await, (400, Some(83008)));
     assert_eq!(bench.service.sim(sim(1)).unwrap().status, SimStatus::Active, "nothing was done");
 
-    assert_eq!(code(&[("Fleet", "quarantine"), ("UniqueName", "pump")]).await, (200, None));
+    assert_eq!(code(&[("Fleet", "quarantine")]).await, (400, Some(83008)));
+    let moved = [("Fleet", "quarantine"), ("UniqueName", "pump"), ("Status", "inactive")];
+    assert_eq!(code(&moved).await, (200, None));
     let updated = bench.service.sim(sim(1)).unwrap();
     assert_eq!((updated.fleet, updated.unique_name.as_deref()), (Some(fleet(2)), Some("pump")));
-    assert_eq!(code(&[("Fleet", ""), ("Status", "inactive")]).await, (200, None));
+    assert_eq!(code(&[("Fleet", "")]).await, (200, None));
     assert_eq!(code(&[("Status", "active")]).await, (400, Some(83007)));
     assert_eq!(code(&[("Status", "active"), ("Fleet", "river")]).await, (200, None));
 

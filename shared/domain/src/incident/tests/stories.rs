@@ -91,6 +91,19 @@ fn a_verdict_that_lapsed_leads_to_no_act() {
 }
 
 #[test]
+fn a_repeated_act_says_what_it_rests_on_now() {
+    let stolen = attached("01T14:06:30").in_device(TABLET);
+    let lifted = |scene: &mut Scene| scene.policy = scene.policy.replace("hour_mb = 20", "");
+    let again = Scene::rogue().at(Stage::Unreachable).also(stolen).with(lifted);
+    let Decision::Deactivate(incident, Authority::PolicyAgain) = again.decide(Says::Active) else {
+        panic!("{:?}", again.decide(Says::Active));
+    };
+    let detectors = incident.findings.iter().map(|finding| finding.detector);
+    let both = [DetectorId::HourLimit, DetectorId::DeviceNotAllowed];
+    assert_eq!(detectors.collect::<Vec<_>>(), both);
+}
+
+#[test]
 fn the_providers_word_on_the_fleet_decides_which_rules_hold() {
     let own = |fleet: FleetSid| {
         Scene::rogue()
@@ -267,7 +280,7 @@ fn what_does_not_go_off_is_paged_after_ten_minutes_and_once() {
 #[test]
 fn a_kill_is_told_once() {
     let (incident, _) = Scene::rogue().at(Stage::Admitted).case.incident.unwrap();
-    let (now, off) = (time("01T14:07"), TargetStatus::Inactive);
+    let (now, off) = (time("01T14:07"), Change::Status(TargetStatus::Inactive));
     let sent = outcome_of(now, incident, off, &answer(Says::Active));
     assert_eq!((sent.stage, sent.alerts.len()), (Stage::Sent, 1));
     let again = outcome_of(now, sent, off, &answer(Says::Scheduled));
@@ -301,7 +314,12 @@ fn pauses_between_requests_double_up_to_five_minutes() {
         let mut incident = Scene::rogue().at(Stage::Admitted).incident().clone();
         incident.attempts = attempts;
         let now = time("01T14:07");
-        let after = outcome_of(now, incident, TargetStatus::Inactive, &answer(Says::Throttled));
+        let after = outcome_of(
+            now,
+            incident,
+            Change::Status(TargetStatus::Inactive),
+            &answer(Says::Throttled),
+        );
         after.next_check.duration_since(now).as_secs()
     };
     let pauses: Vec<i64> = (0..8).map(pause).collect();
@@ -327,6 +345,8 @@ fn a_restore_is_defended_for_fifteen_minutes() {
     restored("01T14:21:05").check(Says::Active, "close restored");
     restored("01T15:00").check(Says::Down, "record restored");
     restored("01T15:00").check(Says::Unauthorized, "record restored +Unreachable");
+    restored("01T14:21:04").check(Says::NotFound, "record restored +Unreachable");
+    restored("01T14:21:05").check(Says::NotFound, "close restored");
 }
 
 #[test]
@@ -367,6 +387,20 @@ fn silence_alone_is_quiet_and_no_proof() {
     check_proof(&[under_way], "01T14:38", "record quiet");
     check_proof(&[], "04T14:06:59", "record quiet");
     check_proof(&[], "04T14:07", "close expired");
+}
+
+#[test]
+fn an_inactive_sim_that_left_the_account_is_let_go() {
+    for stage in [Stage::Inactive, Stage::Quiet, Stage::Leaking] {
+        let gone = |now| Scene::rogue().at(stage).when(now);
+        gone("04T14:06:59").check(Says::NotFound, &format!("record {stage}"));
+        let Decision::Record(incident) = gone("01T15:00").decide(Says::NotFound) else {
+            panic!("{stage}");
+        };
+        assert_eq!(incident.next_check, time("01T15:15"), "seldom looked at");
+        gone("04T14:07").check(Says::NotFound, "close expired");
+        gone("04T14:07").check(Says::Unauthorized, &format!("record {stage}"));
+    }
 }
 
 #[test]

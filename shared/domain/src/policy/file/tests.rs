@@ -149,6 +149,20 @@ fn layers_override_what_they_name_and_protection_adds_up() {
 }
 
 #[test]
+fn quarantine_needs_a_fleet_to_move_sims_to() {
+    let fleet = "quarantine = { fleet = \"HF00000000000000000000000000000009\" }";
+    let act = "limits = { act = \"quarantine\" }";
+    insta::assert_snapshot!(refused(&format!("version = 1\n{act}")), @r#"line 2: `limits = { act = "quarantine" }`: limits.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
+    let of_fleet = format!("[fleet.HF00000000000000000000000000000001]\n{act}");
+    insta::assert_snapshot!(refused(&format!("version = 1\n{of_fleet}")), @r#"line 3: `limits = { act = "quarantine" }`: fleet.HF00000000000000000000000000000001.limits.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
+    let policy: Policy = format!("version = 1\n{fleet}\n{of_fleet}").parse().unwrap();
+    let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+    assert_eq!(policy.rules_of_fleet(fleet).limits.act, LimitAct::Quarantine);
+    let quarantine = "HF00000000000000000000000000000009".parse().ok();
+    assert_eq!(policy.rules_of_fleet(fleet).quarantine, quarantine);
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_line() {
     insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: version: this SimFuse knows version 1 only");
     insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);

@@ -18,10 +18,11 @@ struct Asked {
     fields: &'static [&'static str],
 }
 
-const ALL: [Asked; 11] = [
+const ALL: [Asked; 12] = [
     Asked { operation: "get", path: "/v1/Sims/{Sid}", fields: &[] },
     Asked { operation: "get", path: "/v1/Sims", fields: &["Iccid"] },
     Asked { operation: "post", path: "/v1/Sims/{Sid}", fields: &["Status"] },
+    Asked { operation: "post", path: "/v1/Sims/{Sid}", fields: &["Fleet"] },
     Asked { operation: "get", path: "/v1/Sims", fields: &["PageSize"] },
     Asked { operation: "get", path: "/v1/Fleets", fields: &["PageSize"] },
     Asked { operation: "get", path: "/v1/Networks", fields: &["PageSize"] },
@@ -55,6 +56,7 @@ async fn ask_everything(client: &SuperSimClient) {
     client.fetch(&SimName::Sid(sim_sid())).await.unwrap_err();
     client.fetch(&SimName::parse(ICCID)).await.unwrap_err();
     client.set_status(sim_sid(), TargetStatus::Inactive).await.unwrap_err();
+    client.set_fleet(sim_sid(), fleet_sid()).await.unwrap_err();
     client.sims_page(None).await.unwrap_err();
     client.fleets_page(None).await.unwrap_err();
     client.networks_page(None).await.unwrap_err();

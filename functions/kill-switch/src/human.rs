@@ -1,0 +1,378 @@
+//! What a human asks about one SIM: kill, quarantine, approve, restore, protect.
+
+use jiff::SignedDuration;
+use simfuse_domain::audit::{AuditEntry, Phase};
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::incident::{
+    self, Authority, Desired, Human, Incident, Look, Quarantine, Stage,
+};
+use simfuse_domain::policy::Policy;
+use simfuse_domain::port::{
+    Alerts, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies, Sim,
+    SimStatus, SuperSim, TargetStatus,
+};
+use simfuse_domain::verdict::Verdict;
+
+use crate::act::Acted;
+use crate::bulk::Course;
+use crate::engine::{KillSwitch, Step, incident_version};
+use crate::error::KillSwitchError;
+use crate::manual::{by, reason};
+use crate::request::{Action, Outcome, Request, SimAnswer};
+
+impl<T, P, A, C> KillSwitch<T, P, A, C>
+where
+    T: Cases + Policies + Heartbeat,
+    P: SuperSim + Fleets,
+    A: Alerts,
+    C: Clock,
+{
+    /// Deactivates a SIM because a human wants it: neither mode, caps nor the stop switch bind it.
+    pub(crate) async fn kill(
+        &self,
+        course: &Course<'_>,
+        sim: &Sim,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let Course { request, policy, .. } = course;
+        if let Some(by) = protection(sim, policy, case).filter(|_| !request.override_protection) {
+            answer.outcome = Outcome::Refused;
+            answer.reason =
+                format!("protected by {by}: say override_protection (--override-protection)");
+            return Ok(Step::Done);
+        }
+        let quarantine = match quarantine_of(request, sim, policy, case) {
+            Ok(quarantine) => quarantine,
+            Err((outcome, reason)) => {
+                (answer.outcome, answer.reason) = (outcome, reason);
+                return Ok(Step::Done);
+            }
+        };
+        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let to_be_active =
+            matches!(stage, Some(Stage::Restoring | Stage::Restored | Stage::Quarantined));
+        if sim.status == SimStatus::Inactive && !to_be_active {
+            return self.already_inactive(request, sim, case, quarantine, answer).await;
+        }
+        if sim.status == SimStatus::Scheduled && stage == Some(Stage::Scheduled) {
+            answer.outcome = Outcome::Pending;
+            answer.reason =
+                "the provider took the request before, and does it by itself".to_owned();
+            return Ok(Step::Done);
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            let open = case.incident.as_ref().map(|(incident, _)| incident);
+            let why = open.and_then(|incident| incident.findings.first());
+            let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
+            let what = would_be(request);
+            answer.reason = format!("would be {what}, it is {}{why}", sim.status);
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        incident.verdict = quarantine.map_or(Verdict::Deactivate, |_| Verdict::Quarantine);
+        incident.quarantine = quarantine;
+        incident.frozen_until = self.end_of_freeze(request);
+        if to_be_active || incident.inactive_at.is_some() {
+            // It was off before: what proved that proves nothing about this time.
+            (incident.sent_at, incident.inactive_at, incident.proof) = (None, None, None);
+            (incident.told, incident.paged) = (false, false);
+        }
+        // Of many kills there is one alert for all, sent before the first of them.
+        incident.told |= course.is_bulk;
+        let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
+        Ok(self.report(acted, answer))
+    }
+
+    /// Says that there is nothing to switch off. What a guard held is then held no more; a freeze
+    /// begins, ends later, or is lifted; and quarantine goes on from here.
+    async fn already_inactive(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        case: &Case,
+        quarantine: Option<Quarantine>,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let open = case.incident.as_ref().map(|(incident, _)| incident);
+        let was_held = matches!(open, Some(Incident { stage: Stage::Held(_), .. }));
+        let frozen_until = self.end_of_freeze(request);
+        let was_frozen = open.and_then(|incident| incident.frozen_until);
+        (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
+        if let Some(until) = frozen_until {
+            answer.reason = format!("it is inactive, and comes back by itself at {until}");
+        } else if quarantine.is_some() {
+            (answer.outcome, answer.reason) =
+                (Outcome::Pending, "it is inactive, and goes to quarantine".to_owned());
+        } else if was_frozen.is_some() {
+            answer.reason = "it is inactive and stays so: its freeze is lifted".to_owned();
+        }
+        let is_changed = was_held || frozen_until != was_frozen || quarantine.is_some();
+        if request.dry_run || !is_changed {
+            return Ok(Step::Done);
+        }
+        let is_off = matches!(
+            open,
+            Some(Incident {
+                stage: Stage::Inactive | Stage::Quiet | Stage::Leaking | Stage::Proven,
+                ..
+            })
+        );
+        let mut incident = self.incident_for(request, sim, case);
+        (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        if is_off {
+            incident.next_check = self.clock.now();
+        } else {
+            let inactive = Change::Status(TargetStatus::Inactive);
+            let found = Ok(sim.clone());
+            incident = incident::outcome_of(self.clock.now(), incident, inactive, &found);
+        }
+        answer.incident = Some(incident.id.clone());
+        let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
+        self.record_with(case, incident, audit).await
+    }
+
+    /// When the SIM is to come back by itself.
+    fn end_of_freeze(&self, request: &Request) -> Option<jiff::Timestamp> {
+        let hours = i64::from(request.freeze_hours?);
+        self.clock.now().checked_add(SignedDuration::from_hours(hours)).ok()
+    }
+
+    /// Carries out what a guard holds.
+    pub(crate) async fn approve(
+        &self,
+        course: &Course<'_>,
+        sim: &Sim,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        if !matches!(stage, Some(Stage::Held(_))) {
+            answer.outcome = Outcome::Refused;
+            let stage = stage.map_or("no open incident".to_owned(), |stage| stage.to_string());
+            answer.reason = format!("nothing is held for it ({stage})");
+            return Ok(Step::Done);
+        }
+        // What was held hours ago may be no more what policy rules today.
+        let (now, found) = (self.clock.now(), Ok(sim.clone()));
+        let policy = course.policy;
+        let look = Look { now, case, policy, armed: self.armed, sim: Some(&found) };
+        let (verdict, _) = incident::assess(&look, sim.fleet);
+        if verdict < Verdict::Quarantine {
+            answer.outcome = Outcome::Refused;
+            answer.reason = format!(
+                "policy asks for it no more (it rules {verdict} now): kill it if it should be off"
+            );
+            return Ok(Step::Done);
+        }
+        self.kill(course, sim, case, answer).await
+    }
+
+    /// Makes a SIM active because a human wants it. What was found so far is judged by that.
+    pub(crate) async fn undo(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let open = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let watched = matches!(open, Some(Stage::Restoring | Stage::Restored));
+        let step_back = incident::next_step_back(&case.desired.0, sim);
+        let running =
+            matches!(sim.status, SimStatus::Active | SimStatus::Ready) && step_back.is_none();
+        if running && (open.is_none() || watched) {
+            answer.outcome = Outcome::Already;
+            answer.reason = format!("it is {}", sim.status);
+            return Ok(Step::Done);
+        }
+        let untouched = matches!(open, Some(Stage::Alerted | Stage::Held(_) | Stage::Requested));
+        if running && untouched {
+            return self.judge(request, sim, policy, case, answer).await;
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason = format!(
+                "would be made active, it is {}; an active SIM is billed by the month",
+                sim.status
+            );
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        if !watched || step_back.is_some() {
+            incident.begin_restore(self.clock.now());
+        }
+        let desired = self.judged(case, policy, &incident);
+        let acted = match step_back {
+            Some(change) => self.relocate(case, incident, desired, change).await?,
+            None => self.restore(case, incident, desired).await?,
+        };
+        Ok(self.report(acted, answer))
+    }
+
+    /// Closes the incident of a SIM that nothing was done about: what was found of it is judged, and
+    /// does not come again.
+    async fn judge(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        policy: &Policy,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        (answer.outcome, answer.reason) =
+            (Outcome::Done, format!("it is {}; what was found of it is judged", sim.status));
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason =
+                format!("what was found of it would be judged, it is {} already", sim.status);
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        incident.stage = Stage::Restored;
+        incident.alerts.clear();
+        let desired = self.judged(case, policy, &incident);
+        let commit = Commit {
+            incident: Some((incident, incident_version(case))),
+            closes: true,
+            desired: Some((desired, case.desired.1)),
+            audit: vec![self.entry(request, Some(case.sim), sim.fleet)],
+            ..Commit::of(case.sim)
+        };
+        Ok(match self.commit(&commit, "judging what was found of a SIM").await? {
+            Committed::Done => Step::Done,
+            Committed::Conflict => Step::Again,
+        })
+    }
+
+    pub(crate) async fn protect(
+        &self,
+        request: &Request,
+        case: &Case,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let (desired, version) = &case.desired;
+        let wanted = (request.action == Action::Protect).then(|| by(request));
+        if desired.protected_by.is_some() == wanted.is_some() {
+            answer.outcome = Outcome::Already;
+            answer.reason = desired.protected_by.as_ref().map_or_else(
+                || "it is not protected at run time; policy may still protect it".to_owned(),
+                |by| format!("protected by {by}"),
+            );
+            return Ok(Step::Done);
+        }
+        if request.dry_run {
+            answer.outcome = Outcome::Pending;
+            answer.reason = format!("would be changed: {}", request.action);
+            return Ok(Step::Done);
+        }
+        let fleet = answer.found.as_ref().and_then(|found| found.fleet);
+        let commit = Commit {
+            desired: Some((Desired { protected_by: wanted, ..desired.clone() }, *version)),
+            audit: vec![self.entry(request, Some(case.sim), fleet)],
+            ..Commit::of(case.sim)
+        };
+        if self.commit(&commit, "protecting a SIM").await? == Committed::Conflict {
+            return Ok(Step::Again);
+        }
+        (answer.outcome, answer.reason) = (Outcome::Done, "recorded".to_owned());
+        Ok(Step::Done)
+    }
+
+    /// The open incident, or a new one, with the human who asks.
+    fn incident_for(&self, request: &Request, sim: &Sim, case: &Case) -> Incident {
+        let open = case.incident.as_ref().map(|(incident, _)| incident.clone());
+        let mut incident = open.unwrap_or_else(|| {
+            let name = sim.unique_name.clone().unwrap_or_else(|| sim.sid.to_string());
+            Incident::open(sim.sid, name, sim.fleet, self.clock.now())
+        });
+        incident.human = Some(Human { by: by(request), reason: reason(request) });
+        incident
+    }
+
+    fn report(&self, acted: Acted, answer: &mut SimAnswer) -> Step {
+        let Acted::Recorded(incident) = acted else {
+            return Step::Again;
+        };
+        answer.incident = Some(incident.id.clone());
+        answer.outcome = match incident.stage {
+            // On its way to quarantine.
+            Stage::Inactive if incident.quarantine.is_some() => Outcome::Pending,
+            Stage::Inactive | Stage::Restored => Outcome::Done,
+            Stage::Refused => Outcome::Refused,
+            Stage::Unreachable => Outcome::Unreachable,
+            _ => Outcome::Pending,
+        };
+        answer.reason = match &incident.trouble {
+            Some(trouble) => format!("{trouble}; it is tried again by itself"),
+            None => incident.stage.to_string(),
+        };
+        Step::Done
+    }
+
+    pub(crate) fn entry(
+        &self,
+        request: &Request,
+        sim: Option<SimSid>,
+        fleet: Option<FleetSid>,
+    ) -> AuditEntry {
+        let at = self.clock.now();
+        AuditEntry {
+            sim,
+            fleet,
+            at,
+            id: format!("{}-{}", request.action, at.as_millisecond()),
+            actor: by(request),
+            action: request.action.to_string(),
+            phase: Phase::Outcome,
+            reason: reason(request),
+            incident: None,
+        }
+    }
+}
+
+/// Where a SIM is to be kept; `None` for a request that does not ask for it.
+fn quarantine_of(
+    request: &Request,
+    sim: &Sim,
+    policy: &Policy,
+    case: &Case,
+) -> Result<Option<Quarantine>, (Outcome, String)> {
+    match request.action {
+        Action::Quarantine => {}
+        // What is held is carried out as it was held.
+        Action::Approve => {
+            return Ok(case.incident.as_ref().and_then(|(incident, _)| incident.quarantine));
+        }
+        _ => return Ok(None),
+    }
+    let rules = policy.rules_for(sim.fleet, sim.sid);
+    let refused = |reason: &str| Err((Outcome::Refused, reason.to_owned()));
+    match (rules.quarantine, sim.fleet) {
+        (None, _) => refused("policy names no fleet for it: quarantine = { fleet = \"HF…\" }"),
+        (_, None) => refused("it is in no fleet, so it could not come back to one"),
+        (Some(quarantine), Some(fleet)) if quarantine == fleet => {
+            Err((Outcome::Already, format!("it is in {fleet}, where policy keeps SIMs")))
+        }
+        (Some(_), Some(_)) => Ok(incident::quarantine_for(&rules, sim)),
+    }
+}
+
+fn would_be(request: &Request) -> String {
+    match (request.action, request.freeze_hours) {
+        (Action::Quarantine, _) => "deactivated, moved to quarantine and made active there".into(),
+        (_, Some(hours)) => format!("deactivated for {hours} hours"),
+        (_, None) => "deactivated".to_owned(),
+    }
+}
+
+/// Who protects the SIM, if anyone does.
+fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
+    let rules = policy.rules_for(sim.fleet, sim.sid);
+    if rules.guards.protects(sim) {
+        return Some("policy".to_owned());
+    }
+    case.desired.0.protected_by.clone()
+}

@@ -1,0 +1,150 @@
+//! A freeze ends by itself, unless someone says that the SIM is stolen.
+
+use serde_json::{Value, json};
+use simfuse_domain::policy::Mode;
+use simfuse_domain::port::SimStatus;
+
+use crate::bench::{Bench, STRICT, TABLET, name, rejection, request, sim};
+use crate::crashes::{TRAPS, invoke, minutes};
+use crate::gate::Gate;
+
+fn freeze(number: u8, hours: u32) -> Value {
+    let mut asked = request("deactivate", &[&name(number)]);
+    asked["freeze_hours"] = json!(hours);
+    asked
+}
+
+impl Bench {
+    async fn freeze(&self, number: u8, hours: u32) -> Value {
+        self.ask(freeze(number, hours)).await["sims"][0].clone()
+    }
+}
+
+#[tokio::test]
+async fn it_ends_by_itself_although_the_sim_was_proven_dead_and_all_is_stopped() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    bench.steal_and_tell([1]).await;
+    assert_eq!(bench.freeze(1, 2).await["outcome"], "done");
+    bench.happen(sim(1), &[rejection(1, bench.pass(60))]).await;
+    bench.minutes(1).await;
+    assert_eq!(bench.stage(1).await, "proven");
+    bench.ask(json!({ "action": "stop", "reason": "a test", "requested_by": "ops" })).await;
+    bench.minutes(117).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive, "not yet");
+    bench.minutes(2).await;
+    assert_eq!(bench.status(1), SimStatus::Active);
+    assert_eq!(bench.told(1), ["held", "deactivated", "proven", "restored"]);
+    // What was found before is judged by that.
+    bench.appears(1, TABLET, 2_000_000).await;
+    assert!(bench.deliver().await);
+    bench.minutes(20).await;
+    assert_eq!(bench.asked(1), ["inactive", "active"]);
+    assert_eq!(bench.stage(1).await, "none");
+    bench.check_audit(1);
+    let told = bench.alerts.published();
+    assert!(
+        told[1].subject.ends_with("deactivated until 2026-03-01 16:00Z"),
+        "{}",
+        told[1].subject
+    );
+}
+
+#[tokio::test]
+async fn whoever_kills_it_again_lifts_the_freeze() {
+    for is_proven in [false, true] {
+        let bench = Bench::with(1, STRICT, Mode::Observe).await;
+        bench.steal(1).await;
+        bench.freeze(1, 2).await;
+        if is_proven {
+            bench.happen(sim(1), &[rejection(1, bench.pass(60))]).await;
+            bench.minutes(1).await;
+        }
+        let (outcome, reason) = bench.act("deactivate", &name(1)).await;
+        assert!(outcome == "already" && reason.contains("freeze is lifted"), "{reason}");
+        bench.minutes(200).await;
+        assert_eq!(bench.status(1), SimStatus::Inactive);
+        assert_eq!(bench.asked(1), ["inactive"]);
+    }
+}
+
+#[tokio::test]
+async fn a_freeze_of_a_sim_that_is_off_begins_there_and_may_be_prolonged() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    assert_eq!(bench.freeze(1, 1).await["outcome"], "already");
+    bench.minutes(30).await;
+    bench.freeze(1, 2).await;
+    bench.minutes(118).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    bench.minutes(4).await;
+    assert_eq!(bench.status(1), SimStatus::Active);
+}
+
+#[tokio::test]
+async fn what_policy_would_cut_at_once_stays_off_and_a_human_is_told() {
+    let bench = Bench::new(1).await;
+    assert_eq!(bench.freeze(1, 2).await["outcome"], "done");
+    bench.steal(1).await;
+    bench.minutes(125).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    assert_eq!(bench.asked(1), ["inactive"]);
+    let told = bench.alerts.published();
+    let told: Vec<&str> = told.iter().map(|alert| alert.subject.as_str()).collect();
+    let kept = "SimFuse: pump-1 stays off after its freeze: policy asks for it";
+    assert_eq!(told.iter().filter(|subject| **subject == kept).count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_restore_before_its_end_is_the_only_one() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    bench.freeze(1, 2).await;
+    bench.minutes(5).await;
+    assert_eq!(bench.act("restore", &name(1)).await.0, "done");
+    bench.minutes(150).await;
+    assert_eq!(bench.asked(1), ["inactive", "active"]);
+    assert_eq!(bench.told(1), ["deactivated", "restored"]);
+}
+
+#[tokio::test]
+async fn it_ends_whichever_call_fails_or_is_the_last() {
+    for trap in TRAPS {
+        for call in 0.. {
+            let bench = Bench::with(1, STRICT, Mode::Observe).await;
+            let trap = trap(call);
+            let gate = Gate::new(Some(trap));
+            let switch = bench.another(Mode::Observe, gate.clone());
+            loop {
+                let answer = invoke(&switch, &gate, freeze(1, 1)).await;
+                let outcome = answer.map(|answer| answer["sims"][0]["outcome"].clone());
+                if outcome.is_some_and(|outcome| outcome != "unreachable") {
+                    break;
+                }
+                bench.pass(10);
+            }
+            minutes(&bench, &switch, &gate, 5, 0).await;
+            assert_eq!(bench.status(1), SimStatus::Inactive, "{trap:?}");
+            bench.pass(3_300);
+            minutes(&bench, &switch, &gate, 22, 0).await;
+            assert_eq!(bench.status(1), SimStatus::Active, "{trap:?}");
+            assert_eq!(bench.stage(1).await, "none", "{trap:?}");
+            bench.check_audit(1);
+            if gate.calls() <= call {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_freeze_without_sense_is_refused() {
+    let bench = Bench::new(1).await;
+    for hours in [0, 745] {
+        let answer = bench.ask(freeze(1, hours)).await;
+        assert!(answer["error"].as_str().unwrap().contains("1 to 744"), "{answer}");
+    }
+    let mut restore = freeze(1, 2);
+    restore["action"] = json!("restore");
+    let answer = bench.ask(restore).await;
+    assert!(answer["error"].as_str().unwrap().contains("for deactivate"), "{answer}");
+    assert_eq!(bench.posts(), 0);
+}
