@@ -375,6 +375,7 @@ mod tests {
 
     /// The words of a command line, as a shell takes them apart: quotes and nothing else.
     fn words(line: &str) -> Vec<String> {
+        let line = line.split_once(" #").map_or(line, |(line, _comment)| line).trim_end();
         let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
         for char in line.chars() {
             match (char, quote) {
@@ -397,9 +398,8 @@ mod tests {
             .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));
         let commands = commands.filter(|line| line.starts_with("simfuse ") && !line.contains('`'));
         commands
-            .map(|line| line.split_once(" <").map_or(line, |(line, _)| line))
-            .map(|line| line.split_once(" > ").map_or(line, |(line, _)| line))
-            .map(|line| line.split_once("  #").map_or(line, |(line, _)| line).trim().to_owned())
+            .map(|line| line.split(' ').take_while(|word| !["<", ">", "|", "#"].contains(word)))
+            .map(|words| words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
             .collect()
     }
 
