@@ -88,7 +88,7 @@ where
     }
 
     /// One page for all kills that a cap holds, again every 15 minutes until someone answers: by
-    /// approving or restoring each, or by the stop switch.
+    /// approving or restoring each, or by the stop switch, once each was in a page.
     async fn page_held(&self, now: Timestamp) -> Result<(), KillSwitchError> {
         let held = self.table.held_incidents(HELD_MAX).await;
         let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
@@ -97,12 +97,12 @@ where
         if held.is_empty() {
             return Ok(());
         }
-        let stop = self.table.read_stop().await;
-        if stop.map_err(KillSwitchError::table("reading the stop switch"))?.is_some() {
-            return Ok(());
-        }
         let paged = self.table.last_paged(HELD).await;
         let paged = paged.map_err(KillSwitchError::table("reading when was last paged"))?;
+        let newest = held.iter().filter_map(|incident| incident.held_at).max();
+        if paged > newest && self.is_stopped().await? {
+            return Ok(());
+        }
         if paged.is_some_and(|paged| now.duration_since(paged) < PAGE_EVERY) {
             return Ok(());
         }
@@ -119,5 +119,10 @@ where
                 Ok(())
             }
         }
+    }
+
+    async fn is_stopped(&self) -> Result<bool, KillSwitchError> {
+        let stop = self.table.read_stop().await;
+        Ok(stop.map_err(KillSwitchError::table("reading the stop switch"))?.is_some())
     }
 }

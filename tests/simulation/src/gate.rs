@@ -13,6 +13,7 @@ use simfuse_testkit::faulty::{Fault, Method};
 use simfuse_testkit::gated::{Call, Gate};
 use simfuse_testkit::super_sim::MemorySuperSim;
 
+use crate::plan::{QUARANTINE, fleet};
 use crate::shared::{Inner, Shared};
 use crate::watch::Caller;
 
@@ -254,8 +255,12 @@ impl WildProvider {
 }
 
 impl Fleets for WildProvider {
-    async fn fetch_fleet(&self, _name: &str) -> Result<Fleet, ProviderError> {
-        Err(ProviderError::NotFound)
+    async fn fetch_fleet(&self, name: &str) -> Result<Fleet, ProviderError> {
+        let sid = fleet(QUARANTINE);
+        if name != sid.to_string() {
+            return Err(ProviderError::NotFound);
+        }
+        Ok(Fleet { sid, unique_name: None, data_enabled: None, data_limit_mb: Some(1) })
     }
 
     async fn set_data_limit(

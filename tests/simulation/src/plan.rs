@@ -20,6 +20,9 @@ const SIMS: std::ops::RangeInclusive<i64> = 2..=7;
 /// The provider may take this long to carry out what it scheduled.
 const SCHEDULED_MINS: std::ops::RangeInclusive<i64> = 1..=8;
 
+/// The number of the fleet in which SIMs can do no harm.
+pub(crate) const QUARANTINE: u8 = 2;
+
 pub(crate) struct Plan {
     pub(crate) chaos_ms: i64,
     pub(crate) armed: Mode,
@@ -169,6 +172,8 @@ fn request(chance: &mut Chance, devices: &[Device]) -> Value {
         "resume",
         "resume",
         "status",
+        "quarantine",
+        "quarantine",
     ];
     let action = chance.one_of(&actions).unwrap_or("status");
     let device = devices.get(chance.index(devices.len()));
@@ -178,16 +183,23 @@ fn request(chance: &mut Chance, devices: &[Device]) -> Value {
         _ => vec![name],
     };
     let action = if action == "approve_all" { "approve" } else { action };
+    // A freeze is short enough to end while all goes wrong, or after it.
+    let freezes = action == "deactivate" && chance.permille(400);
+    let freeze_hours = freezes.then(|| chance.of(1..=2));
     json!({
         "action": action, "sims": sims, "reason": "a test", "requested_by": "ops",
-        "override_protection": chance.permille(300),
+        "override_protection": chance.permille(300), "freeze_hours": freeze_hours,
     })
 }
 
 fn policy(chance: &mut Chance, devices: &[Device]) -> String {
     let mode = if chance.permille(120) { "observe" } else { "enforce" };
     let binding = if chance.permille(120) { "learnt" } else { "strict" };
-    let act = if chance.coin() { "deactivate" } else { "alert" };
+    let keeps = chance.permille(400);
+    let acts = ["deactivate", "alert", if keeps { "quarantine" } else { "deactivate" }];
+    let act = chance.one_of(&acts).unwrap_or("alert");
+    let quarantine = format!("quarantine = {{ fleet = \"{}\" }}\n", fleet(QUARANTINE));
+    let quarantine = if keeps { quarantine } else { String::new() };
     let protected: Vec<String> = devices
         .iter()
         .filter(|_| chance.permille(100))
@@ -199,7 +211,7 @@ fn policy(chance: &mut Chance, devices: &[Device]) -> String {
     let (fleet_mins, account_mins) = (window_mins(chance), window_mins(chance));
     let cooldown = chance.one_of(&[1, 10, 1_440]).unwrap_or(1);
     let mut text = format!(
-        "version = 1\nmode = \"{mode}\"\n\
+        "version = 1\nmode = \"{mode}\"\n{quarantine}\
          [binding]\nmode = \"{binding}\"\nallowed_tacs = [\"{SENSOR_TAC}\"]\n\
          [limits]\nhour_mb = 5\nact = \"{act}\"\n\
          [guards]\nprotected = [{}]\ncooldown_mins = {cooldown}\n\

@@ -3,7 +3,7 @@
 use simfuse_domain::audit::Phase;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Stage;
-use simfuse_domain::port::{Commit, TargetStatus};
+use simfuse_domain::port::Commit;
 
 use super::{Caller, LastAct, Watch, intent_of};
 
@@ -13,21 +13,21 @@ impl Watch {
         &mut self,
         caller: &Caller,
         sim: SimSid,
-        wanted: TargetStatus,
+        actions: &[&str],
     ) {
         let intents = self.intents.entry((caller.task, sim)).or_default();
-        match intents.iter().position(|intent| *intent == wanted) {
+        match intents.iter().position(|intent| actions.contains(&intent.as_str())) {
             Some(place) => drop(intents.remove(place)),
             None => self.broken("intent_before_act", || {
-                format!("{caller} asked for {wanted:?} of {sim} without an intent")
+                format!("{caller} asked for {actions:?} of {sim} without an intent")
             }),
         }
     }
 
     pub(super) fn note_acts(&mut self, caller: &Caller, commit: &Commit) {
         let intent = intent_of(commit);
-        if let Some((wanted, _)) = intent {
-            self.intents.entry((caller.task, commit.sim)).or_default().push(wanted);
+        if let Some((action, _)) = intent {
+            self.intents.entry((caller.task, commit.sim)).or_default().push(action.to_owned());
         }
         let Some(seen) = self.sims.get_mut(&commit.sim) else { return };
         for entry in &commit.audit {
@@ -38,8 +38,9 @@ impl Watch {
             };
         }
         match intent {
-            Some((TargetStatus::Inactive, _)) => seen.last_act = LastAct::Killed,
-            Some((TargetStatus::Active, _)) => seen.last_act = LastAct::Restored,
+            Some(("deactivate", _)) => seen.last_act = LastAct::Killed,
+            Some(("quarantine", _)) => seen.last_act = LastAct::Quarantined,
+            Some(_) => seen.last_act = LastAct::Restored,
             None => {}
         }
         let Some((incident, _)) = &commit.incident else { return };

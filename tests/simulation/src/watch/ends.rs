@@ -86,6 +86,7 @@ impl Watch {
                 ("ends_or_paged", !end.is_long)
             }
             Stage::Alerted => ("ends_or_paged", told("alerted") || !incident.told),
+            Stage::Proven if incident.frozen_until.is_some() => ("ends_or_paged", !end.is_long),
             Stage::Proven | Stage::RestoredElsewhere | Stage::Expired => ("ends_or_paged", false),
         };
         let open = format!("{} is still {}", incident.id, incident.stage);
@@ -97,7 +98,8 @@ impl Watch {
         let pages = self.published.iter().filter(|(id, _)| id.starts_with("held-"));
         let last = pages.map(|(_, page)| page.last_ms).max();
         let since = seen.capped_ms.unwrap_or(end.now_ms);
-        let lately = end.now_ms - 20 * 60_000;
+        // Once each was in a page, a stop is an answer.
+        let lately = if self.stopped { i64::MIN } else { end.now_ms - 20 * 60_000 };
         last.is_some_and(|last| last >= since.max(lately).min(end.now_ms - 120_000))
     }
 
@@ -137,7 +139,8 @@ impl Watch {
             return None;
         }
         let since = time_of(since);
-        let strict = ["held", "unreachable", "leaking", "restored_elsewhere", "restored"];
+        let strict =
+            ["held", "unreachable", "leaking", "restored_elsewhere", "restored", "quarantined"];
         let lax = ["alerted", "deactivated", "proven"];
         let incidents = seen.past.iter().chain(seen.incident.as_ref().map(|(open, _)| open));
         let knows = |incident: &Incident| {

@@ -10,7 +10,7 @@ use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::policy::{Mode, Policy, Rules};
-use simfuse_domain::port::{Commit, TargetStatus};
+use simfuse_domain::port::Commit;
 use simfuse_domain::verdict::Verdict;
 
 use super::{Caller, Seen, Watch, intent_of};
@@ -24,8 +24,16 @@ const FLEET_READ_MS_MAX: i64 = 120_000;
 
 impl Watch {
     pub(super) fn check_guards(&mut self, now_ms: i64, caller: &Caller, commit: &Commit) {
-        if intent_of(commit) != Some((TargetStatus::Inactive, true)) {
-            return;
+        match intent_of(commit) {
+            Some(("deactivate", true)) => {}
+            Some(("quarantine", true)) if self.stopped => {
+                let sim = commit.sim;
+                self.broken("no_automatic_kill_while_stopped", || {
+                    format!("{caller} wrote an automatic intent to move {sim}")
+                });
+                return;
+            }
+            _ => return,
         }
         let Some((incident, _)) = &commit.incident else { return };
         let Some(seen) = self.sims.get(&commit.sim) else { return };
@@ -102,7 +110,7 @@ fn fleets_lately(seen: &Seen, now_ms: i64) -> Vec<Option<FleetSid>> {
 fn is_ruled(rules: &Rules, incident: &Incident, judged: &BTreeSet<String>) -> bool {
     let news = incident.findings.iter().filter(|finding| !judged.contains(&finding.key()));
     let news: Vec<&Finding> = news.collect();
-    rules.rule(news.iter().copied()) >= Verdict::Deactivate
+    rules.rule(news.iter().copied()) >= Verdict::Quarantine
 }
 
 /// Whether the caps count the kill now, or have counted it before.

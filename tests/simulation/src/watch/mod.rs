@@ -76,7 +76,7 @@ pub(crate) struct Watch {
     /// Automatic kills that were admitted, by the time.
     admissions: BTreeMap<CapScope, Vec<i64>>,
     /// Intents of an invocation that no request has followed yet.
-    intents: BTreeMap<(TaskId, SimSid), Vec<TargetStatus>>,
+    intents: BTreeMap<(TaskId, SimSid), Vec<String>>,
     /// Every alert that went out: what it says was done, how often, and when first.
     pub(crate) published: BTreeMap<String, Published>,
     /// How many effects there were.
@@ -129,6 +129,8 @@ pub(crate) struct Seen {
 pub(crate) enum LastAct {
     Nothing,
     Killed,
+    /// It was off, and goes on to quarantine.
+    Quarantined,
     Restored,
 }
 
@@ -196,7 +198,12 @@ impl Watch {
         if let Some(seen) = self.sims.get_mut(&sim) {
             seen.posts += 1;
         }
-        self.check_intent_before_act(caller, sim, to);
+        // The way out of quarantine is off, moved and on.
+        let actions = match to {
+            TargetStatus::Inactive => ["deactivate", "restore"],
+            TargetStatus::Active => ["quarantine", "restore"],
+        };
+        self.check_intent_before_act(caller, sim, &actions);
     }
 
     /// A call took effect; `is_done` is false where it found that it could not.
@@ -220,6 +227,12 @@ impl Watch {
             Call::Fetch(simfuse_domain::port::SimName::Sid(sim)) => {
                 if let Some(seen) = self.sims.get_mut(sim) {
                     seen.fetches += 1;
+                }
+            }
+            Call::SetFleet(sim, fleet) => {
+                self.check_intent_before_act(caller, *sim, &["quarantine", "restore"]);
+                if let Some(seen) = self.sims.get_mut(sim).filter(|_| is_done) {
+                    seen.fleets.push((now_ms, *fleet));
                 }
             }
             Call::Publish(alert) if is_done => self.note_published(now_ms, caller, alert),
@@ -271,11 +284,7 @@ impl Watch {
 }
 
 /// The act that a decision is the intent of, and whether no human asked for it.
-fn intent_of(commit: &Commit) -> Option<(TargetStatus, bool)> {
+fn intent_of(commit: &Commit) -> Option<(&str, bool)> {
     let intent = commit.audit.iter().find(|entry| entry.phase == Phase::Intent)?;
-    let wanted = match intent.action.as_str() {
-        "deactivate" => TargetStatus::Inactive,
-        _ => TargetStatus::Active,
-    };
-    Some((wanted, intent.actor == SIMFUSE))
+    Some((intent.action.as_str(), intent.actor == SIMFUSE))
 }
