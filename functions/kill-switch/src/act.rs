@@ -10,12 +10,15 @@ use simfuse_domain::port::{
     ProviderError, Sim, SuperSim, TargetStatus,
 };
 
-use crate::engine::{KillSwitch, Step, incident_version};
+use crate::engine::{KillSwitch, Step, incident_version, pause};
 use crate::error::{Chain, KillSwitchError};
 
 /// If the function dies between intent and outcome, the sweep looks again after this long: longer
 /// than a call to the provider may take.
 const OUTCOME_WITHIN: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often an outcome's audit entry is tried to be recorded when others are in the way.
+const OUTCOME_TRIES_MAX: u32 = 10;
 
 /// What became of an act.
 pub(crate) enum Acted {
@@ -164,12 +167,25 @@ where
         if self.commit(&outcome, "recording an outcome").await? == Committed::Conflict {
             // A human or the sweep came in between; theirs stands, and the next look converges.
             let only = Commit { audit, ..Commit::of(case.sim) };
-            self.commit(&only, "recording an outcome's audit entry").await?;
+            self.record_outcome_alone(&only).await?;
             return Ok(Acted::Recorded(Box::new(incident)));
         }
         let state = case.state.as_ref();
         let (incident, _) = self.tell(incident, version.saturating_add(1), state).await?;
         Ok(Acted::Recorded(Box::new(incident)))
+    }
+
+    /// An outcome's audit entry rests on nothing that others change, but they may be at it, too.
+    async fn record_outcome_alone(&self, commit: &Commit) -> Result<(), KillSwitchError> {
+        for attempt in 0..OUTCOME_TRIES_MAX {
+            let committed = self.commit(commit, "recording an outcome's audit entry").await?;
+            if committed == Committed::Done {
+                return Ok(());
+            }
+            pause(&self.clock, (commit.sim, attempt)).await;
+        }
+        let (sim, passes) = (commit.sim.to_string(), OUTCOME_TRIES_MAX);
+        Err(KillSwitchError::Contention { sim, passes })
     }
 
     /// The windows of the account's and the fleet's cap with one more kill, if both have room.
