@@ -1,5 +1,5 @@
 //! What needs more than one call of cargo: `cargo xtask test`, `simulate`, `bench`, `openapi`,
-//! `template`, `fuzz`, `deploy-local`.
+//! `template`, `fuzz`, `shipped`, `deploy-local`.
 
 mod aggregator;
 mod bench;
@@ -67,6 +67,8 @@ enum Command {
     },
     /// Lint template.yaml, and hold it to the rules that linters do not know
     Template,
+    /// Build the functions as they are shipped, and see that Lambda's system can run them
+    Shipped,
     /// Deploy template.yaml to an emulator of AWS, and check it by a theft
     DeployLocal,
 }
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
             simulate::run(&arguments)
         }
         Command::Template => template::lint(),
+        Command::Shipped => shipped::check(),
         Command::DeployLocal => deploy_local::run(),
     };
     match result {
