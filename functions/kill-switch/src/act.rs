@@ -77,13 +77,7 @@ where
         if incident.stage != Stage::Restored {
             incident.stage = Stage::Restoring;
         }
-        // Whoever comes here has seen that the SIM is in no quarantine, or no more.
-        let desired = Desired {
-            status: Some(TargetStatus::Active),
-            inactive_at: None,
-            quarantine: None,
-            ..desired
-        };
+        let desired = Desired { status: Some(TargetStatus::Active), inactive_at: None, ..desired };
         incident.quarantine = None;
         let change = Change::Status(TargetStatus::Active);
         self.act(case, incident, desired, change, Commit::of(case.sim)).await
@@ -138,6 +132,7 @@ where
         let version = incident_version(case);
         let (known, desired_version) = &case.desired;
         let changed = *known != desired;
+        let wanted = desired.clone();
         let intent = Commit {
             incident: Some((incident.clone(), version)),
             desired: changed.then_some((desired, *desired_version)),
@@ -158,9 +153,15 @@ where
         let incident = incident::outcome_of(now, incident, change, &answer);
         let audit = vec![entry(&asked, change, Phase::Outcome, now, said(change, &answer))];
         let version = version.saturating_add(1);
+        let desired_version = desired_version.saturating_add(u64::from(changed));
+        // Given up on the way to quarantine: it should be inactive again.
+        let gave_up = asked.quarantine.is_some() && incident.quarantine.is_none();
+        let status = Some(TargetStatus::Inactive);
+        let desired = gave_up.then_some((Desired { status, ..wanted }, desired_version));
         let outcome = Commit {
             incident: Some((incident.clone(), version)),
-            desired_unchanged: Some(desired_version.saturating_add(u64::from(changed))),
+            desired_unchanged: desired.is_none().then_some(desired_version),
+            desired,
             audit: audit.clone(),
             ..Commit::of(case.sim)
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use jiff::SignedDuration;
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
@@ -26,6 +27,9 @@ use crate::sweep::SIMS_AT_ONCE;
 /// provider of 5 s each, and the table's retries of a second or so.
 const STOP_BEFORE: Duration = Duration::from_secs(20);
 
+/// A request that is repeated after this long is another one, and is told again.
+const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
+
 /// Bytes of answers in one invocation: Lambda carries 6 MB, and the list of all SIMs of a selection
 /// takes 2 MB of them.
 const ANSWERS_BYTES_MAX: usize = 3_500_000;
@@ -38,6 +42,8 @@ pub(crate) struct Course<'a> {
     pub(crate) stop_at: Duration,
     /// Whether these are so many that they are told of together.
     pub(crate) is_bulk: bool,
+    /// Whether that was told.
+    pub(crate) is_told: bool,
     /// The fleet that was selected: a SIM that left it is not meant.
     pub(crate) fleet: Option<FleetSid>,
     /// SIMs begun, with what they were called.
@@ -122,6 +128,8 @@ where
             }
             answer.digest = request.dry_run.then(|| digest.clone());
         }
+        let is_told =
+            is_bulk && !request.dry_run && self.tell_of_many(request, &choice, &digest).await;
         let policy = self.policy().await?;
         let begun = self.clock.uptime();
         let usable = time.saturating_sub(STOP_BEFORE).max(time / 2);
@@ -131,13 +139,11 @@ where
             policy: &policy,
             stop_at,
             is_bulk,
+            is_told,
             fleet: answer.selected.as_ref().and_then(|selected| selected.fleet),
             begun: Mutex::default(),
             answers_bytes: AtomicUsize::new(0),
         };
-        if is_bulk && request.next.is_none() && !request.dry_run {
-            self.tell_of_many(request, choice.len(), &digest).await;
-        }
         let next = self.work(&course, &choice, answer).await;
         if next.is_some() && request.sims.is_empty() {
             answer.all = Some(choice.names);
@@ -208,21 +214,33 @@ where
     }
 
     /// One alert for all SIMs of a request, before the first is touched: a mail for each of ten
-    /// thousand would bury what else happens.
-    async fn tell_of_many(&self, request: &Request, sims: usize, digest: &str) {
+    /// thousand would bury what else happens. Says whether it is out: if not, each is told by itself.
+    async fn tell_of_many(&self, request: &Request, choice: &Choice, digest: &str) -> bool {
+        let sims = choice.len();
         let done = match request.action {
             Action::Deactivate | Action::Approve => "deactivated",
             Action::Quarantine => "moved to quarantine",
             Action::Restore => "restored",
-            _ => return,
+            _ => return false,
         };
         let (by, why) = (by(request), reason(request));
         let happened = format!("{sims} SIMs are being {done}");
         let id = format!("many-{}-{digest}", request.action);
-        let alert = Alert::of_many(id, &happened, done, &by, &why);
+        // The same request goes on in other invocations, and may be repeated.
+        let told = self.table.last_paged(&id).await.ok().flatten();
+        let now = self.clock.now();
+        if told.is_some_and(|told| now.duration_since(told) < TOLD_AGAIN_AFTER) {
+            return true;
+        }
+        let alert = Alert::of_many(id.clone(), &happened, done, &by, &why);
         if let Err(error) = self.publish(&alert).await {
             tracing::error!(error = %Chain(&error), "that many SIMs are acted on is not told");
+            return false;
         }
+        if let Err(error) = self.table.record_paged(&id, now).await {
+            tracing::warn!(error = %Chain(&error), "that many SIMs are acted on may be told again");
+        }
+        true
     }
 }
 

@@ -163,6 +163,10 @@ where
                 ..self.judged(case, policy, &incident)
             }),
             // Traffic that begins after this is no event that came late.
+            // It was seen in another fleet than its quarantine: it is at home.
+            Stage::Restored if desired.quarantine.is_some() => {
+                Some(Desired { quarantine: None, ..desired.clone() })
+            }
             Stage::Proven => Some(Desired { inactive_at: incident.inactive_at, ..desired.clone() }),
             _ => None,
         };
@@ -192,17 +196,32 @@ where
         policy: &Policy,
         mut incident: Incident,
     ) -> Result<Step, KillSwitchError> {
-        let status = Some(TargetStatus::Active);
-        let desired = Desired { status, inactive_at: None, ..self.judged(case, policy, &incident) };
+        let desired = self.judged(case, policy, &incident);
         incident.begin_restore(self.clock.now());
+        self.begin_restore(case, incident, desired, Vec::new()).await?;
+        Ok(Step::Again)
+    }
+
+    /// Records that the SIM should be active, and asks for nothing yet.
+    pub(crate) async fn begin_restore(
+        &self,
+        case: &Case,
+        incident: Incident,
+        desired: Desired,
+        mut audit: Vec<AuditEntry>,
+    ) -> Result<Step, KillSwitchError> {
+        let desired = Desired { status: Some(TargetStatus::Active), inactive_at: None, ..desired };
+        audit.extend(self.stage_entry(case, &incident));
         let commit = Commit {
-            audit: self.stage_entry(case, &incident).into_iter().collect(),
             incident: Some((incident, incident_version(case))),
             desired: Some((desired, case.desired.1)),
+            audit,
             ..Commit::of(case.sim)
         };
-        self.commit(&commit, "recording the end of a freeze").await?;
-        Ok(Step::Again)
+        Ok(match self.commit(&commit, "recording that a SIM should be active").await? {
+            Committed::Done => Step::Done,
+            Committed::Conflict => Step::Again,
+        })
     }
 
     /// What should be once a SIM is made active: what is found of it now is judged by that.

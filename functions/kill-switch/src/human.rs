@@ -50,23 +50,21 @@ where
             }
         };
         let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
-        let to_be_active =
-            matches!(stage, Some(Stage::Restoring | Stage::Restored | Stage::Quarantined));
+        // A request of ours to switch it on may be under way, whatever the provider says now.
+        let to_be_active = case.desired.0.status == Some(TargetStatus::Active)
+            || matches!(stage, Some(Stage::Restoring | Stage::Restored | Stage::Quarantined));
         if sim.status == SimStatus::Inactive && !to_be_active {
-            return self.already_inactive(request, sim, case, quarantine, answer).await;
+            return self.already_inactive(course, sim, case, quarantine, answer).await;
         }
         if sim.status == SimStatus::Scheduled && stage == Some(Stage::Scheduled) {
-            answer.outcome = Outcome::Pending;
-            answer.reason =
-                "the provider took the request before, and does it by itself".to_owned();
-            return Ok(Step::Done);
+            return self.already_scheduled(request, sim, case, quarantine, answer).await;
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
             let open = case.incident.as_ref().map(|(incident, _)| incident);
             let why = open.and_then(|incident| incident.findings.first());
             let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
-            let what = would_be(request);
+            let what = would_be(request, quarantine);
             answer.reason = format!("would be {what}, it is {}{why}", sim.status);
             return Ok(Step::Done);
         }
@@ -80,14 +78,14 @@ where
             (incident.told, incident.paged) = (false, false);
         }
         // Of many kills there is one alert for all, sent before the first of them.
-        incident.told |= course.is_bulk;
+        incident.told |= course.is_told;
         let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
         Ok(self.report(acted, answer))
     }
 
-    /// Says that there is nothing to switch off. What a guard held is then held no more; a freeze
-    /// begins, ends later, or is lifted; and quarantine goes on from here.
-    async fn already_inactive(
+    /// The provider took a request before and does it by itself: nothing more is asked of it. What
+    /// this human wants of the SIM holds from now on.
+    async fn already_scheduled(
         &self,
         request: &Request,
         sim: &Sim,
@@ -95,11 +93,45 @@ where
         quarantine: Option<Quarantine>,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
+        answer.outcome = Outcome::Pending;
+        answer.reason = "the provider took the request before, and does it by itself".to_owned();
+        let frozen_until = self.end_of_freeze(request);
+        let open = case.incident.as_ref().map(|(incident, _)| incident);
+        let is_so = open.is_some_and(|incident| {
+            incident.human.is_some()
+                && incident.frozen_until == frozen_until
+                && incident.quarantine == quarantine
+        });
+        if request.dry_run || is_so {
+            return Ok(Step::Done);
+        }
+        let mut incident = self.incident_for(request, sim, case);
+        (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
+        self.record_with(case, incident, audit).await
+    }
+
+    /// Says that there is nothing to switch off. What a guard held is then held no more; a freeze
+    /// begins, ends later, or is lifted; and quarantine goes on from here.
+    async fn already_inactive(
+        &self,
+        course: &Course<'_>,
+        sim: &Sim,
+        case: &Case,
+        quarantine: Option<Quarantine>,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
+        let request = course.request;
         let open = case.incident.as_ref().map(|(incident, _)| incident);
         let was_held = matches!(open, Some(Incident { stage: Stage::Held(_), .. }));
         let frozen_until = self.end_of_freeze(request);
         let was_frozen = open.and_then(|incident| incident.frozen_until);
         (answer.outcome, answer.reason) = (Outcome::Already, "it is inactive".to_owned());
+        // A freeze of many means those that run: what is off for good is not to come back by it.
+        let is_meant = !course.is_bulk && request.select.is_none();
+        if frozen_until.is_some() && was_frozen.is_none() && !is_meant {
+            return Ok(Step::Done);
+        }
         if let Some(until) = frozen_until {
             answer.reason = format!("it is inactive, and comes back by itself at {until}");
         } else if quarantine.is_some() {
@@ -108,7 +140,8 @@ where
         } else if was_frozen.is_some() {
             answer.reason = "it is inactive and stays so: its freeze is lifted".to_owned();
         }
-        let is_changed = was_held || frozen_until != was_frozen || quarantine.is_some();
+        let was_going = open.and_then(|incident| incident.quarantine);
+        let is_changed = was_held || frozen_until != was_frozen || quarantine != was_going;
         if request.dry_run || !is_changed {
             return Ok(Step::Done);
         }
@@ -121,6 +154,7 @@ where
         );
         let mut incident = self.incident_for(request, sim, case);
         (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        incident.told |= course.is_told;
         if is_off {
             incident.next_check = self.clock.now();
         } else {
@@ -205,8 +239,17 @@ where
             incident.begin_restore(self.clock.now());
         }
         let desired = self.judged(case, policy, &incident);
+        let kept_in = case.desired.0.quarantine.map(|quarantine| quarantine.fleet);
         let acted = match step_back {
             Some(change) => self.relocate(case, incident, desired, change).await?,
+            // On its way within the quarantine: the way home begins once it has settled.
+            None if kept_in.is_some() && kept_in == sim.fleet => {
+                answer.incident = Some(incident.id.clone());
+                (answer.outcome, answer.reason) =
+                    (Outcome::Pending, "it comes home once its status has settled".to_owned());
+                let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
+                return self.begin_restore(case, incident, desired, audit).await;
+            }
             None => self.restore(case, incident, desired).await?,
         };
         Ok(self.report(acted, answer))
@@ -342,9 +385,12 @@ fn quarantine_of(
 ) -> Result<Option<Quarantine>, (Outcome, String)> {
     match request.action {
         Action::Quarantine => {}
-        // What is held is carried out as it was held.
+        // What is held is carried out as it was held, from the fleet in which the SIM is now.
         Action::Approve => {
-            return Ok(case.incident.as_ref().and_then(|(incident, _)| incident.quarantine));
+            let held = case.incident.as_ref().and_then(|(incident, _)| incident.quarantine);
+            let rules = policy.rules_for(sim.fleet, sim.sid);
+            let now = incident::quarantine_for(&rules, sim, &case.desired.0);
+            return Ok(held.and(now));
         }
         _ => return Ok(None),
     }
@@ -356,15 +402,18 @@ fn quarantine_of(
         (Some(quarantine), Some(fleet)) if quarantine == fleet => {
             Err((Outcome::Already, format!("it is in {fleet}, where policy keeps SIMs")))
         }
-        (Some(_), Some(_)) => Ok(incident::quarantine_for(&rules, sim)),
+        (Some(_), Some(fleet)) => match incident::quarantine_for(&rules, sim, &case.desired.0) {
+            Some(quarantine) => Ok(Some(quarantine)),
+            None => Err((Outcome::Already, format!("it is in quarantine, in {fleet}"))),
+        },
     }
 }
 
-fn would_be(request: &Request) -> String {
-    match (request.action, request.freeze_hours) {
-        (Action::Quarantine, _) => "deactivated, moved to quarantine and made active there".into(),
-        (_, Some(hours)) => format!("deactivated for {hours} hours"),
-        (_, None) => "deactivated".to_owned(),
+fn would_be(request: &Request, quarantine: Option<Quarantine>) -> String {
+    match (quarantine, request.freeze_hours) {
+        (Some(kept), _) => format!("deactivated, moved to {} and made active there", kept.fleet),
+        (None, Some(hours)) => format!("deactivated for {hours} hours"),
+        (None, None) => "deactivated".to_owned(),
     }
 }
 

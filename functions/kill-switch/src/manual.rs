@@ -139,7 +139,8 @@ where
                 }
             }
         }
-        if answer.reason.is_empty() {
+        if answer.outcome != Outcome::Unreachable || answer.reason.is_empty() {
+            answer.outcome = Outcome::Unreachable;
             answer.reason = "its case kept changing: ask for its status, then again".to_owned();
         }
         Some(answer)

@@ -158,7 +158,7 @@ const fn is_unproven(stage: Stage) -> bool {
 
 const fn next_step(stage: Option<Stage>, verdict: Verdict) -> &'static str {
     match stage {
-        None if matches!(verdict, Verdict::Deactivate) => {
+        None if matches!(verdict, Verdict::Quarantine | Verdict::Deactivate) => {
             "policy asks for it to be deactivated: the next event or sweep takes it up, or kill it"
         }
         None => "nothing to do",

@@ -35,9 +35,12 @@ impl SnsAlerts {
     }
 
     async fn send(&self, alert: &Alert) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let second = self.escalation_topic_arn.as_ref().filter(|_| alert.escalated);
-        for topic_arn in [Some(&self.topic_arn), second].into_iter().flatten() {
-            self.send_to(topic_arn, alert).await?;
+        self.send_to(&self.topic_arn, alert).await?;
+        // The page is out, and comes again: a second topic that fails must not make it come at once.
+        if let Some(second) = self.escalation_topic_arn.as_ref().filter(|_| alert.escalated)
+            && let Err(error) = self.send_to(second, alert).await
+        {
+            tracing::error!(error.message = %error, alert.id, "not told to the second topic");
         }
         Ok(())
     }

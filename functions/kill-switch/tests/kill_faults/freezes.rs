@@ -1,8 +1,10 @@
 //! A freeze ends by itself, unless someone says that the SIM is stolen.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::SimStatus;
+use simfuse_testkit::service::Behaviour;
 
 use crate::bench::{Bench, STRICT, TABLET, name, rejection, request, sim};
 use crate::crashes::{TRAPS, invoke, minutes};
@@ -78,6 +80,20 @@ async fn a_freeze_of_a_sim_that_is_off_begins_there_and_may_be_prolonged() {
     assert_eq!(bench.status(1), SimStatus::Inactive);
     bench.minutes(4).await;
     assert_eq!(bench.status(1), SimStatus::Active);
+}
+
+#[tokio::test]
+async fn stolen_is_stolen_though_the_provider_is_still_at_it() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    let after = SignedDuration::from_mins(5);
+    bench.service.set_behaviour(sim(1), Behaviour::Scheduled { after });
+    assert_eq!(bench.freeze(1, 2).await["outcome"], "pending");
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "pending");
+    bench.minutes(200).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    assert_eq!(bench.asked(1), ["inactive"]);
+    let actors: Vec<_> = bench.audit(1).into_iter().map(|entry| entry.actor).collect();
+    assert!(actors.iter().filter(|actor| *actor == "ops").count() >= 3, "{actors:?}");
 }
 
 #[tokio::test]

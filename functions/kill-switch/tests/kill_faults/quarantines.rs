@@ -1,11 +1,12 @@
 //! A SIM goes to the fleet where it can do no harm, and comes home; whatever refuses on the way, it
 //! stays inactive.
 
+use jiff::SignedDuration;
 use serde_json::json;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Fleets as _, SimStatus};
-use simfuse_testkit::service::{Fault, FaultRule, Requests};
+use simfuse_testkit::service::{Behaviour, Fault, FaultRule, LateAnswer, Requests};
 
 use crate::bench::{
     Bench, QUARANTINE, QUARANTINE_FLEET, STRICT, TABLET, fleet, name, request, sim,
@@ -173,6 +174,42 @@ async fn in_quarantine_a_new_reason_to_deactivate_does() {
     assert_ne!(bench.act("restore", &name(1)).await.0, "refused");
     bench.minutes(3).await;
     assert_eq!((bench.status(1), bench.fleet_of(1)), (SimStatus::Active, fleet()));
+}
+
+#[tokio::test]
+async fn a_human_who_kills_it_on_the_way_stops_it_there() {
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    bench.overuse(1).await;
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "already");
+    bench.minutes(5).await;
+    assert_eq!((bench.status(1), bench.fleet_of(1)), (SimStatus::Inactive, fleet()));
+    // The last step was asked for, and lands after the kill.
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    bench.overuse(1).await;
+    bench.minutes(1).await;
+    let after = SignedDuration::from_secs(90);
+    let fault = Fault::LateEffect { after, answer: LateAnswer::Error };
+    bench.service.inject(FaultRule::once(fault).on(Requests::StatusUpdates));
+    bench.minutes(1).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    bench.minutes(10).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive, "the human's word stands");
+}
+
+#[tokio::test]
+async fn a_restore_while_it_settles_in_quarantine_brings_it_home() {
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    bench.overuse(1).await;
+    bench.minutes(1).await;
+    let after = SignedDuration::from_mins(4);
+    bench.service.set_behaviour(sim(1), Behaviour::Scheduled { after });
+    bench.minutes(1).await;
+    assert_eq!((bench.status(1), bench.fleet_of(1)), (SimStatus::Scheduled, quarantine()));
+    assert_eq!(bench.act("restore", &name(1)).await.0, "pending");
+    bench.minutes(30).await;
+    assert_eq!((bench.status(1), bench.fleet_of(1)), (SimStatus::Active, fleet()));
+    assert_eq!(bench.case(1).await.desired.0.quarantine, None);
 }
 
 #[tokio::test]

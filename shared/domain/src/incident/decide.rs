@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::{CHECK_EVERY, page_once, page_when_late, retry_after, went_inactive};
 use super::restore::watch_restore;
-use super::{Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
+use super::{Desired, Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::finding::{DetectorId, Finding};
@@ -197,7 +197,8 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
         SimStatus::New | SimStatus::Ready | SimStatus::Active | SimStatus::Unknown => {
             incident.quarantine = None;
             if incident.verdict == Verdict::Quarantine {
-                let Some(quarantine) = quarantine_for(rules, sim) else {
+                let desired = &look.case.desired.0;
+                let Some(quarantine) = quarantine_for(rules, sim, desired) else {
                     return alerted(look, incident);
                 };
                 incident.quarantine = Some(quarantine);
@@ -213,8 +214,12 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
 /// Where the SIM would be kept; `None` when policy names no fleet for it, when it is there already, or
 /// when it has no fleet to come back to.
 #[must_use]
-pub fn quarantine_for(rules: &Rules, sim: &Sim) -> Option<Quarantine> {
+pub fn quarantine_for(rules: &Rules, sim: &Sim, desired: &Desired) -> Option<Quarantine> {
     let (fleet, home) = (rules.quarantine?, sim.fleet?);
+    // In a quarantine that policy named before it has a home already.
+    if desired.quarantine.is_some_and(|kept| kept.fleet == home) {
+        return None;
+    }
     (fleet != home).then_some(Quarantine { fleet, home, since: None })
 }
 
@@ -446,6 +451,8 @@ fn fade(look: &Look<'_>, mut incident: Incident) -> Decision {
 }
 
 fn already_inactive(look: &Look<'_>, mut incident: Incident) -> Decision {
+    // Someone else switched it off: what was held is not carried on from there.
+    incident.quarantine = None;
     went_inactive(look.now, &mut incident);
     Decision::Record(Box::new(incident))
 }

@@ -19,11 +19,22 @@ use crate::verdict::Verdict;
 const FLEET_FIXED_WHILE_SCHEDULED: u32 = 83_009;
 
 /// The next step of a SIM that is inactive and goes to quarantine; `None` where it does not, or where
-/// a stop holds up what nobody asked for.
+/// a guard holds up what nobody asked for. What policy asks for by now may be more.
 pub(super) fn next_step(look: &Look<'_>, incident: &Incident, sim: &Sim) -> Option<Decision> {
     let quarantine = incident.quarantine?;
-    if incident.human.is_none() && look.case.stop.is_some() {
-        return None;
+    if incident.human.is_none() {
+        let home = Some(quarantine.home);
+        let rules = look.policy.rules_for(home, look.case.sim);
+        if hold_on(look, &rules, sim).is_some() {
+            return None;
+        }
+        let (verdict, findings) = assess(look, home);
+        if verdict > Verdict::Quarantine {
+            let mut incident = incident.clone();
+            (incident.quarantine, incident.verdict) = (None, verdict);
+            incident.add_findings(findings.values());
+            return Some(check_again(look.now, incident, CHECK_EVERY));
+        }
     }
     let change = if sim.fleet == Some(quarantine.fleet) {
         Change::Status(TargetStatus::Active)
@@ -98,11 +109,14 @@ pub(super) fn watch(look: &Look<'_>, incident: &Incident) -> Decision {
             incident.findings.iter().any(|known| known.detector == finding.detector)
         };
         let is_all_told = news.iter().all(is_told);
+        let known = incident.findings.len();
         incident.add_findings(news);
+        // What finds no room in the incident would be news for ever.
+        let is_full = incident.findings.len() == known;
         if verdict >= Verdict::Deactivate && hold_on(look, &rules, sim).is_none() {
             return Decision::Deactivate(Box::new(again(incident)), Authority::Policy);
         }
-        if !is_all_told {
+        if !is_all_told && !is_full {
             incident.alert(AlertKind::Opened, look.now);
         }
     }

@@ -35,9 +35,9 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
         Some(Ok(sim)) => sim,
     };
     let mut incident = incident.clone();
-    if incident.stage == Stage::Restoring
-        && let Some(change) = quarantine::next_step_back(&look.case.desired.0, sim)
-    {
+    if let Some(change) = quarantine::next_step_back(&look.case.desired.0, sim) {
+        // A move that was under way may land after the SIM was made active.
+        incident.stage = Stage::Restoring;
         return Decision::Relocate(Box::new(incident), change);
     }
     match sim.status {
@@ -70,5 +70,5 @@ pub(super) fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
     let (verdict, findings) = assess(look, known_fleet(look));
     let findings: Vec<&Finding> = findings.values().collect();
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
-    verdict >= Verdict::Deactivate && hold_for(look, &rules, sim, &findings).is_none()
+    verdict >= Verdict::Quarantine && hold_for(look, &rules, sim, &findings).is_none()
 }

@@ -21,10 +21,12 @@ fn it_is_over_at_its_hour_and_not_before() {
         let told = format!("thaw, was {stage}");
         frozen(stage, "01T16:00").check(Says::Inactive, &told);
         frozen(stage, "01T16:00").check(Says::Scheduled, &told);
-        frozen(stage, "01T16:00").check(Says::Active, "record restored +Restored");
-        frozen(stage, "01T16:00").check(Says::Down, &format!("record {stage}"));
+        frozen(stage, "01T16:00").check(Says::Active, &told);
+        let late = format!("record {stage} +Unreachable");
+        frozen(stage, "01T16:00").check(Says::Unauthorized, &late);
+        frozen(stage, "01T16:00").check(Says::NotFound, &late);
     }
-    let gone = frozen(Stage::Quiet, "05T14:00").then(Says::NotFound);
+    let gone = frozen(Stage::Quiet, "04T16:00").then(Says::NotFound);
     gone.check(Says::NotFound, "close expired");
     frozen(Stage::Restored, "01T16:00").check(Says::Active, "close restored");
 }
