@@ -14,12 +14,10 @@ use crate::engine::{KillSwitch, Step, pause};
 use crate::error::{Chain, KillSwitchError};
 use crate::find::NotFound;
 use crate::request::{Action, Answer, Found, Outcome, Request, SimAnswer};
+use crate::sweep;
 
 /// How often a request about one SIM is tried anew because its case changed meanwhile.
 const TRIES_MAX: u32 = 10;
-
-/// Held incidents read for one `approve` without names.
-const HELD_MAX: usize = 5_000;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -195,7 +193,7 @@ where
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
-        let held = self.table.held_incidents(HELD_MAX).await;
+        let held = self.table.held_incidents(sweep::HELD_MAX).await;
         let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
         let held = held.into_iter().filter(Incident::is_held_by_cap);
         Ok(held.map(|incident| incident.sim.to_string()).collect())

@@ -22,8 +22,8 @@ const UNDELIVERED_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// A human who does not answer is paged again after this long.
 const PAGE_EVERY: SignedDuration = SignedDuration::from_mins(15);
 
-/// Held incidents read for a page: more than it can be about is not counted.
-const HELD_MAX: usize = 5_000;
+/// Held incidents read for a page, and for an `approve` without names: both are about the same ones.
+pub(crate) const HELD_MAX: usize = 5_000;
 
 /// Under this name the time of the latest page about held kills is kept.
 const HELD: &str = "held";
