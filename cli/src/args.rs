@@ -96,6 +96,15 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Show what was done, by whom and why, and whether the record of it holds
     Audit(crate::audit::AuditArgs),
+    /// Score a series of numbers by usage evidence: one score a row, edges, not levels
+    ///
+    /// Reads comma-separated values with the columns timestamp and value, as the Numenta Anomaly
+    /// Benchmark has them, and writes timestamp,value,anomaly_score,label. A row stands for an active
+    /// hour of a SIM without peers: its own past alone decides, with the parameters that judge SIMs.
+    /// Only what exceeds the usual is looked for. The score is the evidence as a part of what it
+    /// takes to deactivate a SIM: 0.75 is an alert. After an alert it is 0 until the evidence has
+    /// gone, so that a long anomaly is one detection. The first 24 rows give the series its unit.
+    Score(crate::score::ScoreArgs),
     /// Show or set what a fleet may use at the provider
     #[command(subcommand)]
     Fleet(FleetCommand),

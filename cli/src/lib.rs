@@ -12,6 +12,7 @@ mod operate;
 mod output;
 mod policy;
 mod replay;
+mod score;
 mod stack;
 mod target;
 mod up;
@@ -66,6 +67,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Policy(PolicyCommand::Show(place)) => policy::show(&place, output).await,
         Command::Policy(PolicyCommand::Apply(args)) => policy::apply(&args, output).await,
         Command::Audit(args) => audit::run(&args, output).await,
+        Command::Score(args) => score::run(&args, output),
         Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
 }

@@ -12,6 +12,7 @@ mod drill;
 mod many;
 mod policy;
 mod replay;
+mod score;
 mod stack;
 mod tool;
 mod trap;

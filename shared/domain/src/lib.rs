@@ -11,6 +11,7 @@ pub mod chain;
 pub mod detector;
 pub mod device;
 pub mod event;
+pub mod evidence;
 pub mod finding;
 pub mod guard;
 pub mod id;

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::evidence::Usual;
 use crate::id::{FleetSid, SimSid};
 use crate::port::BillingPeriod;
 use crate::time::{Hour, Window};
@@ -393,9 +394,8 @@ impl Baseline {
     const SPREAD_OF_DISTANCE: f64 = 1.2533;
 
     /// Learns an active hour.
-    fn learn(&mut self, bytes: Bytes) {
-        #[expect(clippy::cast_precision_loss, reason = "a logarithm of it is taken")]
-        let level = (bytes.0 as f64 / 1e3).ln_1p();
+    pub(crate) fn learn(&mut self, bytes: Bytes) {
+        let level = Usual::level_of(bytes);
         if self.active_hours == 0 {
             self.middle = level;
         }

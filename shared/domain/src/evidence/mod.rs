@@ -1,0 +1,19 @@
+//! Usage evidence: how strongly a run of hours says that a SIM is no longer what it was.
+//!
+//! An hour's bytes are compared with what is usual ([`Usual`]), the deviation is ranked among those
+//! that are on record ([`Ranks`]), the rank is turned into an e-value ([`log_e_value`]), and the
+//! e-values of one hour after the other are multiplied ([`Wallet`]). Under "nothing has changed" such
+//! a product exceeds a level of `1/α` at most once in `1/α` hours on average, however often one looks
+//! (Shin, Ramdas, Rinaldo, "E-detectors", NEJSDS 2023), as far as the hours are exchangeable.
+
+mod e_value;
+mod ranks;
+mod series;
+mod usual;
+mod wallet;
+
+pub use e_value::log_e_value;
+pub use ranks::Ranks;
+pub use series::{Judged, Series};
+pub use usual::Usual;
+pub use wallet::{Level, Wallet};

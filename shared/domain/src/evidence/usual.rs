@@ -1,0 +1,88 @@
+//! What is usual in an active hour, and how far an hour is from it.
+
+use crate::bytes::Bytes;
+use crate::usage::Baseline;
+
+/// The least spread that is believed, in logarithmic units: some 20 % of the usual bytes. A sensor
+/// that sends the same bytes every hour is not a thief for one retransmission.
+const SPREAD_MIN: f64 = 0.2;
+
+/// Active hours before a SIM's own past says anything, where it has no peers to compare with.
+const OWN_HOURS_MIN: u32 = 24;
+
+/// What is usual in an active hour: middle and spread of [`Usual::level_of`] its bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usual {
+    middle: f64,
+    spread: f64,
+}
+
+impl Usual {
+    /// What a SIM's own past says; `None` while that is too short to say anything.
+    #[must_use]
+    pub fn of_past(past: &Baseline) -> Option<Self> {
+        let is_known = past.active_hours >= OWN_HOURS_MIN;
+        is_known.then(|| Self { middle: past.middle, spread: past.spread.max(SPREAD_MIN) })
+    }
+
+    /// The logarithm in which bytes are compared, `ln(1 + bytes/1000)`: twice as much is as far from
+    /// the usual for a quiet sensor as for a busy one, and less than a kilobyte is next to nothing.
+    #[must_use]
+    pub fn level_of(bytes: Bytes) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a logarithm of it is taken")]
+        let kilobytes = bytes.0 as f64 / 1e3;
+        kilobytes.ln_1p()
+    }
+
+    /// How far an hour of these bytes is above the usual, in standard deviations.
+    #[must_use]
+    pub fn deviation(&self, bytes: Bytes) -> f64 {
+        (Self::level_of(bytes) - self.middle) / self.spread
+    }
+
+    /// The bytes that are to be expected of an active hour: the mean of the log-normal distribution
+    /// with this middle and spread.
+    #[must_use]
+    pub fn expected(&self) -> Bytes {
+        let mean = (self.middle + self.spread * self.spread / 2.0).exp_m1() * 1e3;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturates; a mean of bytes is not negative"
+        )]
+        Bytes(mean as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn past(active_hours: u32, middle: f64, spread: f64) -> Baseline {
+        Baseline { active_hours, middle, spread }
+    }
+
+    #[test]
+    fn a_short_past_says_nothing() {
+        assert_eq!(Usual::of_past(&past(23, 4.0, 0.5)), None);
+        assert!(Usual::of_past(&past(24, 4.0, 0.5)).is_some());
+    }
+
+    #[test]
+    fn a_deviation_is_counted_in_spreads_of_which_none_is_tiny() {
+        let middle = Usual::level_of(Bytes(50_000));
+        let usual = Usual::of_past(&past(100, middle, 0.5)).unwrap();
+        assert!(usual.deviation(Bytes(50_000)).abs() < 1e-9);
+        assert!((usual.deviation(Bytes(5_000_000)) - 9.17).abs() < 0.01);
+        let steady = Usual::of_past(&past(100, middle, 0.0)).unwrap();
+        assert!((steady.deviation(Bytes(61_290)) - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn what_is_expected_is_the_mean_and_not_the_middle() {
+        let middle = Usual::level_of(Bytes(50_000));
+        let usual = Usual::of_past(&past(100, middle, 1.0)).unwrap();
+        let expected = usual.expected().0;
+        assert!((83_000..83_200).contains(&expected), "{expected}");
+    }
+}
