@@ -288,6 +288,12 @@ fn details_text(name: &str, details: &Details) -> String {
     if let Some(by) = &details.protected_by {
         lines.push(format!("  protected     by {by}"));
     }
+    if let Some(at) = &details.false_alarm_at {
+        lines.push(format!("  judged        a false alarm, at {at}"));
+    }
+    for device in &details.allowed_devices {
+        lines.push(format!("  allowed       device {device} (model {})", device.tac()));
+    }
     for finding in &details.findings {
         lines.push(format!("  found         {}: {finding} (at {})", finding.detector, finding.at));
     }

@@ -101,12 +101,12 @@ where
             }
             Decision::Restore(incident) => {
                 let desired = case.desired.0.clone();
-                Ok(self.restore(case, *incident, desired).await?.into())
+                Ok(self.restore(case, *incident, desired, Vec::new()).await?.into())
             }
             Decision::Thaw(incident) => self.thaw(case, policy, *incident).await,
             Decision::Relocate(incident, change) => {
                 let desired = case.desired.0.clone();
-                Ok(self.relocate(case, *incident, desired, change).await?.into())
+                Ok(self.relocate(case, *incident, desired, change, Vec::new()).await?.into())
             }
         }
     }

@@ -13,6 +13,7 @@ mod choice;
 pub mod config;
 pub mod engine;
 pub mod error;
+mod false_alarm;
 mod find;
 mod fleet;
 pub mod handler;

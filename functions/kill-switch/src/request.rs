@@ -1,5 +1,7 @@
 //! What humans ask of the kill-switch, and what they are answered.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -383,6 +385,12 @@ pub struct Details {
     pub held_by: Option<String>,
     /// Who protected it at run time.
     pub protected_by: Option<String>,
+    /// Devices that a human allowed for it by judging an alarm about them false.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_devices: BTreeSet<Imei14>,
+    /// When a human judged the open incident a false alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm_at: Option<Timestamp>,
     /// When its latest event happened.
     pub last_event: Option<Timestamp>,
     /// What happens next, or what to do.

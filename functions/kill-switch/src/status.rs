@@ -90,7 +90,8 @@ where
         let look =
             Look { now: self.clock.now(), case, policy, armed: self.armed, sim: Some(&answer) };
         let (verdict, findings) = incident::assess(&look, sim.fleet);
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let incident = case.incident.as_ref().map(|(incident, _)| incident);
+        let stage = incident.map(|incident| incident.stage);
         let held_by = match stage {
             Some(Stage::Held(hold)) => Some(hold.to_string()),
             _ => None,
@@ -101,6 +102,8 @@ where
             stage: stage.map(|stage| stage.to_string()),
             held_by,
             protected_by: case.desired.0.protected_by.clone(),
+            allowed_devices: case.desired.0.allowed_devices.clone(),
+            false_alarm_at: incident.and_then(|incident| incident.false_alarm_at),
             last_event: case.state.as_ref().map(simfuse_domain::state::SimState::now),
             next_step: next_step(stage, verdict).to_owned(),
         }

@@ -13,6 +13,7 @@ mod bench;
 mod bulk;
 mod choices;
 mod crashes;
+mod false_alarms;
 mod fleets;
 mod freezes;
 mod gate;

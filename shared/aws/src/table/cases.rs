@@ -18,7 +18,9 @@ use simfuse_domain::port::{
 use super::audit::AuditPart;
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
-use super::keys::{Key, due_incidents, findings_of, held_incidents, shard_of, sortable};
+use super::keys::{
+    Key, due_incidents, findings_of, held_incidents, past_incidents_of, shard_of, sortable,
+};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::usages::readable_usage;
@@ -123,6 +125,14 @@ impl Cases for Table {
     async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
         let held = self.incidents_held_by_cap(incidents_max).await?;
         Ok(held.into_iter().map(|open| open.incident).collect())
+    }
+
+    async fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        self.latest_past_incidents(sim, incidents_max).await
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
@@ -268,6 +278,30 @@ impl Table {
         Ok(findings.into_iter().map(|finding| (finding.key(), finding)).collect())
     }
 
+    /// One that cannot be read is logged and left out: a human must be able to act all the same.
+    async fn latest_past_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        let [pk, first, last] = past_incidents_of(sim).map(AttributeValue::S);
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", pk)
+            .expression_attribute_values(":first", first)
+            .expression_attribute_values(":last", last)
+            .scan_index_forward(false)
+            .limit(i32::try_from(incidents_max).unwrap_or(i32::MAX));
+        let doing = || format!("reading the past incidents of {sim}");
+        let answer = request.send().await.map_err(|error| table_error(&doing(), error))?;
+        let items = answer.items.unwrap_or_default();
+        Ok(items.iter().filter_map(read_past_incident).collect())
+    }
+
     async fn acknowledge_one(&self, sim: SimSid, finding: &str) -> Result<(), TableError> {
         let key = Key::finding(sim, finding);
         let request = self
@@ -322,6 +356,19 @@ fn versioned<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<(T, u64), TableError> {
     Ok((row.json(name)?, row.number("version")?))
+}
+
+fn read_past_incident(item: &Item) -> Option<Incident> {
+    match Row(item).json("incident") {
+        Ok(incident) => Some(incident),
+        Err(error) => {
+            tracing::error!(
+                error.message = %error,
+                "a past incident cannot be read; the SIM is looked at without it"
+            );
+            None
+        }
+    }
 }
 
 fn read_finding(item: &Item) -> Option<Finding> {

@@ -78,6 +78,17 @@ pub trait Cases: Send + Sync {
         incidents_max: usize,
     ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
 
+    /// One SIM's incidents that are over, the one that was opened last first; strongly consistent.
+    /// One that was opened again and is over again is there once, as it is now.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
+
     /// How many SIMs the inventory counted in a fleet; `None` while it did not.
     ///
     /// # Errors

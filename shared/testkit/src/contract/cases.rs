@@ -190,6 +190,37 @@ pub async fn a_closed_incident_makes_room_for_the_next(table: &impl Cases) {
     assert!(table.read_case(sim(2)).await.unwrap().incident.is_none());
 }
 
+/// Incidents that are over come the latest first, no more than asked for, and without the open one.
+/// One that is opened again is filed in its old place.
+pub async fn past_incidents_come_the_latest_first(table: &impl Cases) {
+    let opened = |second| Incident { opened_at: at(second), ..incident(sim(1), 60) };
+    let files = |incident: Incident, read| Commit {
+        incident: Some((incident, read)),
+        closes: true,
+        ..Commit::of(sim(1))
+    };
+    assert!(table.filed_incidents(sim(1), 10).await.unwrap().is_empty());
+    for second in [20, 10, 30] {
+        let filed = files(opened(second), 0);
+        assert_eq!(table.commit(&filed).await.unwrap(), Committed::Done);
+    }
+    let other = Incident { opened_at: at(40), ..incident(sim(2), 60) };
+    let other = Commit { incident: Some((other, 0)), closes: true, ..Commit::of(sim(2)) };
+    assert_eq!(table.commit(&other).await.unwrap(), Committed::Done);
+    let again = Commit { incident: Some((opened(20), 0)), ..Commit::of(sim(1)) };
+    assert_eq!(table.commit(&again).await.unwrap(), Committed::Done);
+    let times = |past: Vec<Incident>| -> Vec<_> {
+        past.into_iter().map(|incident| incident.opened_at).collect()
+    };
+    let past = table.filed_incidents(sim(1), 10).await.unwrap();
+    assert_eq!(times(past), [30, 20, 10].map(at), "not the open one");
+    assert_eq!(times(table.filed_incidents(sim(1), 2).await.unwrap()), [30, 20].map(at));
+    let judged = Incident { false_alarm_at: Some(at(50)), stage: Stage::Restored, ..opened(20) };
+    assert_eq!(table.commit(&files(judged.clone(), 1)).await.unwrap(), Committed::Done);
+    let past = table.filed_incidents(sim(1), 10).await.unwrap();
+    assert_eq!((past.len(), &past[1]), (3, &judged), "there once, as it is now");
+}
+
 /// The sweep gets what is due, the longest due first, over all shards, and no more than it asks
 /// for.
 pub async fn incidents_come_in_the_order_in_which_they_are_due(table: &impl Cases) {
