@@ -58,7 +58,7 @@ where
             }
         };
         let devices = judged.devices();
-        let Some(desired) = case.desired.0.clone().allowing(devices.clone()) else {
+        let Some(allowed) = case.desired.0.allowed_with(&devices) else {
             let why = format!(
                 "more than {ALLOWED_DEVICES_MAX} devices would be allowed for it: restore it, and \
                  declare its devices in policy (allowed_tacs)"
@@ -82,13 +82,13 @@ where
         let incident = self.as_judged(request, case, judged);
         let step = match meaning {
             FalseAlarm::Restore(_) => {
-                let parts = (incident, desired, audit);
+                let parts = (incident, allowed, audit);
                 self.undo_false(request, sim, policy, case, parts, answer).await?
             }
             _ => {
                 answer.outcome = Outcome::Done;
                 answer.reason = format!("it is {}", sim.status);
-                self.settle_false(case, policy, (incident, desired, audit)).await?
+                self.settle_false(case, policy, (incident, allowed, audit)).await?
             }
         };
         if step == Step::Done {
@@ -104,15 +104,14 @@ where
         sim: &Sim,
         policy: &Policy,
         case: &Case,
-        (mut incident, desired, audit): (Incident, Desired, Vec<AuditEntry>),
+        (mut incident, allowed, audit): (Incident, BTreeSet<Imei14>, Vec<AuditEntry>),
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
         let is_watched = matches!(incident.stage, Stage::Restoring | Stage::Restored);
-        if !is_watched || incident::next_step_back(&desired, sim).is_some() {
+        if !is_watched || incident::next_step_back(&case.desired.0, sim).is_some() {
             incident.begin_restore(self.clock.now());
         }
-        let allowed_devices = desired.allowed_devices;
-        let desired = Desired { allowed_devices, ..self.judged(case, policy, &incident) };
+        let desired = self.judged(case, policy, &incident).allowing(allowed);
         self.bring_back(request, sim, case, (incident, desired), audit, answer).await
     }
 
@@ -122,22 +121,23 @@ where
         &self,
         case: &Case,
         policy: &Policy,
-        (mut incident, mut desired, audit): (Incident, Desired, Vec<AuditEntry>),
+        (mut incident, allowed, audit): (Incident, BTreeSet<Imei14>, Vec<AuditEntry>),
     ) -> Result<Step, KillSwitchError> {
         let is_open = case.incident.is_some();
         let is_watched = is_open && matches!(incident.stage, Stage::Restoring | Stage::Restored);
-        if is_open && !is_watched {
+        let desired = if is_open && !is_watched {
             incident.stage = Stage::Restored;
             // Nobody has to hear of what is false.
             incident.alerts.clear();
-            let allowed_devices = desired.allowed_devices;
-            desired = Desired { allowed_devices, ..self.judged(case, policy, &incident) };
+            self.judged(case, policy, &incident)
         } else {
             // What was found since the incident was over, or the SIM restored, is not judged by this.
-            let before: BTreeSet<String> = desired.judged.into_iter().take(JUDGED_MAX).collect();
-            let of_incident = incident.findings.iter().map(Finding::key);
-            desired.judged = before.into_iter().chain(of_incident).collect();
-        }
+            let desired = case.desired.0.clone();
+            let before = desired.judged.into_iter().take(JUDGED_MAX);
+            let judged = before.chain(incident.findings.iter().map(Finding::key)).collect();
+            Desired { judged, ..desired }
+        };
+        let desired = desired.allowing(allowed);
         let commit = Commit {
             incident: Some((incident, incident_version(case))),
             closes: !is_watched,

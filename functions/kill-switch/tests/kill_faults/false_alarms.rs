@@ -284,8 +284,8 @@ async fn a_human_who_kills_the_sim_takes_its_devices_away() {
         let mut asked = request(if how == "freeze" { "deactivate" } else { how }, &[&name(1)]);
         match how {
             "freeze" => asked["freeze_hours"] = json!(2),
-            // Within the cool-down of the restore too much is held.
             "approve" => {
+                bench.ask(request("stop", &[])).await;
                 bench.appears(1, TABLET, 9_000_000).await;
                 assert!(bench.deliver().await);
             }
@@ -379,8 +379,10 @@ async fn it_is_judged_once_whichever_call_fails_or_is_the_last() {
                 let asked: Value = request("false_alarm", &[&name(1)]);
                 let answer = insist(&bench, &switch, &gate, asked).await;
                 assert_ne!(answer["sims"][0]["outcome"], "refused", "{before} {trap:?}: {answer}");
-                minutes(&bench, &switch, &gate, 25, 0).await;
+                minutes(&bench, &switch, &gate, 3, 0).await;
                 assert_eq!(bench.status(1), SimStatus::Active, "{before} {trap:?}");
+                bench.pass(900);
+                minutes(&bench, &switch, &gate, 2, 0).await;
                 assert_eq!(bench.stage(1).await, "none", "{before} {trap:?}");
                 assert_eq!(bench.allowed(1).await, [TABLET], "{before} {trap:?}");
                 let filed = bench.memory.past_incidents(sim(1));

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Desired, Incident, Stage, quarantine};
 use crate::device::Imei14;
-use crate::finding::Finding;
+use crate::finding::{DetectorId, Finding};
 use crate::port::{Case, Sim, SimStatus, TargetStatus};
 
 /// Devices allowed for one SIM, at most. A SIM that moves between more has no device of its own:
@@ -92,11 +92,24 @@ impl Desired {
             || finding.device().is_some_and(|device| self.allowed_devices.contains(&device))
     }
 
-    /// What should be with these devices allowed, too; `None` when they are more than
-    /// [`ALLOWED_DEVICES_MAX`] together.
+    /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]
+    /// together.
     #[must_use]
-    pub fn allowing(mut self, devices: BTreeSet<Imei14>) -> Option<Self> {
-        self.allowed_devices.extend(devices);
-        (self.allowed_devices.len() <= ALLOWED_DEVICES_MAX).then_some(self)
+    pub fn allowed_with(&self, devices: &BTreeSet<Imei14>) -> Option<BTreeSet<Imei14>> {
+        let all: BTreeSet<Imei14> = self.allowed_devices.union(devices).copied().collect();
+        (all.len() <= ALLOWED_DEVICES_MAX).then_some(all)
+    }
+
+    /// What should be with these devices allowed. What was judged about them is forgotten: should a
+    /// human kill the SIM and allow them no more, they count again.
+    #[must_use]
+    pub fn allowing(mut self, devices: BTreeSet<Imei14>) -> Self {
+        for device in &devices {
+            for detector in [DetectorId::DeviceNotAllowed, DetectorId::DeviceChanged] {
+                self.judged.remove(&format!("{detector}#{device}"));
+            }
+        }
+        self.allowed_devices = devices;
+        self
     }
 }

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use simfuse_domain::finding::Finding;
+use simfuse_domain::device::Imei14;
+use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::incident::Incident;
+use simfuse_domain::incident::{Desired, Incident};
 use simfuse_domain::policy::{Mode, Policy, Rules};
 use simfuse_domain::port::Commit;
 use simfuse_domain::verdict::Verdict;
@@ -59,8 +60,10 @@ impl Watch {
             || all.iter().all(|rules| rules.mode == Mode::Observe)
         {
             Some("no_automatic_kill_in_observe")
-        } else if !all.iter().any(|rules| is_ruled(rules, incident, &desired.judged)) {
+        } else if !all.iter().any(|rules| is_ruled(rules, incident, desired, &BTreeSet::new())) {
             Some("ruled_again_and_not_judged")
+        } else if !all.iter().any(|rules| is_ruled(rules, incident, desired, &seen.allowed)) {
+            Some("not_for_an_allowed_device")
         } else if !is_counted(commit, incident, seen) {
             Some("caps_count_each_kill")
         } else {
@@ -106,10 +109,20 @@ fn fleets_lately(seen: &Seen, now_ms: i64) -> Vec<Option<FleetSid>> {
     fleets.iter().map(|(_, fleet)| Some(*fleet)).collect()
 }
 
-/// Whether policy asks for the act because of something that no human judged.
-fn is_ruled(rules: &Rules, incident: &Incident, judged: &BTreeSet<String>) -> bool {
-    let news = incident.findings.iter().filter(|finding| !judged.contains(&finding.key()));
-    let news: Vec<&Finding> = news.collect();
+/// Whether policy asks for the act because of something that no human judged, in a device that none
+/// allowed.
+fn is_ruled(
+    rules: &Rules,
+    incident: &Incident,
+    desired: &Desired,
+    allowed: &BTreeSet<Imei14>,
+) -> bool {
+    let is_allowed = |finding: &Finding| match &finding.evidence {
+        Evidence::Device { seen, .. } => allowed.contains(seen),
+        _ => false,
+    };
+    let news = incident.findings.iter().filter(|finding| !desired.judged.contains(&finding.key()));
+    let news: Vec<&Finding> = news.filter(|finding| !is_allowed(finding)).collect();
     rules.rule(news.iter().copied()) >= Verdict::Quarantine
 }
 

@@ -12,6 +12,7 @@ use std::fmt;
 
 use simfuse_domain::alert::AlertKind;
 use simfuse_domain::audit::{Phase, SIMFUSE};
+use simfuse_domain::device::Imei14;
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Desired, Incident};
@@ -108,6 +109,8 @@ pub(crate) struct Seen {
     pub(crate) alerts: BTreeMap<String, BTreeMap<u32, AlertKind>>,
     /// Incidents whose alerts a human made pointless by saying that all is well.
     pub(crate) judged: BTreeSet<String>,
+    /// Devices of incidents that a human judged false alarms, since a human last killed the SIM.
+    pub(crate) allowed: BTreeSet<Imei14>,
     /// Incidents with an intent that no outcome has followed.
     pub(crate) without_outcome: BTreeSet<String>,
     /// Incidents that the caps have counted.
@@ -144,6 +147,7 @@ impl Seen {
             past: Vec::new(),
             alerts: BTreeMap::new(),
             judged: BTreeSet::new(),
+            allowed: BTreeSet::new(),
             without_outcome: BTreeSet::new(),
             admitted: BTreeSet::new(),
             last_act: LastAct::Nothing,

@@ -192,9 +192,26 @@ fn nothing_opens_for_an_allowed_device_and_what_waits_lapses() {
 fn no_more_devices_are_allowed_than_are_kept_and_none_makes_room() {
     let imei = |number: usize| format!("866009050{number:05}").parse::<Imei14>().unwrap();
     let many = |count| (0..count).map(imei).collect::<BTreeSet<_>>();
-    let full = Desired::default().allowing(many(ALLOWED_DEVICES_MAX)).unwrap();
-    assert_eq!(full.clone().allowing(many(3)), Some(full.clone()), "they are allowed already");
-    assert_eq!(full.allowing(BTreeSet::from([imei(99)])), None);
+    let full = Desired::default().allowing(many(ALLOWED_DEVICES_MAX));
+    let all = full.allowed_devices.clone();
+    assert_eq!(full.allowed_with(&many(3)), Some(all), "they are allowed already");
+    assert_eq!(full.allowed_with(&BTreeSet::from([imei(99)])), None);
+    let two = Desired::default().allowing(many(2));
+    assert_eq!(two.allowed_with(&BTreeSet::from([imei(1), imei(2)])), Some(many(3)));
+}
+
+#[test]
+fn what_was_judged_of_a_device_is_not_what_it_is_allowed_by() {
+    let judged = [
+        format!("device_not_allowed#{TABLET}"),
+        format!("device_changed#{TABLET}"),
+        format!("device_not_allowed#{SENSOR_2}"),
+        "hour_limit#2026-03-01T14Z".to_owned(),
+    ];
+    let desired = Desired { judged: judged.clone().into(), ..Desired::default() };
+    let desired = desired.allowing(device(TABLET));
+    assert_eq!(desired.judged, judged[2..].iter().cloned().collect());
+    assert_eq!(desired.allowed_devices, device(TABLET));
 }
 
 #[test]
