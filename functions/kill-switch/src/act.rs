@@ -59,9 +59,12 @@ where
             inactive_at: None,
             ..case.desired.0.clone()
         };
+        let is_automatic = authority != Authority::Human;
         let intent = Commit {
             kill_windows,
-            unless_stopped: authority != Authority::Human,
+            unless_stopped: is_automatic,
+            // What policy protects by now is not killed by what it said before.
+            policy_unchanged: policy.number().filter(|_| is_automatic),
             ..Commit::of(case.sim)
         };
         self.act(case, incident, desired, Change::Status(TargetStatus::Inactive), intent).await

@@ -254,6 +254,7 @@ impl Policies for MemoryTable {
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
         })?;
+        let policy = policy.numbered(Some(number));
         content.policy = Some((number, policy.clone()));
         Ok(policy)
     }
@@ -504,6 +505,7 @@ impl Content {
             && commit.desired_unchanged.is_none_or(|read| read == desired)
             && commit.kill_windows.iter().all(|(scope, _, read)| *read == window(scope))
             && !(commit.unless_stopped && self.stop.is_some())
+            && commit.policy_unchanged.is_none_or(|number| number == self.policy_number())
     }
 }
 

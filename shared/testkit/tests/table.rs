@@ -68,6 +68,7 @@ on_both! {
     cases::a_changed_incident_stops_a_commit
     cases::a_changed_desire_stops_a_commit
     cases::the_stop_switch_stops_a_commit
+    cases::a_changed_policy_stops_a_commit
     cases::a_changed_kill_window_stops_a_commit
     cases::an_audit_entry_is_written_once_and_never_changed
     cases::a_commit_that_contradicts_itself_is_a_fault

@@ -200,6 +200,7 @@ enum Part {
     Desired,
     KillWindow,
     Stop,
+    Policy,
     Audit(AuditPart),
 }
 
@@ -243,6 +244,10 @@ impl Table {
                 .json("window", window)?
                 .number("version", read.saturating_add(1));
             transaction.put(Part::KillWindow, draft, Condition::as_read(*read))?;
+        }
+        if let Some(number) = commit.policy_unchanged {
+            let unchanged = Condition::numbered("number", number);
+            transaction.check(Part::Policy, &Key::current_policy(), unchanged)?;
         }
         if commit.unless_stopped {
             transaction.check(Part::Stop, &Key::stop(), Condition::Absent)?;

@@ -188,6 +188,9 @@ pub struct Commit {
     pub kill_windows: Vec<(CapScope, KillWindow, u64)>,
     /// Require that the stop switch is not set.
     pub unless_stopped: bool,
+    /// Require that the version of the policy with this number is the current one (0: the default,
+    /// which nobody applied).
+    pub policy_unchanged: Option<u64>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
 }
@@ -204,6 +207,7 @@ impl Commit {
             desired_unchanged: None,
             kill_windows: Vec::new(),
             unless_stopped: false,
+            policy_unchanged: None,
             audit: Vec::new(),
         }
     }

@@ -7,7 +7,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Desired, Hold, Incident, Stage};
 use simfuse_domain::policy::Cap;
 use simfuse_domain::port::{
-    Case, Cases, Commit, Committed, OpenIncident, States, Stop, TableError, TargetStatus,
+    Case, Cases, Commit, Committed, OpenIncident, Policies, PolicyVersions, States, Stop,
+    TableError, TargetStatus,
 };
 
 use super::{at, audit, finding, incident, sim};
@@ -122,6 +123,31 @@ pub async fn the_stop_switch_stops_a_commit(table: &impl Cases) {
     assert_eq!(table.commit(&human).await.unwrap(), Committed::Done);
     let case = table.read_case(sim(1)).await.unwrap();
     assert_eq!((case.stop, case.desired.1), (Some(stop), 1));
+}
+
+/// Another policy than the one that was read stops what asks for it, and nothing else.
+pub async fn a_changed_policy_stops_a_commit(table: &(impl Cases + Policies + PolicyVersions)) {
+    let read = table.current_policy().await.unwrap().number();
+    assert_eq!(read, Some(0), "the default");
+    let kill_by =
+        |number| async move { Commit { policy_unchanged: number, ..kill(table, sim(1)).await } };
+    let before = kill_by(read).await;
+    let change = super::table::change(&"version = 1\n".parse().unwrap(), 0);
+    assert_eq!(table.replace_policy(&change).await.unwrap(), Committed::Done);
+    assert_eq!(table.commit(&before).await.unwrap(), Committed::Conflict);
+    assert_untouched(table, sim(1)).await;
+    let read = table.current_policy().await.unwrap().number();
+    assert_eq!(read, Some(1));
+    assert_eq!(table.commit(&kill_by(Some(2)).await).await.unwrap(), Committed::Conflict);
+    assert_eq!(table.commit(&kill_by(read).await).await.unwrap(), Committed::Done);
+    let human = Commit { policy_unchanged: None, ..before };
+    let human = Commit {
+        incident: Some((incident(sim(1), 70), 1)),
+        desired: None,
+        kill_windows: Vec::new(),
+        ..human
+    };
+    assert_eq!(table.commit(&human).await.unwrap(), Committed::Done);
 }
 
 /// A kill that was counted in between stops all of a decision.

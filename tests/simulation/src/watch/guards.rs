@@ -1,7 +1,7 @@
 //! What binds automatic acts: protection, stop switch, mode, caps, the ruling, a human's judgement.
 //!
-//! Each is looked at in the moment in which the intent is recorded. Policy and fleet are read a
-//! little before, and no transaction holds them: what was true at any time since counts.
+//! Each is looked at in the moment in which the intent is recorded. The fleet is read a little before,
+//! and no transaction holds it: what was true at any time since counts.
 
 use std::collections::BTreeSet;
 
@@ -50,8 +50,14 @@ impl Watch {
             .iter()
             .flat_map(|policy| fleets.iter().map(move |fleet| rules(policy, fleet)))
             .collect();
+        // The policy of this very moment, by any of the fleets that the SIM may have been seen in.
+        let now: Vec<Rules> = self
+            .policies
+            .last()
+            .map(|policy| fleets.iter().map(|fleet| rules(policy, fleet)).collect())
+            .unwrap_or_default();
         let wrong = if desired.protected_by.is_some()
-            || all.iter().all(|rules| rules.guards.protects(&seen.names))
+            || now.iter().all(|rules| rules.guards.protects(&seen.names))
         {
             Some("no_automatic_kill_of_protected")
         } else if self.stopped {
