@@ -70,10 +70,12 @@ fn is_bare_restore(incident: &Incident) -> bool {
     is_restore(incident) && incident.findings.is_empty() && incident.false_alarm_at.is_none()
 }
 
-/// Whether the SIM is off, or in quarantine, because of this incident, and should be.
+/// Whether the SIM is off, or in quarantine, because of this incident, and should be; or is kept off
+/// by it for a while, whoever switched it off.
 fn is_ours(incident: &Incident, desired: &Desired) -> bool {
     let should_be_off = desired.status == Some(TargetStatus::Inactive);
-    incident.sent_at.is_some() && (should_be_off || desired.quarantine.is_some())
+    let is_switched = incident.sent_at.is_some() && (should_be_off || desired.quarantine.is_some());
+    is_switched || incident.frozen_until.is_some()
 }
 
 impl Incident {

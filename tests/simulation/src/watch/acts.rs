@@ -4,7 +4,7 @@ use simfuse_domain::audit::Phase;
 use simfuse_domain::finding::Evidence;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Stage;
-use simfuse_domain::port::{Commit, TargetStatus};
+use simfuse_domain::port::Commit;
 
 use super::{Caller, LastAct, Seen, Watch, intent_of};
 
@@ -54,13 +54,10 @@ impl Watch {
         if commit.closes && incident.stage == Stage::RestoredElsewhere {
             seen.last_act = LastAct::Nothing;
         }
-        // A human said that a running SIM is as it should be. One that is off because of another
-        // incident stays off by it.
-        if commit.closes
-            && incident.stage == Stage::Restored
-            && let Some((desired, _)) = &commit.desired
-        {
-            if incident.false_alarm_at.is_none() || desired.status != Some(TargetStatus::Inactive) {
+        // A human said that a running SIM is as it should be. Who only calls an alarm false says
+        // nothing of a SIM that is off for another reason.
+        if commit.closes && incident.stage == Stage::Restored && commit.desired.is_some() {
+            if incident.false_alarm_at.is_none() {
                 seen.last_act = LastAct::Restored;
             }
             seen.judged.insert(incident.id.clone());

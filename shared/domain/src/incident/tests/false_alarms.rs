@@ -78,6 +78,10 @@ fn someone_else_switched_it_off_so_it_stays_off() {
     let elsewhere = |stage| stolen().at(stage).with(|scene| scene.case.desired.0.status = None);
     check(&elsewhere(Stage::Inactive), &[], SimStatus::Inactive, "file inactive");
     check(&elsewhere(Stage::Proven), &[], SimStatus::Inactive, "file proven");
+    // A freeze would bring it back, whoever switched it off.
+    let frozen = elsewhere(Stage::Inactive)
+        .with(|scene| scene.incident().frozen_until = Some(time("01T18:00")));
+    check(&frozen, &[], SimStatus::Inactive, "restore inactive");
 }
 
 #[test]
