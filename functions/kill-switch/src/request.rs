@@ -28,6 +28,10 @@ pub struct Request {
     /// To which SIMs, instead: those of a fleet, or those that used much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
+    /// Beside `sims`: only those that are in this fleet when it is done. Who makes a request of a
+    /// selection's SIMs says so with the answer's `selected.fleet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_fleet: Option<FleetSid>,
     /// Why: it is recorded, and told to everyone.
     #[serde(default)]
     pub reason: String,
@@ -91,6 +95,7 @@ impl Request {
             action,
             sims: Vec::new(),
             select: None,
+            of_fleet: None,
             reason: String::new(),
             requested_by: String::new(),
             override_protection: false,
