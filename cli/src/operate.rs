@@ -282,6 +282,9 @@ fn details_text(name: &str, details: &Details) -> String {
     if let Some(stage) = &details.stage {
         lines.push(format!("  incident      {stage}"));
     }
+    if let Some(trouble) = &details.trouble {
+        lines.push(format!("  trouble       {trouble}"));
+    }
     if let Some(hold) = &details.held_by {
         lines.push(format!("  not killed    {hold}"));
     }

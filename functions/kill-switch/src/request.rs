@@ -386,6 +386,9 @@ pub struct Details {
     pub findings: Vec<Finding>,
     /// How far the incident is.
     pub stage: Option<String>,
+    /// What went wrong with the provider last, where it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Why it was not deactivated, if policy asks for it.
     pub held_by: Option<String>,
     /// Who protected it at run time.
