@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::finding::Finding;
+use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::{
     self, ALLOWED_DEVICES_MAX, Desired, FalseAlarm, Human, Incident, PAST_LOOKED_AT_MAX, Stage,
 };
@@ -78,7 +79,7 @@ where
                 format!("it is {it_is}, and would be {undone}judged a false alarm{}", of(&devices));
             return Ok(Step::Done);
         }
-        let audit = self.judgement(request, sim, judged, &devices);
+        let audit = self.judgement(request, sim.fleet, judged, &devices);
         let incident = self.as_judged(request, case, judged);
         let step = match meaning {
             FalseAlarm::Restore(_) => {
@@ -164,10 +165,10 @@ where
 
     /// What the audit holds of a judgement: once for an incident, with the transaction in which it
     /// is judged. What is asked of the provider has entries of its own.
-    fn judgement(
+    pub(crate) fn judgement(
         &self,
         request: &Request,
-        sim: &Sim,
+        fleet: Option<FleetSid>,
         judged: &Incident,
         devices: &BTreeSet<Imei14>,
     ) -> Vec<AuditEntry> {
@@ -181,7 +182,7 @@ where
             phase,
             reason,
             incident: Some(judged.id.clone()),
-            ..self.entry(request, Some(sim.sid), sim.fleet)
+            ..self.entry(request, Some(judged.sim), fleet)
         });
         entries.collect()
     }

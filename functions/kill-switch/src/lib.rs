@@ -16,6 +16,7 @@ pub mod error;
 mod false_alarm;
 mod find;
 mod fleet;
+mod gone;
 pub mod handler;
 mod human;
 mod manual;

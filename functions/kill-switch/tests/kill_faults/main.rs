@@ -17,6 +17,7 @@ mod false_alarms;
 mod fleets;
 mod freezes;
 mod gate;
+mod gone;
 mod guards;
 mod humans;
 mod news;
