@@ -6,10 +6,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Stage;
 use simfuse_domain::port::Commit;
 
-use super::{Caller, LastAct, Seen, Watch, intent_of};
-
-/// The audit's word for a human's judgement.
-const FALSE_ALARM: &str = "false_alarm";
+use super::{Caller, FALSE_ALARM, LastAct, Seen, Watch, intent_of};
 
 impl Watch {
     /// Who asks the provider has recorded that it would, once for each request.

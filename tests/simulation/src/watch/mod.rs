@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use simfuse_domain::alert::AlertKind;
-use simfuse_domain::audit::{Phase, SIMFUSE};
+use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -287,8 +287,13 @@ impl Watch {
     }
 }
 
+/// The audit's word for a human's judgement.
+const FALSE_ALARM: &str = "false_alarm";
+
 /// The act that a decision is the intent of, and whether no human asked for it.
 fn intent_of(commit: &Commit) -> Option<(&str, bool)> {
-    let intent = commit.audit.iter().find(|entry| entry.phase == Phase::Intent)?;
+    // A judgement asks for no act by itself.
+    let is_act = |entry: &&AuditEntry| entry.phase == Phase::Intent && entry.action != FALSE_ALARM;
+    let intent = commit.audit.iter().find(is_act)?;
     Some((intent.action.as_str(), intent.actor == SIMFUSE))
 }
