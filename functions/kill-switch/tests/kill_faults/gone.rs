@@ -107,7 +107,7 @@ async fn a_restore_that_the_provider_throttles_goes_on_by_itself_and_says_so() {
     assert_eq!(details["stage"], "restoring");
     assert!(details["trouble"].as_str().unwrap().contains("429"), "{details}");
     assert!(details["next_step"].as_str().unwrap().contains("by itself"), "{details}");
-    bench.minutes(3).await;
+    bench.minutes(6).await;
     assert_eq!(bench.status(1), SimStatus::Active);
     let details = bench.ask(request("status", &[&name(1)])).await["sims"][0]["details"].take();
     assert_eq!((&details["stage"], &details["trouble"]), (&json!("restored"), &json!(null)));
