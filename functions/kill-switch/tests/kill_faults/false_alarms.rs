@@ -333,6 +333,7 @@ async fn a_provider_that_is_slow_or_refuses_makes_no_second_judgement() {
         let incident = bench.incident(1).await.unwrap().id;
         bench.service.inject(FaultRule::once(fault).on(Requests::StatusUpdates).times(3));
         bench.false_alarm(1).await;
+        bench.pass(5);
         bench.false_alarm(1).await;
         bench.minutes(40).await;
         assert_eq!(bench.status(1), SimStatus::Active, "{fault:?}");
