@@ -117,7 +117,8 @@ async fn confirmed_by_hand(
         return Ok(Err(u8::from(answer.error.is_some())));
     };
     // What was shown is what is asked for, also if a selection would be another by now.
-    let confirmed = Request { sims, select: None, ..request };
+    let of_fleet = answer.selected.as_ref().and_then(|selected| selected.fleet);
+    let confirmed = Request { sims, select: None, of_fleet, ..request };
     if confirmed.sims.len() <= CONFIRM_ABOVE {
         return Ok(Ok(confirmed));
     }
@@ -178,6 +179,8 @@ async fn to_the_end(target: &Target, request: &Request) -> Result<Course, CliErr
         if let Some(all) = answer.all.clone() {
             // What the digest stands for, also if a selection would be another by now.
             (request.sims, request.select) = (all, None);
+            // A SIM that leaves the fleet meanwhile is not meant.
+            request.of_fleet = answer.selected.as_ref().and_then(|selected| selected.fleet);
         }
         whole = Some(match whole {
             None => answer,

@@ -65,6 +65,12 @@ pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliEr
     many::run(request, &args.why.place, output).await
 }
 
+/// `simfuse false-alarm`.
+pub(crate) async fn false_alarm(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
+    let request = request_for(Action::FalseAlarm, args)?;
+    many::run(request, &args.why.place, output).await
+}
+
 /// `simfuse protect`.
 pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
     let action = if args.undo { Action::Unprotect } else { Action::Protect };
@@ -276,11 +282,20 @@ fn details_text(name: &str, details: &Details) -> String {
     if let Some(stage) = &details.stage {
         lines.push(format!("  incident      {stage}"));
     }
+    if let Some(trouble) = &details.trouble {
+        lines.push(format!("  trouble       {trouble}"));
+    }
     if let Some(hold) = &details.held_by {
         lines.push(format!("  not killed    {hold}"));
     }
     if let Some(by) = &details.protected_by {
         lines.push(format!("  protected     by {by}"));
+    }
+    if let Some(at) = &details.false_alarm_at {
+        lines.push(format!("  judged        a false alarm, at {at}"));
+    }
+    for device in &details.allowed_devices {
+        lines.push(format!("  allowed       device {device} (model {})", device.tac()));
     }
     for finding in &details.findings {
         lines.push(format!("  found         {}: {finding} (at {})", finding.detector, finding.at));

@@ -12,6 +12,9 @@ use crate::up::Up;
 
 const DIGEST: &str = "58045a87a9d6";
 
+/// The fleet that is selected.
+const FLEET: &str = "HF00000000000000000000000000000001";
+
 fn sim(name: &Value, outcome: &str) -> Value {
     json!({
         "requested": name, "sim": null, "found": null, "outcome": outcome, "reason": "a reason",
@@ -50,6 +53,12 @@ fn careful(request: &Value) -> Result<Value, Value> {
     let outcome = if dry_run { "pending" } else { "done" };
     let part = all.iter().skip(from).take(5).map(|name| sim(name, outcome));
     answer["sims"] = part.collect();
+    if request.get("select").is_some() {
+        answer["selected"] = json!({
+            "fleet": FLEET, "known_through": null, "hours_known": 0, "hours": 0,
+            "sims_unranked": 0, "sims_moved": 0,
+        });
+    }
     if let Some(next) = all.get(from + 5) {
         answer["next"] = next.clone();
         if request.get("select").is_some() {
@@ -113,6 +122,7 @@ fn a_selection_is_gone_on_with_as_the_list_that_it_was() {
     assert_eq!((&parts[0]["select"], &parts[0]["sims"]), (&expected, &json!([])));
     for part in &parts[1..] {
         assert_eq!(part.get("select"), None);
+        assert_eq!(part["of_fleet"], FLEET);
         assert_eq!(part["sims"].as_array().unwrap().len(), 12);
     }
 }
@@ -236,7 +246,6 @@ fn up_with(sims: u32) -> Up {
 
 #[test]
 fn a_fleet_is_switched_off_with_the_digest_of_its_dry_run() {
-    const FLEET: &str = "HF00000000000000000000000000000001";
     let up = up_with(12);
     assert_eq!(up.ask(&["protect", "unit-3", "--reason", "a pacemaker"]).0, Some(0));
     let (code, dry) = up.ask(&["kill", "--fleet", FLEET, "--dry-run"]);
@@ -312,6 +321,8 @@ fn at_a_terminal_the_digest_is_asked_for_and_typed() {
     let asked = aws.asked();
     let parts: Vec<&Value> = asked.iter().filter(|asked| asked["confirm"] == DIGEST).collect();
     assert_eq!((parts.len(), parts[0]["sims"].as_array().unwrap().len()), (3, 12));
+    let in_fleet = |asked: &&Value| asked["of_fleet"] == FLEET && asked.get("select").is_none();
+    assert!(parts.iter().all(in_fleet), "a SIM that moved is not meant: {parts:?}");
     let (code, _) = at_a_terminal(&aws, &["kill", "pump-1", "--stack", "prod"], "");
     assert_eq!(code, Some(0), "one SIM is not asked about");
 }

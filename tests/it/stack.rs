@@ -176,6 +176,7 @@ fn a_kill_says_where_it_goes_before_it_goes_there() {
 fn every_command_of_an_operator_reaches_the_stack() {
     for (arguments, action) in [
         (vec!["restore", "pump-17"], "restore"),
+        (vec!["false-alarm", "pump-17"], "false_alarm"),
         (vec!["status", "pump-17"], "status"),
         (vec!["stop"], "stop"),
         (vec!["resume"], "resume"),

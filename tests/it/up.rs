@@ -118,6 +118,43 @@ fn a_false_alarm_is_judged_without_asking_the_provider() {
 }
 
 #[test]
+fn a_false_alarm_is_filed_and_its_device_allowed_until_the_sim_is_killed() {
+    let policy = file(ENFORCE);
+    let up = Up::start(|command| {
+        command.args(["--mode", "enforce", "--policy"]).arg(policy.path());
+    });
+    let (code, answer) = up.ask(&["false-alarm", SIM, "--reason", "a new modem"]);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(1), &Value::from("not_found")));
+    up.replay_theft();
+    let answer = up.wait_for(SIM, |answer| answer["found"]["status"] == "inactive");
+    let device = answer["details"]["findings"][0]["about"].clone();
+    let judge = ["false-alarm", SIM, "--reason", "a new modem", "--by", "kim"];
+    let (code, answer) = up.ask(&judge);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("done")), "{answer}");
+    let (code, answer) = up.ask(&judge);
+    assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("already")));
+    up.replay_theft();
+    let answer = up.wait_for(SIM, |answer| answer["found"]["status"] == "active");
+    let details = &answer["details"];
+    assert_eq!((&details["verdict"], &details["allowed_devices"][0]), (&"clear".into(), &device));
+    let text = up.run(&["status", SIM]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains(&format!("allowed       device {}", device.as_str().unwrap())), "{text}");
+    assert!(text.contains("judged        a false alarm, at "), "{text}");
+    let text = up.run(&["audit", "--sim", SIM]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    for part in ["false_alarm (intent)", "false_alarm (outcome)", "kim", "a new modem"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, _) = up.ask(&["kill", SIM, "--reason", "it was a thief after all"]);
+    assert_eq!(code, Some(0));
+    let (_, answer) = up.ask(&["status", SIM]);
+    assert_eq!(answer["sims"][0]["details"]["allowed_devices"], Value::Null);
+    let (code, _) = up.ask(&["audit", "--verify", "--sim", SIM]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn a_human_kills_in_observe_mode_by_any_name() {
     let up = Up::start(|_| {});
     up.replay_theft();

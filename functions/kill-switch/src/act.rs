@@ -59,20 +59,25 @@ where
             inactive_at: None,
             ..case.desired.0.clone()
         };
+        let is_automatic = authority != Authority::Human;
         let intent = Commit {
             kill_windows,
-            unless_stopped: authority != Authority::Human,
+            unless_stopped: is_automatic,
+            // What policy protects by now is not killed by what it said before.
+            policy_unchanged: policy.number().filter(|_| is_automatic),
             ..Commit::of(case.sim)
         };
         self.act(case, incident, desired, Change::Status(TargetStatus::Inactive), intent).await
     }
 
-    /// Asks the provider to make the SIM active. `desired` says what a human judged by it.
+    /// Asks the provider to make the SIM active. `desired` says what a human judged by it, `audit`
+    /// what else is recorded with the intent.
     pub(crate) async fn restore(
         &self,
         case: &Case,
         mut incident: Incident,
         desired: Desired,
+        audit: Vec<AuditEntry>,
     ) -> Result<Acted, KillSwitchError> {
         if incident.stage != Stage::Restored {
             incident.stage = Stage::Restoring;
@@ -80,16 +85,19 @@ where
         let desired = Desired { status: Some(TargetStatus::Active), inactive_at: None, ..desired };
         incident.quarantine = None;
         let change = Change::Status(TargetStatus::Active);
-        self.act(case, incident, desired, change, Commit::of(case.sim)).await
+        let intent = Commit { audit, ..Commit::of(case.sim) };
+        self.act(case, incident, desired, change, intent).await
     }
 
-    /// Asks the provider for one step to quarantine or back. `desired` says what a human judged by it.
+    /// Asks the provider for one step to quarantine or back. `desired` says what a human judged by
+    /// it, `audit` what else is recorded with the intent of a step back.
     pub(crate) async fn relocate(
         &self,
         case: &Case,
         incident: Incident,
         desired: Desired,
         change: Change,
+        audit: Vec<AuditEntry>,
     ) -> Result<Acted, KillSwitchError> {
         let is_back = incident.stage == Stage::Restoring;
         if !is_back && change == Change::Status(TargetStatus::Active) {
@@ -111,7 +119,7 @@ where
             }
         };
         let unless_stopped = !is_back && incident.human.is_none();
-        let intent = Commit { unless_stopped, ..Commit::of(case.sim) };
+        let intent = Commit { unless_stopped, audit, ..Commit::of(case.sim) };
         self.act(case, incident, desired, change, intent).await
     }
 
@@ -133,11 +141,13 @@ where
         let (known, desired_version) = &case.desired;
         let changed = *known != desired;
         let wanted = desired.clone();
+        let mut audit = vec![entry(&incident, change, Phase::Intent, now, why(&incident))];
+        audit.extend(intent.audit);
         let intent = Commit {
             incident: Some((incident.clone(), version)),
             desired: changed.then_some((desired, *desired_version)),
             desired_unchanged: (!changed).then_some(*desired_version),
-            audit: vec![entry(&incident, change, Phase::Intent, now, why(&incident))],
+            audit,
             ..intent
         };
         if self.commit(&intent, "recording an intent").await? == Committed::Conflict {

@@ -140,7 +140,7 @@ where
             stop_at,
             is_bulk,
             is_told,
-            fleet: answer.selected.as_ref().and_then(|selected| selected.fleet),
+            fleet: answer.selected.as_ref().map_or(request.of_fleet, |selected| selected.fleet),
             begun: Mutex::default(),
             answers_bytes: AtomicUsize::new(0),
         };
@@ -221,6 +221,7 @@ where
             Action::Deactivate | Action::Approve => "deactivated",
             Action::Quarantine => "moved to quarantine",
             Action::Restore => "restored",
+            Action::FalseAlarm => "judged false alarms",
             _ => return false,
         };
         let (by, why) = (by(request), reason(request));

@@ -134,6 +134,9 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
     if named > SIMS_MAX {
         return Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken in one request"));
     }
+    if request.of_fleet.is_some() && (named == 0 || !is_about_sims(action)) {
+        return Some("\"of_fleet\" goes with \"sims\" that something is done about".to_owned());
+    }
     if let Some(select) = &request.select {
         if named > 0 {
             return Some("\"sims\" and \"select\" together: name SIMs or select them".to_owned());
@@ -156,6 +159,7 @@ pub(crate) const fn is_about_sims(action: Action) -> bool {
         Action::Deactivate
         | Action::Quarantine
         | Action::Restore
+        | Action::FalseAlarm
         | Action::Status
         | Action::Approve
         | Action::Protect
@@ -226,6 +230,8 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
         freeze_hours,
         sims: _,
         select: _,
+        // It leaves SIMs out, and takes none in.
+        of_fleet: _,
         reason: _,
         requested_by: _,
         dry_run: _,
@@ -348,11 +354,18 @@ mod tests {
         for (request, why) in [
             (r#"{"action": "deactivate"}"#, "no SIM named"),
             (r#"{"action": "restore", "sims": ["a"], "select": {"fleet": "f"}}"#, "together"),
+            (r#"{"action": "false_alarm"}"#, "no SIM named"),
+            (r#"{"action": "false_alarm", "sims": ["a"], "freeze_hours": 1}"#, "is for deactivate"),
+            (r#"{"action": "false_alarm", "sims": ["a"], "reason": "a new modem"}"#, ""),
             (r#"{"action": "deactivate", "select": {}}"#, "nobody means all"),
             (r#"{"action": "deactivate", "select": {"in_last_hours": 24}}"#, "nobody means all"),
             (r#"{"action": "deactivate", "select": {"fleet": " "}}"#, "empty"),
             (
                 r#"{"action": "deactivate", "select": {"fleet": "f", "in_last_hours": 24}}"#,
+                "goes with",
+            ),
+            (
+                r#"{"action": "stop", "of_fleet": "HF00000000000000000000000000000001"}"#,
                 "goes with",
             ),
             (r#"{"action": "stop", "select": {"fleet": "f"}}"#, "stop takes no \"select\""),

@@ -58,8 +58,8 @@ where
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
     pub(crate) async fn converge(&self, sim: SimSid) -> Result<Vec<String>, KillSwitchError> {
-        let policy = self.policy().await?;
         for pass in 0..PASSES_MAX {
+            let policy = self.policy().await?;
             let case = self.read_case(sim).await?;
             let seen = case.findings.keys().cloned().collect();
             if self.step(case, &policy).await? == Step::Done {
@@ -101,12 +101,12 @@ where
             }
             Decision::Restore(incident) => {
                 let desired = case.desired.0.clone();
-                Ok(self.restore(case, *incident, desired).await?.into())
+                Ok(self.restore(case, *incident, desired, Vec::new()).await?.into())
             }
             Decision::Thaw(incident) => self.thaw(case, policy, *incident).await,
             Decision::Relocate(incident, change) => {
                 let desired = case.desired.0.clone();
-                Ok(self.relocate(case, *incident, desired, change).await?.into())
+                Ok(self.relocate(case, *incident, desired, change, Vec::new()).await?.into())
             }
         }
     }

@@ -49,6 +49,13 @@ where
                 return Ok(Step::Done);
             }
         };
+        // A freeze and quarantine say that something is wrong, and not that the SIM is stolen.
+        if quarantine.is_none()
+            && request.freeze_hours.is_none()
+            && let Some(step) = self.disallow_devices(request, sim, case).await?
+        {
+            return Ok(step);
+        }
         let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
         // A request of ours to switch it on may be under way, whatever the provider says now.
         let to_be_active = case.desired.0.status == Some(TargetStatus::Active)
@@ -69,6 +76,8 @@ where
             return Ok(Step::Done);
         }
         let mut incident = self.incident_for(request, sim, case);
+        // Whoever kills it judges it anew.
+        incident.false_alarm_at = None;
         incident.verdict = quarantine.map_or(Verdict::Deactivate, |_| Verdict::Quarantine);
         incident.quarantine = quarantine;
         incident.frozen_until = self.end_of_freeze(request);
@@ -239,18 +248,33 @@ where
             incident.begin_restore(self.clock.now());
         }
         let desired = self.judged(case, policy, &incident);
+        self.bring_back(request, sim, case, (incident, desired), Vec::new(), answer).await
+    }
+
+    /// Takes the next step on the way back to active. `audit` is recorded with its intent.
+    pub(crate) async fn bring_back(
+        &self,
+        request: &Request,
+        sim: &Sim,
+        case: &Case,
+        (incident, desired): (Incident, Desired),
+        mut audit: Vec<AuditEntry>,
+        answer: &mut SimAnswer,
+    ) -> Result<Step, KillSwitchError> {
         let kept_in = case.desired.0.quarantine.map(|quarantine| quarantine.fleet);
-        let acted = match step_back {
-            Some(change) => self.relocate(case, incident, desired, change).await?,
+        let acted = match incident::next_step_back(&case.desired.0, sim) {
+            Some(change) => self.relocate(case, incident, desired, change, audit).await?,
             // On its way within the quarantine: the way home begins once it has settled.
             None if kept_in.is_some() && kept_in == sim.fleet => {
                 answer.incident = Some(incident.id.clone());
                 (answer.outcome, answer.reason) =
                     (Outcome::Pending, "it comes home once its status has settled".to_owned());
-                let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
+                if request.action == Action::Restore {
+                    audit.push(self.entry(request, Some(case.sim), sim.fleet));
+                }
                 return self.begin_restore(case, incident, desired, audit).await;
             }
-            None => self.restore(case, incident, desired).await?,
+            None => self.restore(case, incident, desired, audit).await?,
         };
         Ok(self.report(acted, answer))
     }
@@ -325,7 +349,7 @@ where
     }
 
     /// The open incident, or a new one, with the human who asks.
-    fn incident_for(&self, request: &Request, sim: &Sim, case: &Case) -> Incident {
+    pub(crate) fn incident_for(&self, request: &Request, sim: &Sim, case: &Case) -> Incident {
         let open = case.incident.as_ref().map(|(incident, _)| incident.clone());
         let mut incident = open.unwrap_or_else(|| {
             let name = sim.unique_name.clone().unwrap_or_else(|| sim.sid.to_string());

@@ -17,7 +17,7 @@ use crate::request::{Action, Answer, Found, Outcome, Request, SimAnswer};
 use crate::sweep;
 
 /// How often a request about one SIM is tried anew because its case changed meanwhile.
-const TRIES_MAX: u32 = 10;
+pub(crate) const TRIES_MAX: u32 = 10;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -106,6 +106,13 @@ where
                 Err(NotFound::NoTime) if course.is_bulk => return None,
                 Err(why) => {
                     (answer.outcome, answer.reason) = why.said();
+                    if answer.outcome == Outcome::NotFound
+                        && let Err(error) = Box::pin(self.let_go(course, name, &mut answer)).await
+                    {
+                        tracing::error!(error = %Chain(&error), "an incident was not closed");
+                        (answer.outcome, answer.reason) =
+                            (Outcome::Unreachable, Chain(&error).to_string());
+                    }
                     return Some(answer);
                 }
             };
@@ -162,6 +169,7 @@ where
             Action::Deactivate | Action::Quarantine => self.kill(course, sim, &case, answer).await,
             Action::Approve => self.approve(course, sim, &case, answer).await,
             Action::Restore => self.undo(request, sim, policy, &case, answer).await,
+            Action::FalseAlarm => self.judge_false(request, sim, policy, &case, answer).await,
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
             Action::Status
             | Action::Stop

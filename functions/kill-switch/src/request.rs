@@ -1,5 +1,7 @@
 //! What humans ask of the kill-switch, and what they are answered.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,10 @@ pub struct Request {
     /// To which SIMs, instead: those of a fleet, or those that used much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Select>,
+    /// Beside `sims`: only those that are in this fleet when it is done. Who makes a request of a
+    /// selection's SIMs says so with the answer's `selected.fleet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_fleet: Option<FleetSid>,
     /// Why: it is recorded, and told to everyone.
     #[serde(default)]
     pub reason: String,
@@ -89,6 +95,7 @@ impl Request {
             action,
             sims: Vec::new(),
             select: None,
+            of_fleet: None,
             reason: String::new(),
             requested_by: String::new(),
             override_protection: false,
@@ -120,6 +127,8 @@ pub enum Action {
     Quarantine,
     /// Switch SIMs on again, in the fleet where they belong.
     Restore,
+    /// Say that what was found of SIMs was no theft: they are restored, and their devices allowed.
+    FalseAlarm,
     /// Say how things are: of the SIMs named, or of the whole.
     Status,
     /// Carry out what is held: for the SIMs named, or for all that a cap holds.
@@ -148,6 +157,7 @@ impl std::fmt::Display for Action {
             Self::Deactivate => "deactivate",
             Self::Quarantine => "quarantine",
             Self::Restore => "restore",
+            Self::FalseAlarm => "false_alarm",
             Self::Status => "status",
             Self::Approve => "approve",
             Self::Protect => "protect",
@@ -376,10 +386,19 @@ pub struct Details {
     pub findings: Vec<Finding>,
     /// How far the incident is.
     pub stage: Option<String>,
+    /// What went wrong with the provider last, where it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Why it was not deactivated, if policy asks for it.
     pub held_by: Option<String>,
     /// Who protected it at run time.
     pub protected_by: Option<String>,
+    /// Devices that a human allowed for it by judging an alarm about them false.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_devices: BTreeSet<Imei14>,
+    /// When a human judged the open incident a false alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm_at: Option<Timestamp>,
     /// When its latest event happened.
     pub last_event: Option<Timestamp>,
     /// What happens next, or what to do.

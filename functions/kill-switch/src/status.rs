@@ -90,7 +90,8 @@ where
         let look =
             Look { now: self.clock.now(), case, policy, armed: self.armed, sim: Some(&answer) };
         let (verdict, findings) = incident::assess(&look, sim.fleet);
-        let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+        let incident = case.incident.as_ref().map(|(incident, _)| incident);
+        let stage = incident.map(|incident| incident.stage);
         let held_by = match stage {
             Some(Stage::Held(hold)) => Some(hold.to_string()),
             _ => None,
@@ -99,8 +100,11 @@ where
             verdict,
             findings: findings.into_values().collect(),
             stage: stage.map(|stage| stage.to_string()),
+            trouble: incident.and_then(|incident| incident.trouble.clone()),
             held_by,
             protected_by: case.desired.0.protected_by.clone(),
+            allowed_devices: case.desired.0.allowed_devices.clone(),
+            false_alarm_at: incident.and_then(|incident| incident.false_alarm_at),
             last_event: case.state.as_ref().map(simfuse_domain::state::SimState::now),
             next_step: next_step(stage, verdict).to_owned(),
         }
@@ -174,7 +178,10 @@ const fn next_step(stage: Option<Stage>, verdict: Verdict) -> &'static str {
         }
         Some(Stage::Quarantined) => "it may connect and can do no harm: kill it, or restore it",
         Some(Stage::Leaking) => "call the provider: its network still carries the SIM",
-        Some(Stage::Restoring | Stage::Restored) => "nothing to do: the restore is being watched",
+        Some(Stage::Restoring) => {
+            "it is tried again by itself until the SIM is active, and a human is paged after 10 minutes"
+        }
+        Some(Stage::Restored) => "nothing to do: the restore is being watched",
         Some(Stage::Proven | Stage::RestoredElsewhere | Stage::Expired) => "nothing to do",
     }
 }

@@ -342,6 +342,9 @@ fn email(
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
     lines.push(format!("Stage      {}", incident.stage));
+    if let Some(at) = &incident.false_alarm_at {
+        lines.push(format!("Judged     a false alarm at {at}: its devices are allowed"));
+    }
     if let Some(quarantine) = &incident.quarantine {
         lines.push(format!("Quarantine {}, at home in {}", quarantine.fleet, quarantine.home));
     }

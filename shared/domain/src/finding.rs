@@ -186,6 +186,12 @@ impl Finding {
     pub fn key(&self) -> String {
         format!("{}#{}", self.detector, self.about)
     }
+
+    /// The device that it holds against the SIM; `None` for what is about something else.
+    #[must_use]
+    pub const fn device(&self) -> Option<Imei14> {
+        if let Evidence::Device { seen, .. } = &self.evidence { Some(*seen) } else { None }
+    }
 }
 
 impl fmt::Display for Finding {

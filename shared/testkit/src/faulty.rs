@@ -64,6 +64,7 @@ pub enum Method {
     Unacknowledged,
     OpenIncidents,
     HeldIncidents,
+    FiledIncidents,
     ReadStop,
     FleetSims,
     ReadUsages,
@@ -495,6 +496,15 @@ impl<P: Cases> Cases for Faulty<P> {
     async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
         let fault = self.next(Method::HeldIncidents);
         plain(Method::HeldIncidents, fault, self.inner.held_incidents(incidents_max)).await
+    }
+
+    async fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        let fault = self.next(Method::FiledIncidents);
+        plain(Method::FiledIncidents, fault, self.inner.filed_incidents(sim, incidents_max)).await
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {

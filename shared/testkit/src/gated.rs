@@ -168,6 +168,15 @@ impl<P: Cases, G: Gate> Cases for Gated<P, G> {
         self.table(call, self.inner.held_incidents(incidents_max)).await
     }
 
+    async fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        let call = Call::Plain(Method::FiledIncidents);
+        self.table(call, self.inner.filed_incidents(sim, incidents_max)).await
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         self.table(Call::Plain(Method::FleetSims), self.inner.fleet_sims(fleet)).await
     }

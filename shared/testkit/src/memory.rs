@@ -254,6 +254,7 @@ impl Policies for MemoryTable {
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
         })?;
+        let policy = policy.numbered(Some(number));
         content.policy = Some((number, policy.clone()));
         Ok(policy)
     }
@@ -347,6 +348,12 @@ impl Cases for MemoryTable {
         if let Some((incident, read)) = &commit.incident {
             if commit.closes {
                 content.incidents.remove(&sim);
+                // One that was opened again is filed in its old place.
+                let is_same = |past: &Incident| {
+                    past.sim == sim
+                        && past.opened_at.as_millisecond() == incident.opened_at.as_millisecond()
+                };
+                content.past_incidents.retain(|past| !is_same(past));
                 content.past_incidents.push(incident.clone());
             } else {
                 content.incidents.insert(sim, (incident.clone(), read.saturating_add(1)));
@@ -414,6 +421,17 @@ impl Cases for MemoryTable {
         let held = content.incidents.values().map(|(incident, _)| incident);
         let held = held.filter(|incident| incident.is_held_by_cap());
         Ok(held.take(incidents_max).cloned().collect())
+    }
+
+    async fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        let mut past = Self::past_incidents(self, sim);
+        past.sort_by_key(|incident| std::cmp::Reverse(incident.opened_at));
+        past.truncate(incidents_max);
+        Ok(past)
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
@@ -487,6 +505,7 @@ impl Content {
             && commit.desired_unchanged.is_none_or(|read| read == desired)
             && commit.kill_windows.iter().all(|(scope, _, read)| *read == window(scope))
             && !(commit.unless_stopped && self.stop.is_some())
+            && commit.policy_unchanged.is_none_or(|number| number == self.policy_number())
     }
 }
 

@@ -68,10 +68,12 @@ on_both! {
     cases::a_changed_incident_stops_a_commit
     cases::a_changed_desire_stops_a_commit
     cases::the_stop_switch_stops_a_commit
+    cases::a_changed_policy_stops_a_commit
     cases::a_changed_kill_window_stops_a_commit
     cases::an_audit_entry_is_written_once_and_never_changed
     cases::a_commit_that_contradicts_itself_is_a_fault
     cases::a_closed_incident_makes_room_for_the_next
+    cases::past_incidents_come_the_latest_first
     cases::incidents_come_in_the_order_in_which_they_are_due
     cases::what_a_cap_holds_is_listed_by_itself
     cases::an_alert_in_the_outbox_makes_an_incident_due

@@ -172,6 +172,13 @@ async fn a_sim_that_left_the_fleet_is_not_meant() {
     let reason = answer["sims"][1]["reason"].as_str().unwrap();
     assert!(reason.contains("does not belong to the selected fleet"), "{reason}");
     assert_eq!((bench.posts(), bench.status(3)), (1, SimStatus::Active));
+    // The same as a list, as somebody confirmed it who was shown the selection.
+    let mut listed = request("deactivate", &[&sim(2).to_string(), &sim(3).to_string()]);
+    listed["of_fleet"] = json!(fleet());
+    let answer = bench.ask(listed).await;
+    assert_eq!(answer["sims"][0]["outcome"], "done", "it is where it was: {answer}");
+    assert_eq!(answer["sims"][1]["outcome"], "refused");
+    assert_eq!((bench.posts(), bench.status(3)), (2, SimStatus::Active));
 }
 
 #[tokio::test]

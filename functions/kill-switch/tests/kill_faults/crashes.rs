@@ -22,6 +22,18 @@ pub(crate) async fn invoke(switch: &TestSwitch, gate: &Gate, payload: Value) -> 
     }
 }
 
+/// Asks until there is an answer: a human who hears nothing asks again, a little later.
+pub(crate) async fn insist(bench: &Bench, switch: &TestSwitch, gate: &Gate, asked: Value) -> Value {
+    loop {
+        let answer = invoke(switch, gate, asked.clone()).await;
+        let answer = answer.filter(|answer| answer["sims"][0]["outcome"] != "unreachable");
+        if let Some(answer) = answer {
+            return answer;
+        }
+        bench.pass(10);
+    }
+}
+
 /// Sweeps every minute; the network refuses SIMs that are off.
 pub(crate) async fn minutes(
     bench: &Bench,
@@ -123,15 +135,7 @@ async fn a_human_restores_whichever_call_fails_or_is_the_last() {
             let trap = trap(call);
             let gate = Gate::new(Some(trap));
             let switch = bench.another(Mode::Enforce, gate.clone());
-            // A human who hears nothing asks again, a little later.
-            loop {
-                let answer = invoke(&switch, &gate, request("restore", &[&name(1)])).await;
-                let outcome = answer.map(|answer| answer["sims"][0]["outcome"].clone());
-                if outcome.is_some_and(|outcome| outcome != "unreachable") {
-                    break;
-                }
-                bench.pass(10);
-            }
+            insist(&bench, &switch, &gate, request("restore", &[&name(1)])).await;
             minutes(&bench, &switch, &gate, 25, 0).await;
             assert_eq!(bench.status(1), SimStatus::Active, "{trap:?}");
             assert_eq!(bench.stage(1).await, "none", "{trap:?}");
@@ -152,14 +156,7 @@ async fn a_human_kills_whichever_call_fails_or_is_the_last() {
             let trap = trap(call);
             let gate = Gate::new(Some(trap));
             let switch = bench.another(Mode::Observe, gate.clone());
-            loop {
-                let answer = invoke(&switch, &gate, request("deactivate", &[&name(1)])).await;
-                let outcome = answer.map(|answer| answer["sims"][0]["outcome"].clone());
-                if outcome.is_some_and(|outcome| outcome != "unreachable") {
-                    break;
-                }
-                bench.pass(10);
-            }
+            insist(&bench, &switch, &gate, request("deactivate", &[&name(1)])).await;
             minutes(&bench, &switch, &gate, 12, 1).await;
             assert_eq!(bench.status(1), SimStatus::Inactive, "{trap:?}");
             assert_eq!(bench.stage(1).await, "none", "{trap:?}");

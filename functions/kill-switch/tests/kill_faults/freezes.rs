@@ -7,7 +7,7 @@ use simfuse_domain::port::SimStatus;
 use simfuse_testkit::service::Behaviour;
 
 use crate::bench::{Bench, STRICT, TABLET, name, rejection, request, sim};
-use crate::crashes::{TRAPS, invoke, minutes};
+use crate::crashes::{TRAPS, insist, minutes};
 use crate::gate::Gate;
 
 fn freeze(number: u8, hours: u32) -> Value {
@@ -129,14 +129,7 @@ async fn it_ends_whichever_call_fails_or_is_the_last() {
             let trap = trap(call);
             let gate = Gate::new(Some(trap));
             let switch = bench.another(Mode::Observe, gate.clone());
-            loop {
-                let answer = invoke(&switch, &gate, freeze(1, 1)).await;
-                let outcome = answer.map(|answer| answer["sims"][0]["outcome"].clone());
-                if outcome.is_some_and(|outcome| outcome != "unreachable") {
-                    break;
-                }
-                bench.pass(10);
-            }
+            insist(&bench, &switch, &gate, freeze(1, 1)).await;
             minutes(&bench, &switch, &gate, 5, 0).await;
             assert_eq!(bench.status(1), SimStatus::Inactive, "{trap:?}");
             bench.pass(3_300);

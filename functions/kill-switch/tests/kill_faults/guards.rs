@@ -284,3 +284,35 @@ async fn a_guard_that_comes_up_at_the_last_moment_still_binds() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_policy_protects_when_the_intent_is_written_is_not_killed() {
+    let protects = STRICT.replace("[guards]", "[guards]\nprotected = [\"pump-1\"]");
+    let mut held = 0;
+    for call in 0.. {
+        let bench = Bench::new(1).await;
+        bench.steal(1).await;
+        let gate = Gate::new(None);
+        let switch = bench.another(Mode::Enforce, gate.clone());
+        let stream = bench.stream();
+        let task = tokio::spawn(async move { switch.handle(stream).await });
+        while gate.calls() <= call && !task.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let is_over = task.is_finished();
+        // Between these two lines nobody else comes to his turn.
+        let is_intended = !bench.audit(1).is_empty();
+        bench.apply(&protects).await;
+        task.await.unwrap().unwrap();
+        bench.minutes(3).await;
+        assert_eq!(bench.posts() > 0, is_intended, "call {call}");
+        if !is_intended {
+            assert_eq!(bench.stage(1).await, "held (the SIM is protected)", "call {call}");
+            held += 1;
+        }
+        if is_over {
+            break;
+        }
+    }
+    assert!(held > 3, "it was protected before the intent {held} times");
+}

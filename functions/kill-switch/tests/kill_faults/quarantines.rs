@@ -11,7 +11,7 @@ use simfuse_testkit::service::{Behaviour, Fault, FaultRule, LateAnswer, Requests
 use crate::bench::{
     Bench, QUARANTINE, QUARANTINE_FLEET, STRICT, TABLET, fleet, name, request, sim,
 };
-use crate::crashes::{TRAPS, invoke, minutes};
+use crate::crashes::{TRAPS, insist, invoke, minutes};
 use crate::gate::Gate;
 
 /// The sensor's own model.
@@ -80,14 +80,7 @@ async fn it_ends_there_and_at_home_whichever_call_fails_or_is_the_last() {
                 (SimStatus::Active, quarantine()),
                 "{trap:?}"
             );
-            loop {
-                let answer = invoke(&switch, &gate, request("restore", &[&name(1)])).await;
-                let outcome = answer.map(|answer| answer["sims"][0]["outcome"].clone());
-                if outcome.is_some_and(|outcome| outcome != "unreachable") {
-                    break;
-                }
-                bench.pass(10);
-            }
+            insist(&bench, &switch, &gate, request("restore", &[&name(1)])).await;
             minutes(&bench, &switch, &gate, 9, 0).await;
             assert_eq!(
                 (bench.status(1), bench.fleet_of(1)),

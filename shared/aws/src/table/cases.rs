@@ -18,7 +18,9 @@ use simfuse_domain::port::{
 use super::audit::AuditPart;
 use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
-use super::keys::{Key, due_incidents, findings_of, held_incidents, shard_of, sortable};
+use super::keys::{
+    Key, due_incidents, findings_of, held_incidents, past_incidents_of, shard_of, sortable,
+};
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::usages::readable_usage;
@@ -125,6 +127,14 @@ impl Cases for Table {
         Ok(held.into_iter().map(|open| open.incident).collect())
     }
 
+    async fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        self.latest_past_incidents(sim, incidents_max).await
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let item = UsageStore::read_fleet(self, fleet).await?;
         Ok(item.and_then(|item| item.sims).map(|sims| sims.all()))
@@ -190,6 +200,7 @@ enum Part {
     Desired,
     KillWindow,
     Stop,
+    Policy,
     Audit(AuditPart),
 }
 
@@ -234,6 +245,10 @@ impl Table {
                 .number("version", read.saturating_add(1));
             transaction.put(Part::KillWindow, draft, Condition::as_read(*read))?;
         }
+        if let Some(number) = commit.policy_unchanged {
+            let unchanged = Condition::numbered("number", number);
+            transaction.check(Part::Policy, &Key::current_policy(), unchanged)?;
+        }
         if commit.unless_stopped {
             transaction.check(Part::Stop, &Key::stop(), Condition::Absent)?;
         }
@@ -266,6 +281,30 @@ impl Table {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.at));
         findings.truncate(Case::FINDINGS_MAX);
         Ok(findings.into_iter().map(|finding| (finding.key(), finding)).collect())
+    }
+
+    /// One that cannot be read is logged and left out: a human must be able to act all the same.
+    async fn latest_past_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> Result<Vec<Incident>, TableError> {
+        let [pk, first, last] = past_incidents_of(sim).map(AttributeValue::S);
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", pk)
+            .expression_attribute_values(":first", first)
+            .expression_attribute_values(":last", last)
+            .scan_index_forward(false)
+            .limit(i32::try_from(incidents_max).unwrap_or(i32::MAX));
+        let doing = || format!("reading the past incidents of {sim}");
+        let answer = request.send().await.map_err(|error| table_error(&doing(), error))?;
+        let items = answer.items.unwrap_or_default();
+        Ok(items.iter().filter_map(read_past_incident).collect())
     }
 
     async fn acknowledge_one(&self, sim: SimSid, finding: &str) -> Result<(), TableError> {
@@ -322,6 +361,19 @@ fn versioned<T: serde::de::DeserializeOwned>(
     name: &str,
 ) -> Result<(T, u64), TableError> {
     Ok((row.json(name)?, row.number("version")?))
+}
+
+fn read_past_incident(item: &Item) -> Option<Incident> {
+    match Row(item).json("incident") {
+        Ok(incident) => Some(incident),
+        Err(error) => {
+            tracing::error!(
+                error.message = %error,
+                "a past incident cannot be read; the SIM is looked at without it"
+            );
+            None
+        }
+    }
 }
 
 fn read_finding(item: &Item) -> Option<Finding> {

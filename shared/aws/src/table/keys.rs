@@ -177,6 +177,13 @@ pub(super) fn findings_of(sim: SimSid) -> String {
     format!("FIND#{sim}")
 }
 
+/// Partition of a SIM's past incidents, and between which sort keys they lie: the open one, whose
+/// key begins alike, is not among them.
+pub(super) fn past_incidents_of(sim: SimSid) -> [String; 3] {
+    // A colon follows the digits, with which every year begins.
+    [format!("KS#{sim}"), "INCIDENT#0".to_owned(), "INCIDENT#:".to_owned()]
+}
+
 /// Index partition of open findings.
 pub(super) fn open_findings(shard: u8) -> String {
     format!("OPEN#{shard}")

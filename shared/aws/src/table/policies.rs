@@ -14,10 +14,16 @@ use super::{Table, contention_pauses};
 impl Policies for Table {
     async fn current_policy(&self) -> Result<Policy, TableError> {
         match self.get(&Key::current_policy()).await? {
-            Some(item) => Row(&item).parsed("toml"),
-            None => DEFAULT.parse().map_err(|error| {
-                super::fault_from("reading the policy", "the default policy", error)
-            }),
+            Some(item) => {
+                let policy: Policy = Row(&item).parsed("toml")?;
+                Ok(policy.numbered(Row(&item).number("number").ok()))
+            }
+            None => {
+                let default = DEFAULT.parse::<Policy>().map_err(|error| {
+                    super::fault_from("reading the policy", "the default policy", error)
+                })?;
+                Ok(default.numbered(Some(0)))
+            }
         }
     }
 }

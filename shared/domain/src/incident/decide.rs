@@ -71,14 +71,13 @@ pub enum Authority {
 }
 
 /// What the detectors find of a SIM now, by key, judged by the rules of this fleet. Findings that a
-/// human judged do not come again.
+/// human judged do not come again, nor do those about devices that a human allowed.
 #[must_use]
 pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<String, Finding>) {
     let case = look.case;
     let (desired, _) = &case.desired;
-    let judged = |finding: &Finding| desired.judged.contains(&finding.key());
     let stored = case.findings.values().filter(|finding| finding.detector.is_kept());
-    let mut findings: Vec<Finding> = stored.filter(|finding| !judged(finding)).cloned().collect();
+    let mut findings: Vec<Finding> = stored.cloned().collect();
     let unknown = SimState::new(case.sim);
     let state = case.state.as_ref().unwrap_or(&unknown);
     let rules = look.policy.rules_for(fleet, case.sim);
@@ -93,7 +92,7 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
         let assessed = catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot)));
         findings.extend(assessed.unwrap_or_default());
     }
-    findings.retain(|finding| !judged(finding));
+    findings.retain(|finding| !desired.is_settled(finding));
     (rules.rule(&findings), keyed(findings))
 }
 

@@ -15,6 +15,7 @@
 //! it and records it.
 
 mod decide;
+mod false_alarm;
 mod freeze;
 mod outcome;
 mod proof;
@@ -28,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertKind, PendingAlert};
+use crate::device::Imei14;
 use crate::finding::{Evidence, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::port::TargetStatus;
@@ -36,6 +38,7 @@ use crate::time::Hour;
 use crate::verdict::Verdict;
 
 pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for};
+pub use false_alarm::{ALLOWED_DEVICES_MAX, FalseAlarm, PAST_LOOKED_AT_MAX, false_alarm};
 pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};
 pub use quarantine::{kept_out, next_step_back};
@@ -62,6 +65,10 @@ pub struct Desired {
     pub restored_at: Option<Timestamp>,
     /// Keys of findings that a human judged by restoring: they never fire again.
     pub judged: BTreeSet<String>,
+    /// Devices that a human allowed for this SIM by judging an alarm about them false: no evidence
+    /// against it, until a human kills it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowed_devices: BTreeSet<Imei14>,
     /// Who protected the SIM at run time.
     pub protected_by: Option<String>,
     /// Since when the SIM is inactive on our request, once it was proven dead.
@@ -104,6 +111,9 @@ pub struct Incident {
     pub stage: Stage,
     /// The human who asked for it or approved it, with their reason.
     pub human: Option<Human>,
+    /// When a human judged it a false alarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub false_alarm_at: Option<Timestamp>,
     /// Since when it waits for a human.
     #[serde(default)]
     pub held_at: Option<Timestamp>,
@@ -250,6 +260,7 @@ impl Incident {
             findings: Vec::new(),
             stage: Stage::Requested,
             human: None,
+            false_alarm_at: None,
             held_at: None,
             quarantine: None,
             frozen_until: None,

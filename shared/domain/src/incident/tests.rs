@@ -1,3 +1,4 @@
+mod false_alarms;
 mod freezes;
 mod quarantines;
 mod stories;

@@ -70,7 +70,7 @@ impl std::str::FromStr for Policy {
             let prefix = format!("sim.{sid}.");
             check_quarantine(text, &prefix, &layer.limits, &layer.over(&base))?;
         }
-        Ok(Self { base, fleets, sims: file.sim, text: text.to_owned() })
+        Ok(Self { base, fleets, sims: file.sim, text: text.to_owned(), number: None })
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Policy {
     sims: BTreeMap<SimSid, file::Layer>,
     /// The text that it was read from.
     text: String,
+    /// Which version it is, where a table says so.
+    number: Option<u64>,
 }
 
 /// The policy as it applies to one SIM.
@@ -269,6 +271,19 @@ impl Policy {
             warnings.extend(new.map(|warning| format!("{sid}: {warning}")));
         }
         warnings
+    }
+
+    /// The policy as the version with this number; 0 stands for the default, which nobody applied.
+    #[must_use]
+    pub const fn numbered(mut self, number: Option<u64>) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// Which version it is; `None` for one that is not from a table, or of which it does not say.
+    #[must_use]
+    pub const fn number(&self) -> Option<u64> {
+        self.number
     }
 
     /// The text that the policy was read from.

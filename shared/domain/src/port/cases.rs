@@ -78,6 +78,17 @@ pub trait Cases: Send + Sync {
         incidents_max: usize,
     ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
 
+    /// One SIM's incidents that are over, the one that was opened last first; strongly consistent.
+    /// One that was opened again and is over again is there once, as it is now.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn filed_incidents(
+        &self,
+        sim: SimSid,
+        incidents_max: usize,
+    ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
+
     /// How many SIMs the inventory counted in a fleet; `None` while it did not.
     ///
     /// # Errors
@@ -177,6 +188,9 @@ pub struct Commit {
     pub kill_windows: Vec<(CapScope, KillWindow, u64)>,
     /// Require that the stop switch is not set.
     pub unless_stopped: bool,
+    /// Require that the version of the policy with this number is the current one (0: the default,
+    /// which nobody applied).
+    pub policy_unchanged: Option<u64>,
     /// Audit entries.
     pub audit: Vec<AuditEntry>,
 }
@@ -193,6 +207,7 @@ impl Commit {
             desired_unchanged: None,
             kill_windows: Vec::new(),
             unless_stopped: false,
+            policy_unchanged: None,
             audit: Vec::new(),
         }
     }

@@ -7,7 +7,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Desired, Hold, Incident, Stage};
 use simfuse_domain::policy::Cap;
 use simfuse_domain::port::{
-    Case, Cases, Commit, Committed, OpenIncident, States, Stop, TableError, TargetStatus,
+    Case, Cases, Commit, Committed, OpenIncident, Policies, PolicyVersions, States, Stop,
+    TableError, TargetStatus,
 };
 
 use super::{at, audit, finding, incident, sim};
@@ -124,6 +125,31 @@ pub async fn the_stop_switch_stops_a_commit(table: &impl Cases) {
     assert_eq!((case.stop, case.desired.1), (Some(stop), 1));
 }
 
+/// Another policy than the one that was read stops what asks for it, and nothing else.
+pub async fn a_changed_policy_stops_a_commit(table: &(impl Cases + Policies + PolicyVersions)) {
+    let read = table.current_policy().await.unwrap().number();
+    assert_eq!(read, Some(0), "the default");
+    let kill_by =
+        |number| async move { Commit { policy_unchanged: number, ..kill(table, sim(1)).await } };
+    let before = kill_by(read).await;
+    let change = super::table::change(&"version = 1\n".parse().unwrap(), 0);
+    assert_eq!(table.replace_policy(&change).await.unwrap(), Committed::Done);
+    assert_eq!(table.commit(&before).await.unwrap(), Committed::Conflict);
+    assert_untouched(table, sim(1)).await;
+    let read = table.current_policy().await.unwrap().number();
+    assert_eq!(read, Some(1));
+    assert_eq!(table.commit(&kill_by(Some(2)).await).await.unwrap(), Committed::Conflict);
+    assert_eq!(table.commit(&kill_by(read).await).await.unwrap(), Committed::Done);
+    let human = Commit { policy_unchanged: None, ..before };
+    let human = Commit {
+        incident: Some((incident(sim(1), 70), 1)),
+        desired: None,
+        kill_windows: Vec::new(),
+        ..human
+    };
+    assert_eq!(table.commit(&human).await.unwrap(), Committed::Done);
+}
+
 /// A kill that was counted in between stops all of a decision.
 pub async fn a_changed_kill_window_stops_a_commit(table: &impl Cases) {
     let kill_2 = kill(table, sim(2)).await;
@@ -188,6 +214,37 @@ pub async fn a_closed_incident_makes_room_for_the_next(table: &impl Cases) {
     let brief = Commit { incident: Some((brief, 0)), closes: true, ..Commit::of(sim(2)) };
     assert_eq!(table.commit(&brief).await.unwrap(), Committed::Done, "opened and closed at once");
     assert!(table.read_case(sim(2)).await.unwrap().incident.is_none());
+}
+
+/// Incidents that are over come the latest first, no more than asked for, and without the open one.
+/// One that is opened again is filed in its old place.
+pub async fn past_incidents_come_the_latest_first(table: &impl Cases) {
+    let opened = |second| Incident { opened_at: at(second), ..incident(sim(1), 60) };
+    let files = |incident: Incident, read| Commit {
+        incident: Some((incident, read)),
+        closes: true,
+        ..Commit::of(sim(1))
+    };
+    assert!(table.filed_incidents(sim(1), 10).await.unwrap().is_empty());
+    for second in [20, 10, 30] {
+        let filed = files(opened(second), 0);
+        assert_eq!(table.commit(&filed).await.unwrap(), Committed::Done);
+    }
+    let other = Incident { opened_at: at(40), ..incident(sim(2), 60) };
+    let other = Commit { incident: Some((other, 0)), closes: true, ..Commit::of(sim(2)) };
+    assert_eq!(table.commit(&other).await.unwrap(), Committed::Done);
+    let again = Commit { incident: Some((opened(20), 0)), ..Commit::of(sim(1)) };
+    assert_eq!(table.commit(&again).await.unwrap(), Committed::Done);
+    let times = |past: Vec<Incident>| -> Vec<_> {
+        past.into_iter().map(|incident| incident.opened_at).collect()
+    };
+    let past = table.filed_incidents(sim(1), 10).await.unwrap();
+    assert_eq!(times(past), [30, 20, 10].map(at), "not the open one");
+    assert_eq!(times(table.filed_incidents(sim(1), 2).await.unwrap()), [30, 20].map(at));
+    let judged = Incident { false_alarm_at: Some(at(50)), stage: Stage::Restored, ..opened(20) };
+    assert_eq!(table.commit(&files(judged.clone(), 1)).await.unwrap(), Committed::Done);
+    let past = table.filed_incidents(sim(1), 10).await.unwrap();
+    assert_eq!((past.len(), &past[1]), (3, &judged), "there once, as it is now");
 }
 
 /// The sweep gets what is due, the longest due first, over all shards, and no more than it asks

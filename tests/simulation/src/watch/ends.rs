@@ -126,7 +126,8 @@ impl Watch {
             let tac = imei.parse().map(simfuse_domain::device::Imei14::tac);
             let allowed = tac.is_ok_and(|tac| rules.binding.allowed_tacs.contains(&tac));
             let judged = seen.desired.0.judged.contains(&format!("device_not_allowed#{imei}"));
-            !allowed && !judged
+            let by_human = imei.parse().is_ok_and(|imei| seen.allowed.contains(&imei));
+            !allowed && !judged && !by_human
         });
         let since = strangers.map(|(_, at)| *at).min()?;
         let wants_it_off = rules.binding.mode == BindingMode::Strict

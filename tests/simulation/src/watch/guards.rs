@@ -1,14 +1,15 @@
 //! What binds automatic acts: protection, stop switch, mode, caps, the ruling, a human's judgement.
 //!
-//! Each is looked at in the moment in which the intent is recorded. Policy and fleet are read a
-//! little before, and no transaction holds them: what was true at any time since counts.
+//! Each is looked at in the moment in which the intent is recorded. The fleet is read a little before,
+//! and no transaction holds it: what was true at any time since counts.
 
 use std::collections::BTreeSet;
 
-use simfuse_domain::finding::Finding;
+use simfuse_domain::device::Imei14;
+use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::incident::Incident;
+use simfuse_domain::incident::{Desired, Incident};
 use simfuse_domain::policy::{Mode, Policy, Rules};
 use simfuse_domain::port::Commit;
 use simfuse_domain::verdict::Verdict;
@@ -49,8 +50,14 @@ impl Watch {
             .iter()
             .flat_map(|policy| fleets.iter().map(move |fleet| rules(policy, fleet)))
             .collect();
+        // The policy of this very moment, by any of the fleets that the SIM may have been seen in.
+        let now: Vec<Rules> = self
+            .policies
+            .last()
+            .map(|policy| fleets.iter().map(|fleet| rules(policy, fleet)).collect())
+            .unwrap_or_default();
         let wrong = if desired.protected_by.is_some()
-            || all.iter().all(|rules| rules.guards.protects(&seen.names))
+            || now.iter().all(|rules| rules.guards.protects(&seen.names))
         {
             Some("no_automatic_kill_of_protected")
         } else if self.stopped {
@@ -59,8 +66,10 @@ impl Watch {
             || all.iter().all(|rules| rules.mode == Mode::Observe)
         {
             Some("no_automatic_kill_in_observe")
-        } else if !all.iter().any(|rules| is_ruled(rules, incident, &desired.judged)) {
+        } else if !all.iter().any(|rules| is_ruled(rules, incident, desired, &BTreeSet::new())) {
             Some("ruled_again_and_not_judged")
+        } else if !all.iter().any(|rules| is_ruled(rules, incident, desired, &seen.allowed)) {
+            Some("not_for_an_allowed_device")
         } else if !is_counted(commit, incident, seen) {
             Some("caps_count_each_kill")
         } else {
@@ -106,10 +115,20 @@ fn fleets_lately(seen: &Seen, now_ms: i64) -> Vec<Option<FleetSid>> {
     fleets.iter().map(|(_, fleet)| Some(*fleet)).collect()
 }
 
-/// Whether policy asks for the act because of something that no human judged.
-fn is_ruled(rules: &Rules, incident: &Incident, judged: &BTreeSet<String>) -> bool {
-    let news = incident.findings.iter().filter(|finding| !judged.contains(&finding.key()));
-    let news: Vec<&Finding> = news.collect();
+/// Whether policy asks for the act because of something that no human judged, in a device that none
+/// allowed.
+fn is_ruled(
+    rules: &Rules,
+    incident: &Incident,
+    desired: &Desired,
+    allowed: &BTreeSet<Imei14>,
+) -> bool {
+    let is_allowed = |finding: &Finding| match &finding.evidence {
+        Evidence::Device { seen, .. } => allowed.contains(seen),
+        _ => false,
+    };
+    let news = incident.findings.iter().filter(|finding| !desired.judged.contains(&finding.key()));
+    let news: Vec<&Finding> = news.filter(|finding| !is_allowed(finding)).collect();
     rules.rule(news.iter().copied()) >= Verdict::Quarantine
 }
 

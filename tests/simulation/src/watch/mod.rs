@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use simfuse_domain::alert::AlertKind;
-use simfuse_domain::audit::{Phase, SIMFUSE};
+use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
+use simfuse_domain::device::Imei14;
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Desired, Incident};
@@ -108,6 +109,8 @@ pub(crate) struct Seen {
     pub(crate) alerts: BTreeMap<String, BTreeMap<u32, AlertKind>>,
     /// Incidents whose alerts a human made pointless by saying that all is well.
     pub(crate) judged: BTreeSet<String>,
+    /// Devices of incidents that a human judged false alarms, since a human last killed the SIM.
+    pub(crate) allowed: BTreeSet<Imei14>,
     /// Incidents with an intent that no outcome has followed.
     pub(crate) without_outcome: BTreeSet<String>,
     /// Incidents that the caps have counted.
@@ -144,6 +147,7 @@ impl Seen {
             past: Vec::new(),
             alerts: BTreeMap::new(),
             judged: BTreeSet::new(),
+            allowed: BTreeSet::new(),
             without_outcome: BTreeSet::new(),
             admitted: BTreeSet::new(),
             last_act: LastAct::Nothing,
@@ -283,8 +287,13 @@ impl Watch {
     }
 }
 
+/// The audit's word for a human's judgement.
+const FALSE_ALARM: &str = "false_alarm";
+
 /// The act that a decision is the intent of, and whether no human asked for it.
 fn intent_of(commit: &Commit) -> Option<(&str, bool)> {
-    let intent = commit.audit.iter().find(|entry| entry.phase == Phase::Intent)?;
+    // A judgement asks for no act by itself.
+    let is_act = |entry: &&AuditEntry| entry.phase == Phase::Intent && entry.action != FALSE_ALARM;
+    let intent = commit.audit.iter().find(is_act)?;
     Some((intent.action.as_str(), intent.actor == SIMFUSE))
 }

@@ -1,0 +1,117 @@
+//! A human judges that what was found of a SIM was no theft: a false alarm.
+//!
+//! It does what a restore does, where SimFuse switched the SIM off or moved it, and one thing more:
+//! the devices that the incident was about are allowed for this SIM for good. A restore judges what
+//! was found, by its keys; a device that is allowed is no evidence any more, whichever detector finds
+//! it, in whatever window, beside whichever other device.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{Desired, Incident, Stage, quarantine};
+use crate::device::Imei14;
+use crate::finding::{DetectorId, Finding};
+use crate::port::{Case, Sim, SimStatus, TargetStatus};
+
+/// Devices allowed for one SIM, at most. A SIM that moves between more has no device of its own:
+/// policy's `allowed_tacs`, or `binding = "off"`, is for such. None is dropped to make room, since
+/// the SIM might be cut for it then.
+pub const ALLOWED_DEVICES_MAX: usize = 32;
+
+/// Past incidents looked at: restores that found nothing may lie between an alarm and its
+/// judgement.
+pub const PAST_LOOKED_AT_MAX: usize = 10;
+
+/// What a false alarm means for a SIM as it is now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FalseAlarm<'a> {
+    /// There is no incident that could be judged.
+    NoIncident,
+    /// A human said so before, then.
+    Already(Timestamp),
+    /// SimFuse has nothing to undo: this incident is filed as judged, and the SIM stays as it is.
+    File(&'a Incident),
+    /// The SIM was restored and is being watched: its incident goes on, and is about what this one
+    /// found.
+    Mark(&'a Incident),
+    /// The SIM is made active, and this is the incident that is judged by it.
+    Restore(&'a Incident),
+}
+
+/// What it means that a human calls the SIM's latest incident a false alarm. `past` are its
+/// incidents that are over, the latest first.
+#[must_use]
+pub fn false_alarm<'a>(case: &'a Case, past: &'a [Incident], sim: &Sim) -> FalseAlarm<'a> {
+    let desired = &case.desired.0;
+    let open = case.incident.as_ref().map(|(incident, _)| incident);
+    let Some(judged) = open.into_iter().chain(past).find(|incident| !is_bare_restore(incident))
+    else {
+        return FalseAlarm::NoIncident;
+    };
+    let is_running = matches!(sim.status, SimStatus::Active | SimStatus::Ready)
+        && quarantine::next_step_back(desired, sim).is_none();
+    let watched = open.filter(|open| is_restore(open));
+    match (watched, judged.false_alarm_at) {
+        (Some(_), _) if !is_running => FalseAlarm::Restore(judged),
+        (_, Some(at)) => FalseAlarm::Already(at),
+        (Some(_), None) => FalseAlarm::Mark(judged),
+        (None, None) if is_ours(judged, desired) => FalseAlarm::Restore(judged),
+        (None, None) => FalseAlarm::File(judged),
+    }
+}
+
+const fn is_restore(incident: &Incident) -> bool {
+    matches!(incident.stage, Stage::Restoring | Stage::Restored)
+}
+
+/// A restore of a SIM whose incident was over before: what is judged is the one before.
+fn is_bare_restore(incident: &Incident) -> bool {
+    is_restore(incident) && incident.findings.is_empty() && incident.false_alarm_at.is_none()
+}
+
+/// Whether the SIM is off, or in quarantine, because of this incident, and should be; or is kept off
+/// by it for a while, whoever switched it off.
+fn is_ours(incident: &Incident, desired: &Desired) -> bool {
+    let should_be_off = desired.status == Some(TargetStatus::Inactive);
+    let is_switched = incident.sent_at.is_some() && (should_be_off || desired.quarantine.is_some());
+    is_switched || incident.frozen_until.is_some()
+}
+
+impl Incident {
+    /// The devices that its findings are about.
+    #[must_use]
+    pub fn devices(&self) -> BTreeSet<Imei14> {
+        self.findings.iter().filter_map(Finding::device).collect()
+    }
+}
+
+impl Desired {
+    /// Whether a finding says nothing against the SIM: a human judged it, or allowed its device.
+    #[must_use]
+    pub fn is_settled(&self, finding: &Finding) -> bool {
+        self.judged.contains(&finding.key())
+            || finding.device().is_some_and(|device| self.allowed_devices.contains(&device))
+    }
+
+    /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]
+    /// together.
+    #[must_use]
+    pub fn allowed_with(&self, devices: &BTreeSet<Imei14>) -> Option<BTreeSet<Imei14>> {
+        let all: BTreeSet<Imei14> = self.allowed_devices.union(devices).copied().collect();
+        (all.len() <= ALLOWED_DEVICES_MAX).then_some(all)
+    }
+
+    /// What should be with these devices allowed. What was judged about them is forgotten: should a
+    /// human kill the SIM and allow them no more, they count again.
+    #[must_use]
+    pub fn allowing(mut self, devices: BTreeSet<Imei14>) -> Self {
+        for device in &devices {
+            for detector in [DetectorId::DeviceNotAllowed, DetectorId::DeviceChanged] {
+                self.judged.remove(&format!("{detector}#{device}"));
+            }
+        }
+        self.allowed_devices = devices;
+        self
+    }
+}
