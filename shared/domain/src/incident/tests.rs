@@ -1,3 +1,4 @@
+mod edges;
 mod false_alarms;
 mod freezes;
 mod quarantines;

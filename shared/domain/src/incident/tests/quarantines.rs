@@ -254,6 +254,8 @@ fn what_policy_deactivates_for_is_deactivated_in_quarantine() {
     check(&observed, &found, "record quarantined +Opened");
     let known = there().also(used("01T14:06", "01T14:07", MB).in_device(SENSOR));
     check(&known, &found, "record quarantined");
+    let more_of_it = there().also(used("01T15:00", "01T15:06", 31 * MB)).when("01T15:06:05");
+    check(&more_of_it, &found, "record quarantined");
 }
 
 #[test]
