@@ -9,6 +9,8 @@
 //! table.fail(Method::WriteState, Fault::LostAnswer, 2);
 //! ```
 
+mod link_claims;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -64,6 +66,9 @@ pub enum Method {
     Unacknowledged,
     OpenIncidents,
     HeldIncidents,
+    LatestIncident,
+    Claim,
+    GiveBack,
     ReadStop,
     FleetSims,
     ReadUsages,
@@ -495,6 +500,11 @@ impl<P: Cases> Cases for Faulty<P> {
     async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
         let fault = self.next(Method::HeldIncidents);
         plain(Method::HeldIncidents, fault, self.inner.held_incidents(incidents_max)).await
+    }
+
+    async fn latest_incident(&self, sim: SimSid) -> Result<Option<String>, TableError> {
+        let call = self.inner.latest_incident(sim);
+        plain(Method::LatestIncident, self.next(Method::LatestIncident), call).await
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {

@@ -163,6 +163,11 @@ impl<P: Cases, G: Gate> Cases for Gated<P, G> {
         self.table(call, self.inner.open_incidents(due_before, incidents_max)).await
     }
 
+    async fn latest_incident(&self, sim: SimSid) -> Result<Option<String>, TableError> {
+        let call = Call::Plain(Method::LatestIncident);
+        self.table(call, self.inner.latest_incident(sim)).await
+    }
+
     async fn held_incidents(&self, incidents_max: usize) -> Result<Vec<Incident>, TableError> {
         let call = Call::Plain(Method::HeldIncidents);
         self.table(call, self.inner.held_incidents(incidents_max)).await

@@ -1,6 +1,7 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
 mod audit;
+mod link_claims;
 mod usages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,8 @@ struct Content {
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
+    /// Links that were used: by their id, the call and when.
+    links: BTreeMap<String, (String, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -414,6 +417,16 @@ impl Cases for MemoryTable {
         let held = content.incidents.values().map(|(incident, _)| incident);
         let held = held.filter(|incident| incident.is_held_by_cap());
         Ok(held.take(incidents_max).cloned().collect())
+    }
+
+    async fn latest_incident(&self, sim: SimSid) -> Result<Option<String>, TableError> {
+        let content = self.content();
+        if let Some((open, _)) = content.incidents.get(&sim) {
+            return Ok(Some(open.id.clone()));
+        }
+        let past = content.past_incidents.iter().filter(|incident| incident.sim == sim);
+        let latest = past.max_by_key(|incident| incident.opened_at);
+        Ok(latest.map(|incident| incident.id.clone()))
     }
 
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {

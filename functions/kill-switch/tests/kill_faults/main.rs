@@ -18,6 +18,7 @@ mod freezes;
 mod gate;
 mod guards;
 mod humans;
+mod links;
 mod news;
 mod payloads;
 mod policies;

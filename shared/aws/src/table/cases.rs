@@ -125,6 +125,26 @@ impl Cases for Table {
         Ok(held.into_iter().map(|open| open.incident).collect())
     }
 
+    async fn latest_incident(&self, sim: SimSid) -> Result<Option<String>, TableError> {
+        // "INCIDENT#OPEN" sorts behind every time.
+        let request = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(Key::control(sim).pk))
+            .expression_attribute_values(":sk", AttributeValue::S("INCIDENT#".to_owned()))
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .limit(1);
+        let answer = request.send().await;
+        let doing = || format!("reading the latest incident of {sim}");
+        let answer = answer.map_err(|error| table_error(&doing(), error))?;
+        let items = answer.items.unwrap_or_default();
+        let incident = items.first().map(|item| Row(item).json::<Incident>("incident"));
+        Ok(incident.transpose()?.map(|incident| incident.id))
+    }
+
     async fn fleet_sims(&self, fleet: FleetSid) -> Result<Option<u32>, TableError> {
         let item = UsageStore::read_fleet(self, fleet).await?;
         Ok(item.and_then(|item| item.sims).map(|sims| sims.all()))

@@ -78,6 +78,16 @@ pub trait Cases: Send + Sync {
         incidents_max: usize,
     ) -> impl Future<Output = Result<Vec<Incident>, TableError>> + Send;
 
+    /// The id of a SIM's latest incident, open or over; `None` while it never had one. Strongly
+    /// consistent.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn latest_incident(
+        &self,
+        sim: SimSid,
+    ) -> impl Future<Output = Result<Option<String>, TableError>> + Send;
+
     /// How many SIMs the inventory counted in a fleet; `None` while it did not.
     ///
     /// # Errors

@@ -190,6 +190,22 @@ pub async fn a_closed_incident_makes_room_for_the_next(table: &impl Cases) {
     assert!(table.read_case(sim(2)).await.unwrap().incident.is_none());
 }
 
+/// A SIM's latest incident is the one that is open, else the one that was opened last.
+pub async fn the_latest_incident_is_the_open_one_or_the_last(table: &impl Cases) {
+    let latest = async || table.latest_incident(sim(1)).await.unwrap();
+    assert_eq!(latest().await, None);
+    for (opened, closes) in [(0, true), (9, true), (5, true), (7, false)] {
+        let incident = Incident::open(sim(1), "pump-17".to_owned(), None, at(opened));
+        let id = incident.id.clone();
+        let commit = Commit { incident: Some((incident, 0)), closes, ..Commit::of(sim(1)) };
+        assert_eq!(table.commit(&commit).await.unwrap(), Committed::Done);
+        let last = Incident::id_of(sim(1), at(9));
+        let expected = if opened == 5 { last } else { id };
+        assert_eq!(latest().await, Some(expected), "opened at {opened}");
+    }
+    assert_eq!(table.latest_incident(sim(2)).await.unwrap(), None);
+}
+
 /// The sweep gets what is due, the longest due first, over all shards, and no more than it asks
 /// for.
 pub async fn incidents_come_in_the_order_in_which_they_are_due(table: &impl Cases) {
