@@ -52,6 +52,14 @@ Examples:
   simfuse restore --file sims.txt --reason 'the rule was wrong'
       above 10 SIMs with --confirm DIGEST, or typed when asked for";
 
+const FALSE_ALARM_EXAMPLES: &str = "\
+Examples:
+  simfuse false-alarm pump-17 --reason 'we gave it a new modem'
+  simfuse false-alarm --file swapped.txt --reason 'all of them got new modems'
+      above 10 SIMs with --confirm DIGEST, or typed when asked for
+
+`restore` says the same of what was found so far, and allows no device for good.";
+
 const APPROVE_EXAMPLES: &str = "\
 Examples:
   simfuse approve pump-17 --reason 'a thief'
@@ -80,6 +88,12 @@ pub(crate) enum Command {
     /// Switch SIMs on again, in the fleet where they belong; what was found so far is judged by that
     #[command(after_long_help = RESTORE_EXAMPLES)]
     Restore(SimsArgs),
+    /// Say that what was found of SIMs was no theft: as `restore`, and their devices are allowed
+    ///
+    /// Each SIM is switched on again where SimFuse switched it off or moved it, its incident is filed
+    /// as a false alarm, and the devices that it was about are allowed for this SIM from now on.
+    #[command(after_long_help = FALSE_ALARM_EXAMPLES)]
+    FalseAlarm(SimsArgs),
     /// Say how things are: of the whole, or of the SIMs named
     Status(StatusArgs),
     /// Never deactivate SIMs automatically
@@ -392,7 +406,7 @@ mod tests {
     /// Commands that documents and help show.
     fn documented() -> Vec<String> {
         let runbook = include_str!("../../docs/runbook.md");
-        let help = [KILL_EXAMPLES, RESTORE_EXAMPLES, APPROVE_EXAMPLES];
+        let help = [KILL_EXAMPLES, RESTORE_EXAMPLES, FALSE_ALARM_EXAMPLES, APPROVE_EXAMPLES];
         let lines = runbook.lines().chain(help.iter().flat_map(|text| text.lines().map(str::trim)));
         let commands = lines
             .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));

@@ -57,6 +57,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Kill(args) => operate::kill(&args, output).await,
         Command::Quarantine(args) => operate::quarantine(&args, output).await,
         Command::Restore(args) => operate::restore(&args, output).await,
+        Command::FalseAlarm(args) => operate::false_alarm(&args, output).await,
         Command::Status(args) => operate::status(&args, output).await,
         Command::Protect(args) => operate::protect(&args, output).await,
         Command::Approve(args) => operate::approve(&args, output).await,

@@ -65,6 +65,12 @@ pub(crate) async fn restore(args: &SimsArgs, output: Output) -> Result<u8, CliEr
     many::run(request, &args.why.place, output).await
 }
 
+/// `simfuse false-alarm`.
+pub(crate) async fn false_alarm(args: &SimsArgs, output: Output) -> Result<u8, CliError> {
+    let request = request_for(Action::FalseAlarm, args)?;
+    many::run(request, &args.why.place, output).await
+}
+
 /// `simfuse protect`.
 pub(crate) async fn protect(args: &ProtectArgs, output: Output) -> Result<u8, CliError> {
     let action = if args.undo { Action::Unprotect } else { Action::Protect };

@@ -221,6 +221,7 @@ where
             Action::Deactivate | Action::Approve => "deactivated",
             Action::Quarantine => "moved to quarantine",
             Action::Restore => "restored",
+            Action::FalseAlarm => "judged false alarms",
             _ => return false,
         };
         let (by, why) = (by(request), reason(request));

@@ -164,6 +164,7 @@ pub(crate) const fn is_about_sims(action: Action) -> bool {
         Action::Deactivate
         | Action::Quarantine
         | Action::Restore
+        | Action::FalseAlarm
         | Action::Status
         | Action::Approve
         | Action::Protect
@@ -362,6 +363,9 @@ mod tests {
         for (request, why) in [
             (r#"{"action": "deactivate"}"#, "no SIM named"),
             (r#"{"action": "restore", "sims": ["a"], "select": {"fleet": "f"}}"#, "together"),
+            (r#"{"action": "false_alarm"}"#, "no SIM named"),
+            (r#"{"action": "false_alarm", "sims": ["a"], "freeze_hours": 1}"#, "is for deactivate"),
+            (r#"{"action": "false_alarm", "sims": ["a"], "reason": "a new modem"}"#, ""),
             (r#"{"action": "deactivate", "select": {}}"#, "nobody means all"),
             (r#"{"action": "deactivate", "select": {"in_last_hours": 24}}"#, "nobody means all"),
             (r#"{"action": "deactivate", "select": {"fleet": " "}}"#, "empty"),

@@ -165,7 +165,9 @@ where
         match request.action {
             Action::Deactivate | Action::Quarantine => self.kill(course, sim, &case, answer).await,
             Action::Approve => self.approve(course, sim, &case, answer).await,
-            Action::Restore => self.undo(request, sim, policy, &case, answer).await,
+            Action::Restore | Action::FalseAlarm => {
+                self.undo(request, sim, policy, &case, answer).await
+            }
             Action::Protect | Action::Unprotect => self.protect(request, &case, answer).await,
             Action::Status
             | Action::Stop

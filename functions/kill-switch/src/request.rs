@@ -126,6 +126,8 @@ pub enum Action {
     Quarantine,
     /// Switch SIMs on again, in the fleet where they belong.
     Restore,
+    /// Say that what was found of SIMs was no theft: they are restored, and their devices allowed.
+    FalseAlarm,
     /// Say how things are: of the SIMs named, or of the whole.
     Status,
     /// Carry out what is held: for the SIMs named, or for all that a cap holds.
@@ -154,6 +156,7 @@ impl std::fmt::Display for Action {
             Self::Deactivate => "deactivate",
             Self::Quarantine => "quarantine",
             Self::Restore => "restore",
+            Self::FalseAlarm => "false_alarm",
             Self::Status => "status",
             Self::Approve => "approve",
             Self::Protect => "protect",
