@@ -8,6 +8,7 @@ use serde::Serialize;
 use simfuse_domain::event::Event;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Sim, SimStatus};
+use simfuse_domain::signed_link::{ConsoleOrigin, Links, NotAnOrigin};
 use simfuse_supersim::Provider;
 use simfuse_supersim::envelope::{self, Decoded};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
@@ -37,8 +38,8 @@ const STREAM_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Serialize)]
 struct Places {
     webhook: String,
-    /// There is no console yet.
-    console: Option<String>,
+    /// Where links in alerts lead.
+    console: String,
     supersim: String,
     table: String,
     invoke: String,
@@ -96,11 +97,20 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     let webhook =
         local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
     let armed = args.mode.into();
-    let kill_switch = local::kill_switch(table, client, mailbox.clone(), clock, armed);
+    let key = local::link_key()?;
+    let console: ConsoleOrigin = origin
+        .parse()
+        .map_err(|error: NotAnOrigin| CliError::local("writing links into alerts")(error.into()))?;
+    let links = Links::new(console, key.clone());
+    let (table_of, clock_of) = (table.clone(), Arc::clone(&clock));
+    let kill_switch = local::kill_switch(table_of, client, mailbox.clone(), clock_of, armed);
+    let kill_switch = Arc::new(kill_switch.linking(Some(links)));
+    let console = local::console(table, Arc::clone(&kill_switch), clock, key);
     let simulated = args.supersim_api_base.is_none().then(|| service.service.clone());
     let served = Served {
         webhook: Arc::new(webhook),
-        kill_switch: Arc::new(kill_switch),
+        kill_switch,
+        console: Some(Arc::new(console)),
         received: Arc::new(Notify::new()),
         accepted: simulated
             .map(|service| -> Listener { Arc::new(move |body| introduce(&service, body)) }),
@@ -111,7 +121,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     }
     let places = Places {
         webhook: events.clone(),
-        console: None,
+        console: origin.clone(),
         supersim,
         table: local.endpoint.clone(),
         invoke: origin,
@@ -146,6 +156,7 @@ fn text(places: &Places, args: &UpArgs) -> String {
     if let Some(secret) = &places.secret {
         text.push_str(&format!("secret {secret}\n"));
     }
+    text.push_str(&format!("console {}\n", places.console));
     text.push_str(&format!("supersim {}\n", places.supersim));
     text.push_str(&format!("table {}\n", places.table));
     text.push_str(&format!("mailbox {}\n", places.mailbox));

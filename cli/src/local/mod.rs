@@ -13,10 +13,13 @@ use aws_sdk_dynamodb as dynamodb;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use simfuse_aws::{Table, create_table};
+use simfuse_console::handler::{Handler as Console, Switch};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{Applied, Clock, PolicyChange, PolicyVersions as _};
+use simfuse_domain::signed_link::{KEY_BYTES_MIN, LinkKey};
 use simfuse_kill_switch::engine::KillSwitch;
+use simfuse_kill_switch::request::{Answer, Request};
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, ClientConfig, SuperSimClient, TokenUrl};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
@@ -43,6 +46,19 @@ pub(crate) type LocalWebhook = Handler<Table, FixedSecrets, SharedClock>;
 
 /// The kill-switch on local parts.
 pub(crate) type LocalKillSwitch = KillSwitch<Table, SuperSimClient, Mailbox, SharedClock>;
+
+/// The console on local parts.
+pub(crate) type LocalConsole = Console<Table, LocalSwitch, SharedClock>;
+
+/// The kill-switch of the same process, as the console asks it.
+pub(crate) struct LocalSwitch(Arc<LocalKillSwitch>);
+
+impl Switch for LocalSwitch {
+    async fn ask(&self, request: &Request) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+        let answer = self.0.handle(serde_json::to_value(request)?).await?;
+        Ok(serde_json::from_value(answer)?)
+    }
+}
 
 /// Secrets that are known beforehand.
 pub(crate) struct FixedSecrets(pub(crate) WebhookSecrets);
@@ -189,6 +205,22 @@ pub(crate) fn kill_switch(
     armed: Mode,
 ) -> LocalKillSwitch {
     KillSwitch::new(table, provider, mailbox, clock, armed)
+}
+
+/// The console's own handler on this table, for links that are signed with this key.
+pub(crate) fn console(
+    table: Table,
+    kill_switch: Arc<LocalKillSwitch>,
+    clock: SharedClock,
+    key: LinkKey,
+) -> LocalConsole {
+    Console::new(table, LocalSwitch(kill_switch), clock, key)
+}
+
+/// A key for links that nobody can guess.
+pub(crate) fn link_key() -> Result<LinkKey, CliError> {
+    let key = LinkKey::new(&rand::random::<[u8; KEY_BYTES_MIN]>());
+    key.map_err(|error| CliError::local("making a key for links")(error.into()))
 }
 
 /// 32 hexadecimal digits that nobody can guess.

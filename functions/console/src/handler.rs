@@ -164,6 +164,7 @@ fn request_of(link: &SignedLink) -> Request {
         LinkAct::Deactivate => Action::Deactivate,
         LinkAct::Approve => Action::Approve,
         LinkAct::Restore => Action::Restore,
+        LinkAct::FalseAlarm => Action::FalseAlarm,
     };
     Request {
         sims: vec![link.sim.to_string()],

@@ -108,9 +108,12 @@ impl Page {
                 LinkAct::Deactivate => format!("Switch {} off?", name(link)),
                 LinkAct::Approve => format!("Carry out what is held for {}?", name(link)),
                 LinkAct::Restore => format!("Switch {} on again?", name(link)),
+                LinkAct::FalseAlarm => format!("Was it a false alarm about {}?", name(link)),
             },
             Self::Done(link, outcome, _) => match (outcome, link.act) {
-                (Outcome::Done, LinkAct::Restore) => format!("{} is on again", name(link)),
+                (Outcome::Done, LinkAct::Restore | LinkAct::FalseAlarm) => {
+                    format!("{} is on", name(link))
+                }
                 (Outcome::Done, _) => format!("{} is off", name(link)),
                 (Outcome::Pending, _) => format!("{} is being changed", name(link)),
                 (_, _) => format!("{} was so before", name(link)),
@@ -226,6 +229,11 @@ const fn what(act: LinkAct) -> &'static str {
              so far is judged by that, and does not come again. If there was another incident since, \
              nothing is done."
         }
+        LinkAct::FalseAlarm => {
+            "What was found of the SIM is filed as a false alarm, and its device is allowed for this \
+             SIM from now on. If it was switched off, it is made active again, which bills a month. \
+             If there was another incident since, nothing is done."
+        }
     }
 }
 
@@ -245,6 +253,7 @@ fn by_hand(link: &SignedLink) -> Markup {
         LinkAct::Deactivate => "kill",
         LinkAct::Approve => "approve",
         LinkAct::Restore => "restore",
+        LinkAct::FalseAlarm => "false-alarm",
     };
     html! {
         p { "How it stands, and how to do it by hand:" }

@@ -157,10 +157,11 @@ fn token(act: LinkAct) -> String {
     key().sign(&link(act, "pump-17"))
 }
 
-const ACTS: [(LinkAct, Action, &str); 3] = [
+const ACTS: [(LinkAct, Action, &str); 4] = [
     (LinkAct::Deactivate, Action::Deactivate, "kill"),
     (LinkAct::Approve, Action::Approve, "approve"),
     (LinkAct::Restore, Action::Restore, "restore"),
+    (LinkAct::FalseAlarm, Action::FalseAlarm, "false-alarm"),
 ];
 
 #[tokio::test]

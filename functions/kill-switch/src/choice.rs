@@ -132,7 +132,11 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
     }
     let named = request.sims.len();
     if request.only_incident.is_some() {
-        if !matches!(action, Action::Deactivate | Action::Approve | Action::Restore) {
+        let is_bindable = matches!(
+            action,
+            Action::Deactivate | Action::Approve | Action::Restore | Action::FalseAlarm
+        );
+        if !is_bindable {
             return Some(format!("{action} takes no \"only_incident\""));
         }
         if named != 1 {

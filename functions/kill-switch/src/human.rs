@@ -42,7 +42,7 @@ where
         if let Some(other) = open {
             return Ok(Some(format!("its incident is another one now ({other})")));
         }
-        if request.action != Action::Restore {
+        if !matches!(request.action, Action::Restore | Action::FalseAlarm) {
             return Ok(Some("the incident that this is about is over".to_owned()));
         }
         let latest = self.table.latest_incident(case.sim).await;

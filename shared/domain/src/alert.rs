@@ -374,7 +374,7 @@ fn email(
 fn linked(incident: &Incident, pending: &PendingAlert, links: &Links) -> Vec<String> {
     let mut lines = Vec::new();
     for act in acts(pending.kind, incident) {
-        let link = SignedLink::of(*act, incident, pending);
+        let link = SignedLink::of(act, incident, pending);
         if lines.is_empty() {
             let until = link.expires_at.strftime("%F %H:%MZ");
             lines.extend([
@@ -387,25 +387,29 @@ fn linked(incident: &Incident, pending: &PendingAlert, links: &Links) -> Vec<Str
     lines
 }
 
-/// What a link in such an alert may do: what a human who has read it may want, and nothing that
-/// would be refused.
-fn acts(kind: AlertKind, incident: &Incident) -> &'static [LinkAct] {
-    match kind {
-        AlertKind::Opened => &[LinkAct::Deactivate],
+/// What links in such an alert may do: what a human who has read it may want, and nothing that would
+/// be refused.
+fn acts(kind: AlertKind, incident: &Incident) -> Vec<LinkAct> {
+    let act = match kind {
+        AlertKind::Opened => Some(LinkAct::Deactivate),
         // A link does not override protection: that takes more than one touch of a screen.
-        AlertKind::Held if incident.stage == Stage::Held(Hold::Protected) => &[],
-        AlertKind::Held => &[LinkAct::Approve],
+        AlertKind::Held if incident.stage == Stage::Held(Hold::Protected) => None,
+        AlertKind::Held => Some(LinkAct::Approve),
         AlertKind::Killed
         | AlertKind::Proven
         | AlertKind::Quarantined
         | AlertKind::QuarantineFailed
-        | AlertKind::KeptOff => &[LinkAct::Restore],
-        // A SIM that was made active elsewhere has no incident any more that a link could be about.
+        | AlertKind::KeptOff => Some(LinkAct::Restore),
+        // A SIM that was made active elsewhere has no incident any more that a link could be about;
+        // of the others a human asked for it, or the provider has to be called.
         AlertKind::Leaking
         | AlertKind::Unreachable
         | AlertKind::Restored
-        | AlertKind::RestoredElsewhere => &[],
-    }
+        | AlertKind::RestoredElsewhere => return Vec::new(),
+    };
+    // What a human asked for by themselves is no alarm.
+    let is_alarm = !incident.findings.is_empty();
+    act.into_iter().chain(is_alarm.then_some(LinkAct::FalseAlarm)).collect()
 }
 
 /// Printable ASCII that GSM-7 carries in one character each; anything else becomes a question mark.

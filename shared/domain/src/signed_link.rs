@@ -52,6 +52,8 @@ pub enum LinkAct {
     Approve,
     /// Switches a SIM on again.
     Restore,
+    /// Says that what was found of a SIM was no theft.
+    FalseAlarm,
 }
 
 impl LinkAct {
@@ -62,6 +64,7 @@ impl LinkAct {
             Self::Deactivate => "Switch it off",
             Self::Approve => "Approve: carry it out",
             Self::Restore => "Switch it on again",
+            Self::FalseAlarm => "It was a false alarm",
         }
     }
 
@@ -70,6 +73,7 @@ impl LinkAct {
             Self::Deactivate => 1,
             Self::Approve => 2,
             Self::Restore => 3,
+            Self::FalseAlarm => 4,
         }
     }
 
@@ -78,6 +82,7 @@ impl LinkAct {
             1 => Self::Deactivate,
             2 => Self::Approve,
             3 => Self::Restore,
+            4 => Self::FalseAlarm,
             _ => return None,
         })
     }

@@ -42,12 +42,13 @@ async fn an_act_that_is_bound_to_another_incident_is_refused() {
     let bench = Bench::new(3).await;
     bench.steal_and_tell([1, 2]).await;
     let foreign = id(&bench, 2).await;
-    for action in ["deactivate", "approve", "restore"] {
+    for action in ["deactivate", "approve", "restore", "false_alarm"] {
         let (outcome, reason) = bound(&bench, action, 1, &foreign).await;
         assert_eq!(outcome, "refused", "{action}");
         assert!(reason.contains("its incident is another one now"), "{reason}");
         let (outcome, reason) = bound(&bench, action, 3, &foreign).await;
-        let why = if action == "restore" { "no such incident" } else { "is over" };
+        let of_latest = matches!(action, "restore" | "false_alarm");
+        let why = if of_latest { "no such incident" } else { "is over" };
         assert!(outcome == "refused" && reason.contains(why), "{action}: {reason}");
     }
     assert_eq!((bench.asked(1), bench.asked(3)), (vec!["inactive".to_owned()], vec![]));

@@ -356,13 +356,13 @@ fn an_alert_links_to_what_may_be_done_about_it() {
     };
     for kind in KINDS {
         let expected: &[LinkAct] = match kind {
-            AlertKind::Opened => &[LinkAct::Deactivate],
-            AlertKind::Held => &[LinkAct::Approve],
+            AlertKind::Opened => &[LinkAct::Deactivate, LinkAct::FalseAlarm],
+            AlertKind::Held => &[LinkAct::Approve, LinkAct::FalseAlarm],
             AlertKind::Killed
             | AlertKind::Proven
             | AlertKind::Quarantined
             | AlertKind::QuarantineFailed
-            | AlertKind::KeptOff => &[LinkAct::Restore],
+            | AlertKind::KeptOff => &[LinkAct::Restore, LinkAct::FalseAlarm],
             AlertKind::Leaking
             | AlertKind::Unreachable
             | AlertKind::Restored
@@ -371,7 +371,10 @@ fn an_alert_links_to_what_may_be_done_about_it() {
         assert_eq!(acts(kind, Stage::Held(Hold::Observe)), expected, "{kind:?}");
     }
     let protected = acts(AlertKind::Held, Stage::Held(Hold::Protected));
-    assert_eq!(protected, [], "no link overrides protection");
+    assert_eq!(protected, [LinkAct::FalseAlarm], "no link overrides protection");
+    let by_hand = links(&incident("pump-17", Stage::Inactive, &[]), AlertKind::Killed);
+    let by_hand: Vec<LinkAct> = by_hand.into_iter().map(|(_, link)| link.act).collect();
+    assert_eq!(by_hand, [LinkAct::Restore], "what a human asked for is no alarm");
 }
 
 #[test]

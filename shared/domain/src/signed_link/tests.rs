@@ -14,7 +14,8 @@ fn link(act: LinkAct) -> SignedLink {
     SignedLink::of(act, &incident, &pending)
 }
 
-const ACTS: [LinkAct; 3] = [LinkAct::Deactivate, LinkAct::Approve, LinkAct::Restore];
+const ACTS: [LinkAct; 4] =
+    [LinkAct::Deactivate, LinkAct::Approve, LinkAct::Restore, LinkAct::FalseAlarm];
 
 #[test]
 fn a_link_says_what_it_was_made_of_until_its_time_is_over() {
