@@ -1,7 +1,6 @@
 //! The pages of links, with every fault of the table and the kill-switch injected.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that goes wrong should stop at once and say where"
 )]
