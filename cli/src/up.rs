@@ -8,7 +8,6 @@ use serde::Serialize;
 use simfuse_domain::event::Event;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Sim, SimStatus};
-use simfuse_domain::signed_link::{ConsoleOrigin, Links, NotAnOrigin};
 use simfuse_supersim::Provider;
 use simfuse_supersim::envelope::{self, Decoded};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
@@ -33,6 +32,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// The stream is read after each body, and this often in any case.
 const STREAM_EVERY: Duration = Duration::from_secs(1);
+
+/// The simulated service calls back this often.
+const CALL_BACK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is running where.
 #[derive(Debug, Serialize)]
@@ -77,6 +79,8 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
     let (secrets, made_up) = webhook_secrets(provider, args.secret_json.as_deref())?;
     let service = LocalService::start(Arc::clone(&clock)).await?;
+    let (listener, origin) = local::listen(&address.to_string()).await?;
+    let (links, key) = local::links(&origin)?;
     let (client, supersim) = match &args.supersim_api_base {
         None => (service.client()?, service.origin.clone()),
         Some(origin) => {
@@ -87,7 +91,6 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         }
     };
     let local = LocalTable::start(&policy, clock.now()).await?;
-    let (listener, origin) = local::listen(&address.to_string()).await?;
     let events = format!("{origin}/events");
     let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
     let mailbox =
@@ -97,16 +100,16 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     let webhook =
         local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
     let armed = args.mode.into();
-    let key = local::link_key()?;
-    let console: ConsoleOrigin = origin
-        .parse()
-        .map_err(|error: NotAnOrigin| CliError::local("writing links into alerts")(error.into()))?;
-    let links = Links::new(console, key.clone());
+    // A provider elsewhere does not reach this machine.
+    let is_simulated = args.supersim_api_base.is_none();
+    let callbacks = is_simulated.then(|| local::callbacks(links.clone(), Arc::clone(&clock)));
+    let client = client.calling_back(callbacks);
     let (table_of, clock_of) = (table.clone(), Arc::clone(&clock));
     let kill_switch = local::kill_switch(table_of, client, mailbox.clone(), clock_of, armed);
     let kill_switch = Arc::new(kill_switch.linking(Some(links)));
     let console = local::console(table, Arc::clone(&kill_switch), clock, key);
-    let simulated = args.supersim_api_base.is_none().then(|| service.service.clone());
+    let simulated = is_simulated.then(|| service.service.clone());
+    let calls_back = tokio::spawn(call_back(service.service.clone()));
     let served = Served {
         webhook: Arc::new(webhook),
         kill_switch,
@@ -146,6 +149,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         () = interrupted => Ok(()),
     };
     work.abort();
+    calls_back.abort();
     run_file::remove(&running);
     ended.map(|()| 0)
 }
@@ -197,6 +201,14 @@ async fn work(mut stream: Stream, kill_switch: Arc<LocalKillSwitch>, received: A
         if let Err(error) = stream.drain(&kill_switch).await {
             tracing::error!(%error, "reading the stream failed");
         }
+    }
+}
+
+/// Lets the simulated service call back what is done.
+async fn call_back(service: SuperSimService) {
+    loop {
+        tokio::time::sleep(CALL_BACK_EVERY).await;
+        service.call_back().await;
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn router(served: Served) -> Router {
     Router::new()
         .route("/events", any(events))
         .route("/link/{token}", any(link))
+        .route("/hint/{token}", any(link))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(served)
@@ -140,74 +141,4 @@ async fn invoke(
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-    use simfuse_domain::alert::{AlertKind, PendingAlert};
-    use simfuse_domain::incident::Incident;
-    use simfuse_domain::policy::{DEFAULT, Mode};
-    use simfuse_domain::port::{Sim, SimStatus};
-    use simfuse_domain::signed_link::{LinkAct, SignedLink};
-    use simfuse_supersim::Provider;
-    use simfuse_supersim::secret::WebhookSecrets;
-    use simfuse_testkit::clock::ManualClock;
-    use simfuse_webhook::intake::Receipt;
-
-    use super::super::mailbox::Mailbox;
-    use super::super::{self as local, LocalService, LocalTable, SharedClock};
-    use super::*;
-
-    #[tokio::test]
-    async fn a_link_that_expired_does_nothing_over_the_wire_either() {
-        // Only the first of the tests installs it.
-        drop(crate::install_tls());
-        let clock = ManualClock::new("2026-03-01T14:00:00Z".parse().unwrap());
-        let now = simfuse_domain::port::Clock::now(&clock);
-        let shared: SharedClock = Arc::new(clock.clone());
-        let LocalTable { table, .. } =
-            LocalTable::start(&DEFAULT.parse().unwrap(), now).await.unwrap();
-        let service = LocalService::start(Arc::clone(&shared)).await.unwrap();
-        let sid = simfuse_domain::id::SimSid::from_bytes([1; 16]);
-        let fleet = simfuse_domain::id::FleetSid::from_bytes([9; 16]);
-        service.service.add_fleet(fleet, "river");
-        let (iccid, unique_name, fleet) = (None, Some("pump-17".to_owned()), Some(fleet));
-        let status = SimStatus::Active;
-        service.service.add_sim(Sim { sid, iccid, unique_name, status, fleet });
-        let mailbox = Mailbox::new().unwrap();
-        let (client, clock_of) = (service.client().unwrap(), Arc::clone(&shared));
-        let switch =
-            local::kill_switch(table.clone(), client, mailbox.clone(), clock_of, Mode::Observe);
-        let switch = Arc::new(switch);
-        let secrets = WebhookSecrets::from_json(Provider::Kore, r#"{"webhook_secret":"s"}"#);
-        let (live, kore, url) = (Receipt::Live, Provider::Kore, "http://127.0.0.1/events");
-        let webhook =
-            local::webhook(table.clone(), live, Arc::clone(&shared), kore, secrets.unwrap(), url);
-        let key = local::link_key().unwrap();
-        let console = local::console(table, Arc::clone(&switch), shared, key.clone());
-        let served = Served {
-            webhook: Arc::new(webhook),
-            kill_switch: Arc::clone(&switch),
-            console: Some(Arc::new(console)),
-            received: Arc::new(Notify::new()),
-            accepted: None,
-        };
-        let (listener, origin) = local::listen("127.0.0.1:0").await.unwrap();
-        tokio::spawn(async move { axum::serve(listener, router(served)).await });
-        let kill = serde_json::json!({ "action": "deactivate", "sims": ["pump-17"] });
-        let killed = switch.handle(kill).await.unwrap();
-        assert_eq!(killed["sims"][0]["outcome"], "done", "{killed}");
-        let incident = Incident::open(sid, "pump-17".to_owned(), None, now);
-        assert_eq!(killed["sims"][0]["incident"], incident.id);
-        let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: now };
-        let token = key.sign(&SignedLink::of(LinkAct::Restore, &incident, &pending));
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let post = async || {
-            let answer = http.post(format!("{origin}/link/{token}")).send().await.unwrap();
-            (answer.status().as_u16(), service.service.sim(sid).unwrap().status)
-        };
-        clock.advance(SignedDuration::from_hours(24));
-        assert_eq!(post().await, (410, SimStatus::Inactive));
-        clock.advance(SignedDuration::from_secs(-1));
-        assert_eq!(post().await, (200, SimStatus::Active), "it is its time alone that it lacked");
-        std::fs::remove_file(mailbox.path()).unwrap();
-    }
-}
+mod tests;

@@ -15,13 +15,14 @@ use secrecy::SecretString;
 use simfuse_aws::{Table, create_table};
 use simfuse_console::handler::{Handler as Console, Switch};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
+use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{Applied, Clock, PolicyChange, PolicyVersions as _};
-use simfuse_domain::signed_link::{KEY_BYTES_MIN, LinkKey};
+use simfuse_domain::signed_link::{ConsoleOrigin, KEY_BYTES_MIN, LinkKey, Links};
 use simfuse_kill_switch::engine::KillSwitch;
 use simfuse_kill_switch::request::{Answer, Request};
 use simfuse_supersim::Provider;
-use simfuse_supersim::client::{ApiOrigin, ClientConfig, SuperSimClient, TokenUrl};
+use simfuse_supersim::client::{ApiOrigin, Callbacks, ClientConfig, SuperSimClient, TokenUrl};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
 use simfuse_testkit::service::{ServiceConfig, SuperSimService};
 use simfuse_webhook::handler::{Handler, Secrets};
@@ -58,6 +59,21 @@ impl Switch for LocalSwitch {
         let answer = self.0.handle(serde_json::to_value(request)?).await?;
         Ok(serde_json::from_value(answer)?)
     }
+
+    async fn hint(&self, sim: SimSid) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let (kill_switch, hint) = (Arc::clone(&self.0), serde_json::json!({ "sim": sim }));
+        tokio::spawn(async move {
+            if let Err(error) = kill_switch.handle(serde_json::json!({ "hint": hint })).await {
+                tracing::error!(%error, "a hint was lost");
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Asks the provider to call the console once a SIM has changed.
+pub(crate) fn callbacks(links: Links, clock: SharedClock) -> Callbacks {
+    Callbacks::new(move |sim| links.hint_url(sim, clock.now()))
 }
 
 /// Secrets that are known beforehand.
@@ -217,10 +233,14 @@ pub(crate) fn console(
     Console::new(table, LocalSwitch(kill_switch), clock, key)
 }
 
-/// A key for links that nobody can guess.
-pub(crate) fn link_key() -> Result<LinkKey, CliError> {
+/// What writes links to the console there, and the key that they are signed with, which nobody can
+/// guess.
+pub(crate) fn links(origin: &str) -> Result<(Links, LinkKey), CliError> {
+    let fault = CliError::local("preparing links in alerts");
     let key = LinkKey::new(&rand::random::<[u8; KEY_BYTES_MIN]>());
-    key.map_err(|error| CliError::local("making a key for links")(error.into()))
+    let key = key.map_err(|error| fault(error.into()))?;
+    let console = origin.parse::<ConsoleOrigin>().map_err(|error| fault(error.into()))?;
+    Ok((Links::new(console, key.clone()), key))
 }
 
 /// 32 hexadecimal digits that nobody can guess.

@@ -7,7 +7,9 @@ use aws_sdk_lambda::config::Builder;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
 use simfuse_aws::SdkConfig;
+use simfuse_domain::id::SimSid;
 use simfuse_kill_switch::request::{Answer, Request};
 
 use crate::handler::{ANSWER_WITHIN, Switch};
@@ -46,5 +48,14 @@ impl Switch for LambdaSwitch {
             return Err(format!("it failed ({kind}): {said}").into());
         }
         Ok(serde_json::from_slice(&body)?)
+    }
+
+    async fn hint(&self, sim: SimSid) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let payload = serde_json::json!({ "hint": { "sim": sim } }).to_string();
+        let call = self.client.invoke().function_name(&self.function);
+        // Lambda keeps it and answers at once.
+        let call = call.invocation_type(InvocationType::Event);
+        Box::pin(call.payload(Blob::new(payload)).send()).await?;
+        Ok(())
     }
 }

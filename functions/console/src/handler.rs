@@ -8,8 +8,11 @@ use std::time::Duration;
 use aws_lambda_events::lambda_function_urls::{
     LambdaFunctionUrlRequest, LambdaFunctionUrlResponse,
 };
+use simfuse_domain::id::SimSid;
 use simfuse_domain::port::{Claim, Clock, LinkClaims};
-use simfuse_domain::signed_link::{LINK_PATH, LinkAct, LinkKey, LinkRefusal, SignedLink};
+use simfuse_domain::signed_link::{
+    HINT_PATH, LINK_PATH, LinkAct, LinkKey, LinkRefusal, SignedLink,
+};
 use simfuse_kill_switch::request::{Action, Answer, Outcome, Request, SimAnswer};
 
 use crate::error::{Chain, ConsoleError};
@@ -32,6 +35,15 @@ pub trait Switch: Send + Sync {
         &self,
         request: &Request,
     ) -> impl Future<Output = Result<Answer, Box<dyn Error + Send + Sync>>> + Send;
+
+    /// Lets the kill-switch look at a SIM, and does not wait until it has.
+    ///
+    /// # Errors
+    /// When it is not known that it will.
+    fn hint(
+        &self,
+        sim: SimSid,
+    ) -> impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send;
 }
 
 /// The handler: made once, lent to each call.
@@ -62,6 +74,12 @@ where
         call: &str,
     ) -> LambdaFunctionUrlResponse {
         let method = request.request_context.http.method.as_deref().unwrap_or_default();
+        let path = request.raw_path.as_deref().unwrap_or_default();
+        if let Some(token) = path.strip_prefix(HINT_PATH) {
+            let mut response = LambdaFunctionUrlResponse::default();
+            response.status_code = self.take_hint(token, method).await;
+            return response;
+        }
         let page = self.page(request, method, call).await;
         self.pages.response(&page, method)
     }
@@ -90,6 +108,35 @@ where
         };
         // Scanners of mail follow links: to look is not to act.
         if method == "POST" { self.act(link, call).await } else { Page::Ask(link) }
+    }
+
+    /// Passes on that the provider may have changed a SIM: the status of the answer. The body is not
+    /// read, since nobody knows who wrote it; GET and POST are the same, since it only makes us look.
+    async fn take_hint(&self, token: &str, method: &str) -> i64 {
+        if !matches!(method, "GET" | "POST") {
+            return 405;
+        }
+        let sim = match self.key.verify_hint(token, self.clock.now()) {
+            Ok(sim) => sim,
+            Err(refusal) => {
+                tracing::warn!(%refusal, "hint refused");
+                return if refusal == LinkRefusal::NotOurs { 403 } else { 410 };
+            }
+        };
+        let hinted = tokio::time::timeout(ANSWER_WITHIN, self.switch.hint(sim)).await;
+        let seconds = ANSWER_WITHIN.as_secs();
+        let hinted = hinted.map_err(|_elapsed| ConsoleError::TooSlow { seconds });
+        match hinted.and_then(|hinted| hinted.map_err(ConsoleError::Switch)) {
+            Ok(()) => {
+                tracing::info!(sim.sid = %sim, "hint taken");
+                204
+            }
+            Err(error) => {
+                // The sweep looks all the same.
+                tracing::warn!(sim.sid = %sim, error = %Chain(&error), "hint lost");
+                503
+            }
+        }
     }
 
     /// Takes the link, asks for its act, and gives the link back if nothing came of it.

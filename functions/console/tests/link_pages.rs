@@ -39,6 +39,7 @@ enum Says {
 struct Scripted {
     next: Arc<Mutex<VecDeque<Says>>>,
     asked: Arc<Mutex<Vec<Request>>>,
+    hinted: Arc<Mutex<Vec<SimSid>>>,
 }
 
 impl Switch for Scripted {
@@ -64,6 +65,15 @@ impl Switch for Scripted {
             Says::Never => std::future::pending().await,
         }
         Ok(answer)
+    }
+
+    async fn hint(&self, sim: SimSid) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let next = self.next.lock().unwrap().pop_front();
+        if matches!(next, Some(Says::Fails)) {
+            return Err("TooManyRequestsException".into());
+        }
+        self.hinted.lock().unwrap().push(sim);
+        Ok(())
     }
 }
 
@@ -379,4 +389,41 @@ async fn a_name_is_text_whatever_it_holds() {
     assert!(!page.html.contains("<script"));
     let page = bench.get(&key().sign(&SignedLink { name: String::new(), ..link })).await;
     assert!(page.html.contains(&format!("Switch {} on again?", sim())), "{}", page.html);
+}
+
+#[tokio::test]
+async fn a_hint_makes_the_kill_switch_look_however_it_comes_and_as_often() {
+    let bench = Bench::new();
+    let until = told_at() + SignedDuration::from_hours(24);
+    let path = format!("/hint/{}", key().sign_hint(sim(), until));
+    let hinted = || std::mem::take(&mut *bench.switch.hinted.lock().unwrap());
+    for (method, body) in [
+        ("POST", Some(format!("SimSid={}&SimStatus=inactive", SimSid::from_bytes([2; 16])))),
+        ("POST", Some("{".repeat(100_000))),
+        ("POST", None),
+        ("GET", None),
+    ] {
+        let answer = bench.call(method, &path, body).await;
+        assert_eq!((answer.status, answer.html.as_str()), (204, ""));
+        assert_eq!(hinted(), [sim()], "the SIM is the token's, whatever the body says");
+    }
+    let other_key = LinkKey::new(&[8; 32]).unwrap().sign_hint(sim(), until);
+    let link = token(LinkAct::Restore);
+    for (method, path, status) in [
+        ("POST", format!("/hint/{other_key}"), 403),
+        ("POST", format!("/hint/{link}"), 403),
+        ("GET", "/hint/".to_owned(), 403),
+        ("HEAD", path.clone(), 405),
+        ("PUT", path.clone(), 405),
+        ("POST", path.replace("/hint/", "/link/"), 403),
+    ] {
+        assert_eq!(bench.call(method, &path, None).await.status, status, "{method} {path}");
+    }
+    bench.clock.advance(SignedDuration::from_hours(24));
+    assert_eq!(bench.call("POST", &path, None).await.status, 410);
+    bench.clock.advance(SignedDuration::from_secs(-1));
+    bench.says([Says::Fails]);
+    assert_eq!(bench.call("POST", &path, None).await.status, 503, "the provider may try again");
+    assert_eq!((hinted(), bench.asked()), (vec![], vec![]), "a hint asks for nothing");
+    assert_eq!(bench.table.calls(Method::Claim), 0);
 }

@@ -3,9 +3,10 @@
 use std::error::Error;
 
 use secrecy::ExposeSecret as _;
-use simfuse_aws::{SdkConfig, SecretsManager};
+use simfuse_aws::{SdkConfig, SecretsManager, SystemClock};
+use simfuse_domain::port::Clock as _;
 use simfuse_domain::signed_link::Links;
-use simfuse_supersim::client::{ClientConfig, SuperSimClient, Transport};
+use simfuse_supersim::client::{Callbacks, ClientConfig, SuperSimClient, Transport};
 use simfuse_supersim::secret::ApiCredentials;
 
 use crate::config::Config;
@@ -27,7 +28,11 @@ pub async fn provider_and_links(
     };
     let (provider, links) = tokio::join!(provider(&secrets, config), links);
     let links: Result<_, Box<dyn Error + Send + Sync>> = links;
-    Ok((provider?, links?))
+    let links = links?;
+    let hints = links
+        .clone()
+        .map(|links: Links| Callbacks::new(move |sim| links.hint_url(sim, SystemClock.now())));
+    Ok((provider?.calling_back(hints), links))
 }
 
 async fn provider(

@@ -8,7 +8,8 @@
 //! version 1 · act 1 · SIM 16 · incident opened at 8 (ms) · alert 4 · expires at 8 (s) · name 0 … 48
 //! ```
 //!
-//! in bytes, numbers most significant first. Incident and alert make one link differ from another,
+//! in bytes, numbers most significant first. A hint (see [`LinkKey::sign_hint`]) is signed under
+//! another domain and says a SIM and a time only. Incident and alert make one link differ from another,
 //! so it needs no nonce; and the same alert, published again, has the same links.
 
 use std::fmt;
@@ -38,6 +39,12 @@ const TOKEN_CHARS_MAX: usize = 168;
 
 /// What is signed begins so: the key's signature of anything else is none of a link.
 const DOMAIN: &[u8] = b"simfuse signed link 1\0";
+
+/// The same for hints: no hint passes for a link, nor the other way round.
+const HINT_DOMAIN: &[u8] = b"simfuse hint 1\0";
+
+/// How long the provider may call back. A change that takes longer is found by the sweep alone.
+pub const HINT_LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 const VERSION: u8 = 1;
 
@@ -214,10 +221,44 @@ impl LinkKey {
     /// The token that says so.
     #[must_use]
     pub fn sign(&self, link: &SignedLink) -> String {
-        let mut token = link.content();
-        let signature = self.over(&token).finalize().into_bytes();
-        token.extend(signature);
-        URL_SAFE_NO_PAD.encode(token)
+        self.signed(DOMAIN, link.content())
+    }
+
+    /// A token by which the provider may hint that a SIM has changed. It only makes us look, so it may
+    /// be used as often as one likes until its time is over.
+    #[must_use]
+    pub fn sign_hint(&self, sim: SimSid, expires_at: Timestamp) -> String {
+        let mut content = vec![VERSION];
+        content.extend(sim.as_bytes());
+        content.extend(expires_at.as_second().to_be_bytes());
+        self.signed(HINT_DOMAIN, content)
+    }
+
+    /// About which SIM a hint is, if it is ours and its time is not over.
+    ///
+    /// # Errors
+    /// [`LinkRefusal`].
+    pub fn verify_hint(&self, token: &str, now: Timestamp) -> Result<SimSid, LinkRefusal> {
+        let (sim, expires_at) = self.read_hint(token).ok_or(LinkRefusal::NotOurs)?;
+        if expires_at <= now {
+            return Err(LinkRefusal::Expired { at: expires_at });
+        }
+        Ok(sim)
+    }
+
+    fn read_hint(&self, token: &str) -> Option<(SimSid, Timestamp)> {
+        let content = self.verified(HINT_DOMAIN, token)?;
+        let ([version], rest) = content.split_first_chunk()?;
+        let (sim, expires_at) = rest.split_first_chunk()?;
+        let expires_at = i64::from_be_bytes(expires_at.try_into().ok()?);
+        let expires_at = Timestamp::from_second(expires_at).ok()?;
+        (*version == VERSION).then(|| (SimSid::from_bytes(*sim), expires_at))
+    }
+
+    fn signed(&self, domain: &[u8], mut content: Vec<u8>) -> String {
+        let signature = self.over(domain, &content).finalize().into_bytes();
+        content.extend(signature);
+        URL_SAFE_NO_PAD.encode(content)
     }
 
     /// What a token says, if it is ours and its time is not over. The signature is compared in
@@ -226,26 +267,29 @@ impl LinkKey {
     /// # Errors
     /// [`LinkRefusal`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<SignedLink, LinkRefusal> {
-        let link = self.read(token).ok_or(LinkRefusal::NotOurs)?;
+        let content = self.verified(DOMAIN, token);
+        let link = content.and_then(|content| SignedLink::of_content(&content));
+        let link = link.ok_or(LinkRefusal::NotOurs)?;
         if link.expires_at <= now {
             return Err(LinkRefusal::Expired { at: link.expires_at });
         }
         Ok(link)
     }
 
-    fn read(&self, token: &str) -> Option<SignedLink> {
+    /// What was signed in this domain.
+    fn verified(&self, domain: &[u8], token: &str) -> Option<Vec<u8>> {
         if token.len() > TOKEN_CHARS_MAX {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (content, signature): (_, &Signature) = bytes.split_last_chunk()?;
-        self.over(content).verify_slice(signature).ok()?;
-        SignedLink::of_content(content)
+        self.over(domain, content).verify_slice(signature).ok()?;
+        Some(content.to_vec())
     }
 
-    fn over(&self, content: &[u8]) -> Hmac<Sha256> {
+    fn over(&self, domain: &[u8], content: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
-        mac.update(DOMAIN);
+        mac.update(domain);
         mac.update(content);
         mac
     }
@@ -289,7 +333,10 @@ impl FromStr for ConsoleOrigin {
 /// Where the path of a link begins.
 pub const LINK_PATH: &str = "/link/";
 
-/// Writes links that act.
+/// Where the path of a hint begins.
+pub const HINT_PATH: &str = "/hint/";
+
+/// Writes links that act, and those by which the provider hints.
 #[derive(Debug, Clone)]
 pub struct Links {
     origin: ConsoleOrigin,
@@ -307,6 +354,14 @@ impl Links {
     #[must_use]
     pub fn url(&self, link: &SignedLink) -> String {
         format!("{}{LINK_PATH}{}", self.origin.0, self.key.sign(link))
+    }
+
+    /// The URL that the provider may call once it has changed this SIM. It has no query, of which KORE
+    /// hands on one parameter only.
+    #[must_use]
+    pub fn hint_url(&self, sim: SimSid, now: Timestamp) -> String {
+        let expires_at = now.saturating_add(HINT_LIFE).unwrap_or(Timestamp::MAX);
+        format!("{}{HINT_PATH}{}", self.origin.0, self.key.sign_hint(sim, expires_at))
     }
 }
 

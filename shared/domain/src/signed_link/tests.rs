@@ -116,6 +116,20 @@ fn the_console_is_an_https_origin_or_on_loopback() {
     }
 }
 
+#[test]
+fn a_hint_is_about_a_sim_for_a_day_and_is_no_link() {
+    let (now, day_after) = (time("01T15:00"), time("02T15:00"));
+    let url = Links::new("https://example.com".parse().unwrap(), key()).hint_url(sim(), now);
+    let hint = url.strip_prefix("https://example.com/hint/").unwrap();
+    assert!(!hint.contains(['?', '&', '#']), "KORE hands on one parameter of a query");
+    assert_eq!(key().verify_hint(hint, now), Ok(sim()));
+    let expired = Err(LinkRefusal::Expired { at: day_after });
+    assert_eq!(key().verify_hint(hint, day_after), expired);
+    assert_eq!(key().verify(hint, now), Err(LinkRefusal::NotOurs));
+    let link = key().sign(&link(LinkAct::Restore));
+    assert_eq!(key().verify_hint(&link, now), Err(LinkRefusal::NotOurs));
+}
+
 proptest! {
     #[test]
     fn a_token_with_any_byte_changed_is_refused(place in any::<prop::sample::Index>(), bit in 0..8_u8) {
@@ -125,6 +139,12 @@ proptest! {
         bytes[place] ^= 1_u8 << bit;
         let changed = URL_SAFE_NO_PAD.encode(bytes);
         prop_assert_eq!(key().verify(&changed, time("01T15:00")), Err(LinkRefusal::NotOurs));
+        let token = key().sign_hint(sim(), time("02T14:00"));
+        let mut bytes = URL_SAFE_NO_PAD.decode(&token).unwrap();
+        let place = place % bytes.len();
+        bytes[place] ^= 1_u8 << bit;
+        let changed = URL_SAFE_NO_PAD.encode(bytes);
+        prop_assert_eq!(key().verify_hint(&changed, time("01T15:00")), Err(LinkRefusal::NotOurs));
     }
 
     #[test]
@@ -147,6 +167,7 @@ proptest! {
     #[test]
     fn no_text_is_too_strange_to_be_refused(text in ".{0,400}") {
         prop_assert_eq!(key().verify(&text, time("01T15:00")), Err(LinkRefusal::NotOurs));
+        prop_assert_eq!(key().verify_hint(&text, time("01T15:00")), Err(LinkRefusal::NotOurs));
     }
 
     #[test]
