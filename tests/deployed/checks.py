@@ -10,7 +10,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from events import SENSOR, TABLET, Card, body_of, card, rejected, started
-from links import RESTORE, token
+from links import RESTORE, hint, token
 from processes import FLEET, SuperSim
 from stack import NAME, PHONE, InvocationFailed, Stack
 
@@ -253,6 +253,15 @@ def follows_links(world: World) -> str:
     return f"({used['sk']['S']})"
 
 
+def takes_hints(world: World) -> None:
+    """the provider's callback is passed on to the kill-switch; a forged one is refused"""
+    stack, sim = world.stack, world.streamed.sid
+    console = stack.outputs["ConsoleUrl"].rstrip("/")
+    equal(stack.browse("POST", f"{console}/hint/{hint(b'k' * 64, sim)}")[0], 403)
+    equal(stack.browse("POST", f"{console}/hint/{hint(stack.link_key(), sim)}")[0], 204)
+    equal(stack.invoke("KillSwitchFunction", {"hint": {"sim": sim}}), {"looked": True})
+
+
 # ── schedules ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -357,6 +366,7 @@ ALL = [
     needs_to_write,
     needs_to_read,
     follows_links,
+    takes_hints,
     proves_on_schedule,
     aggregates_on_schedule,
     aggregates_by_hand,
