@@ -35,6 +35,8 @@ fn a_link_says_what_it_was_made_of_until_its_time_is_over() {
 fn a_token_does_not_change_between_versions() {
     let token = key().sign(&link(LinkAct::Restore));
     insta::assert_snapshot!(token, @"AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAACAAAAAGmlmU9wdW1wLTE3nwrWY9U77Pgn8sKro9nKnTWnB2VrAG8JHIATjlbMmzs");
+    let hint = key().sign_hint(sim(), time("02T14:00"));
+    insta::assert_snapshot!(hint, @"AQEBAQEBAQEBAQEBAQEBAQEAAAAAaaWX4JwWaWzKcJ6OESuezyX8Ty2Iqbnjcz5pt5vmKXHaGv1L");
 }
 
 #[test]
