@@ -33,12 +33,15 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// The stream is read after each body, and this often in any case.
 const STREAM_EVERY: Duration = Duration::from_secs(1);
 
+/// The simulated service calls back this often.
+const CALL_BACK_EVERY: Duration = Duration::from_secs(1);
+
 /// What is running where.
 #[derive(Debug, Serialize)]
 struct Places {
     webhook: String,
-    /// There is no console yet.
-    console: Option<String>,
+    /// Where links in alerts lead.
+    console: String,
     supersim: String,
     table: String,
     invoke: String,
@@ -76,6 +79,8 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
     let (secrets, made_up) = webhook_secrets(provider, args.secret_json.as_deref())?;
     let service = LocalService::start(Arc::clone(&clock)).await?;
+    let (listener, origin) = local::listen(&address.to_string()).await?;
+    let (links, key) = local::links(&origin)?;
     let (client, supersim) = match &args.supersim_api_base {
         None => (service.client()?, service.origin.clone()),
         Some(origin) => {
@@ -86,7 +91,6 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         }
     };
     let local = LocalTable::start(&policy, clock.now()).await?;
-    let (listener, origin) = local::listen(&address.to_string()).await?;
     let events = format!("{origin}/events");
     let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
     let mailbox =
@@ -96,11 +100,20 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     let webhook =
         local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
     let armed = args.mode.into();
-    let kill_switch = local::kill_switch(table, client, mailbox.clone(), clock, armed);
-    let simulated = args.supersim_api_base.is_none().then(|| service.service.clone());
+    // A provider elsewhere does not reach this machine.
+    let is_simulated = args.supersim_api_base.is_none();
+    let callbacks = is_simulated.then(|| local::callbacks(links.clone(), Arc::clone(&clock)));
+    let client = client.calling_back(callbacks);
+    let (table_of, clock_of) = (table.clone(), Arc::clone(&clock));
+    let kill_switch = local::kill_switch(table_of, client, mailbox.clone(), clock_of, armed);
+    let kill_switch = Arc::new(kill_switch.linking(Some(links)));
+    let console = local::console(table, Arc::clone(&kill_switch), clock, key);
+    let simulated = is_simulated.then(|| service.service.clone());
+    let calls_back = tokio::spawn(call_back(service.service.clone()));
     let served = Served {
         webhook: Arc::new(webhook),
-        kill_switch: Arc::new(kill_switch),
+        kill_switch,
+        console: Some(Arc::new(console)),
         received: Arc::new(Notify::new()),
         accepted: simulated
             .map(|service| -> Listener { Arc::new(move |body| introduce(&service, body)) }),
@@ -111,7 +124,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     }
     let places = Places {
         webhook: events.clone(),
-        console: None,
+        console: origin.clone(),
         supersim,
         table: local.endpoint.clone(),
         invoke: origin,
@@ -136,6 +149,7 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
         () = interrupted => Ok(()),
     };
     work.abort();
+    calls_back.abort();
     run_file::remove(&running);
     ended.map(|()| 0)
 }
@@ -146,6 +160,7 @@ fn text(places: &Places, args: &UpArgs) -> String {
     if let Some(secret) = &places.secret {
         text.push_str(&format!("secret {secret}\n"));
     }
+    text.push_str(&format!("console {}\n", places.console));
     text.push_str(&format!("supersim {}\n", places.supersim));
     text.push_str(&format!("table {}\n", places.table));
     text.push_str(&format!("mailbox {}\n", places.mailbox));
@@ -186,6 +201,14 @@ async fn work(mut stream: Stream, kill_switch: Arc<LocalKillSwitch>, received: A
         if let Err(error) = stream.drain(&kill_switch).await {
             tracing::error!(%error, "reading the stream failed");
         }
+    }
+}
+
+/// Lets the simulated service call back what is done.
+async fn call_back(service: SuperSimService) {
+    loop {
+        tokio::time::sleep(CALL_BACK_EVERY).await;
+        service.call_back().await;
     }
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from events import SENSOR, TABLET, Card, body_of, card, rejected, started
+from links import RESTORE, hint, token
 from processes import FLEET, SuperSim
 from stack import NAME, PHONE, InvocationFailed, Stack
 
@@ -224,6 +225,43 @@ def needs_to_read(world: World) -> None:
     world.stack.ask("status")
 
 
+# ── links ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def follows_links(world: World) -> str:
+    """a link of an alert: GET shows it, a forged one is refused, POST restores the SIM once"""
+    stack, sim = world.stack, world.streamed
+    incident = json.loads(stack.items(f"KS#{sim.sid}")["INCIDENT#OPEN"]["incident"]["S"])
+    console = stack.outputs["ConsoleUrl"].rstrip("/")
+    link = f"{console}/link/{token(stack.link_key(), RESTORE, incident['id'], sim.name)}"
+    forged = f"{console}/link/{token(b'k' * 64, RESTORE, incident['id'], sim.name)}"
+    status, page = stack.browse("GET", link)
+    assert status == 200 and sim.name in page, (status, page)
+    equal(stack.browse("POST", forged)[0], 403)
+    equal(world.provider.asked_for(sim.sid), ["inactive"])
+    with without(world, "ConsoleRole", "console", "AskKillSwitch"):
+        status, page = stack.browse("POST", link)
+        assert status == 503 and "still works" in page, (status, page)
+    status, page = stack.browse("POST", link)
+    assert status == 200 and "is on" in page, (status, page)
+    equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
+    status, page = stack.browse("POST", link)
+    assert status == 409 and "works once" in page, (status, page)
+    equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
+    [used] = [i for i in stack.items(f"KS#{sim.sid}").values()
+              if "the link in alert" in i.get("actor", {}).get("S", "")][:1]
+    return f"({used['sk']['S']})"
+
+
+def takes_hints(world: World) -> None:
+    """the provider's callback is passed on to the kill-switch; a forged one is refused"""
+    stack, sim = world.stack, world.streamed.sid
+    console = stack.outputs["ConsoleUrl"].rstrip("/")
+    equal(stack.browse("POST", f"{console}/hint/{hint(b'k' * 64, sim)}")[0], 403)
+    equal(stack.browse("POST", f"{console}/hint/{hint(stack.link_key(), sim)}")[0], 204)
+    equal(stack.invoke("KillSwitchFunction", {"hint": {"sim": sim}}), {"looked": True})
+
+
 # ── schedules ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -327,6 +365,8 @@ ALL = [
     stops_and_resumes,
     needs_to_write,
     needs_to_read,
+    follows_links,
+    takes_hints,
     proves_on_schedule,
     aggregates_on_schedule,
     aggregates_by_hand,

@@ -109,6 +109,26 @@ class Stack:
         except urllib.error.HTTPError as refusal:
             return refusal.code
 
+    def browse(self, method: str, link: str) -> tuple[int, str]:
+        """Follows a link of an alert as a browser does: status and page."""
+        url = urlsplit(link)
+        request = urllib.request.Request(
+            f"{self.emulator.endpoint}{url.path}",
+            data=b"" if method == "POST" else None,
+            headers={"Host": url.netloc},
+            method=method,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, refusal.read().decode()
+
+    def link_key(self) -> bytes:
+        """The key that the stack made for itself."""
+        secret = self.service("secretsmanager").get_secret_value(SecretId=self.resource("LinkSecret"))
+        return json.loads(secret["SecretString"])["key"].encode()
+
     def invoke(self, function: str, payload: dict) -> dict:
         """Invokes the function of this output and waits for its answer."""
         answer = self.service("lambda").invoke(
@@ -176,7 +196,7 @@ class Stack:
     def logs(self, lines: int = 60) -> str:
         """The last lines of each function's log."""
         text = []
-        for function in ("webhook", "kill-switch", "usage-aggregator"):
+        for function in ("webhook", "kill-switch", "usage-aggregator", "console"):
             group = f"/aws/lambda/{NAME}-{function}"
             try:
                 events = self.service("logs").filter_log_events(logGroupName=group)["events"]

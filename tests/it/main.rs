@@ -9,6 +9,7 @@
 mod apply;
 mod audit;
 mod drill;
+mod links;
 mod many;
 mod policy;
 mod replay;

@@ -59,7 +59,7 @@ impl Up {
     }
 
     /// Asks for a SIM's status until it is as wanted.
-    fn wait_for(&self, sim: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_for(&self, sim: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
             let (_, answer) = self.ask(&["status", sim]);
@@ -80,9 +80,9 @@ impl Drop for Up {
     }
 }
 
-const SIM: &str = "HS00000000000000000000000000000007";
+pub(crate) const SIM: &str = "HS00000000000000000000000000000007";
 
-const ENFORCE: &str = "version = 1\nmode = \"enforce\"\n[binding]\nmode = \"strict\"\n\
+pub(crate) const ENFORCE: &str = "version = 1\nmode = \"enforce\"\n[binding]\nmode = \"strict\"\n\
                        allowed_tacs = [\"35378572\"]\n";
 
 #[test]

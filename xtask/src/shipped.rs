@@ -12,7 +12,7 @@ const ARM64: &str = "aarch64-unknown-linux-gnu";
 /// The C library of Amazon Linux 2023, on which `provided.al2023` runs.
 const GLIBC_MAX: (u32, u32) = (2, 34);
 
-const FUNCTIONS: [&str; 3] = ["Webhook", "KillSwitch", "UsageAggregator"];
+const FUNCTIONS: [&str; 4] = ["Webhook", "KillSwitch", "UsageAggregator", "Console"];
 
 /// Builds what is shipped, and looks at what came of it.
 pub(crate) fn check() -> Result<(), String> {

@@ -145,6 +145,8 @@ impl World {
         let served = Served {
             webhook: Arc::new(webhook),
             kill_switch: Arc::clone(&kill_switch),
+            // Nobody reads its alerts while it runs.
+            console: None,
             received: Arc::new(Notify::new()),
             accepted: None,
         };

@@ -1,5 +1,5 @@
-//! The local HTTP server: the webhook as a function URL would serve it, and the kill-switch as
-//! Lambda's Invoke call would.
+//! The local HTTP server: the webhook and the console as their function URLs would serve them, and the
+//! kill-switch as Lambda's Invoke call would.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::{LocalKillSwitch, LocalWebhook};
+use super::{LocalConsole, LocalKillSwitch, LocalWebhook, random_secret};
 
 /// What Lambda takes in one request.
 const BODY_BYTES_MAX: usize = 6 * 1024 * 1024;
@@ -31,6 +31,8 @@ pub(crate) type Listener = Arc<dyn Fn(&[u8]) + Send + Sync>;
 pub(crate) struct Served {
     pub(crate) webhook: Arc<LocalWebhook>,
     pub(crate) kill_switch: Arc<LocalKillSwitch>,
+    /// Serves the links in alerts, where they hold any.
+    pub(crate) console: Option<Arc<LocalConsole>>,
     /// Told after each body, so that the stream is read at once.
     pub(crate) received: Arc<Notify>,
     /// Told of each body that was taken in.
@@ -41,6 +43,8 @@ pub(crate) struct Served {
 pub(crate) fn router(served: Served) -> Router {
     Router::new()
         .route("/events", any(events))
+        .route("/link/{token}", any(link))
+        .route("/hint/{token}", any(link))
         .route("/2015-03-31/functions/{name}/invocations", post(invoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(served)
@@ -64,6 +68,23 @@ async fn events(
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = [(header::CONTENT_TYPE, "application/json")];
     (status, json, answer.body.unwrap_or_default()).into_response()
+}
+
+async fn link(
+    State(served): State<Served>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(console) = &served.console else {
+        return (StatusCode::NOT_FOUND, "no links lead here\n").into_response();
+    };
+    let request = function_url_request(&method, &uri, headers, &body);
+    let answer = console.handle(&request, &random_secret()).await;
+    let status = u16::try_from(answer.status_code).unwrap_or(500);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, answer.headers, answer.body.unwrap_or_default()).into_response()
 }
 
 /// The request as Lambda's function URL hands it over (payload format 2.0).
@@ -118,3 +139,6 @@ async fn invoke(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,12 +13,16 @@ use aws_sdk_dynamodb as dynamodb;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use simfuse_aws::{Table, create_table};
+use simfuse_console::handler::{Handler as Console, Switch};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
+use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{Applied, Clock, PolicyChange, PolicyVersions as _};
+use simfuse_domain::signed_link::{ConsoleOrigin, KEY_BYTES_MIN, LinkKey, Links};
 use simfuse_kill_switch::engine::KillSwitch;
+use simfuse_kill_switch::request::{Answer, Request};
 use simfuse_supersim::Provider;
-use simfuse_supersim::client::{ApiOrigin, ClientConfig, SuperSimClient, TokenUrl};
+use simfuse_supersim::client::{ApiOrigin, Callbacks, ClientConfig, SuperSimClient, TokenUrl};
 use simfuse_supersim::secret::{ApiCredentials, WebhookSecrets};
 use simfuse_testkit::service::{ServiceConfig, SuperSimService};
 use simfuse_webhook::handler::{Handler, Secrets};
@@ -43,6 +47,34 @@ pub(crate) type LocalWebhook = Handler<Table, FixedSecrets, SharedClock>;
 
 /// The kill-switch on local parts.
 pub(crate) type LocalKillSwitch = KillSwitch<Table, SuperSimClient, Mailbox, SharedClock>;
+
+/// The console on local parts.
+pub(crate) type LocalConsole = Console<Table, LocalSwitch, SharedClock>;
+
+/// The kill-switch of the same process, as the console asks it.
+pub(crate) struct LocalSwitch(Arc<LocalKillSwitch>);
+
+impl Switch for LocalSwitch {
+    async fn ask(&self, request: &Request) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+        let answer = self.0.handle(serde_json::to_value(request)?).await?;
+        Ok(serde_json::from_value(answer)?)
+    }
+
+    async fn hint(&self, sim: SimSid) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let (kill_switch, hint) = (Arc::clone(&self.0), serde_json::json!({ "sim": sim }));
+        tokio::spawn(async move {
+            if let Err(error) = kill_switch.handle(serde_json::json!({ "hint": hint })).await {
+                tracing::error!(%error, "a hint was lost");
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Asks the provider to call the console once a SIM has changed.
+pub(crate) fn callbacks(links: Links, clock: SharedClock) -> Callbacks {
+    Callbacks::new(move |sim| links.hint_url(sim, clock.now()))
+}
 
 /// Secrets that are known beforehand.
 pub(crate) struct FixedSecrets(pub(crate) WebhookSecrets);
@@ -189,6 +221,26 @@ pub(crate) fn kill_switch(
     armed: Mode,
 ) -> LocalKillSwitch {
     KillSwitch::new(table, provider, mailbox, clock, armed)
+}
+
+/// The console's own handler on this table, for links that are signed with this key.
+pub(crate) fn console(
+    table: Table,
+    kill_switch: Arc<LocalKillSwitch>,
+    clock: SharedClock,
+    key: LinkKey,
+) -> LocalConsole {
+    Console::new(table, LocalSwitch(kill_switch), clock, key)
+}
+
+/// What writes links to the console there, and the key that they are signed with, which nobody can
+/// guess.
+pub(crate) fn links(origin: &str) -> Result<(Links, LinkKey), CliError> {
+    let fault = CliError::local("preparing links in alerts");
+    let key = LinkKey::new(&rand::random::<[u8; KEY_BYTES_MIN]>());
+    let key = key.map_err(|error| fault(error.into()))?;
+    let console = origin.parse::<ConsoleOrigin>().map_err(|error| fault(error.into()))?;
+    Ok((Links::new(console, key.clone()), key))
 }
 
 /// 32 hexadecimal digits that nobody can guess.

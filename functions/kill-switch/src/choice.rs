@@ -131,6 +131,18 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
         }
     }
     let named = request.sims.len();
+    if request.only_incident.is_some() {
+        let is_bindable = matches!(
+            action,
+            Action::Deactivate | Action::Approve | Action::Restore | Action::FalseAlarm
+        );
+        if !is_bindable {
+            return Some(format!("{action} takes no \"only_incident\""));
+        }
+        if named != 1 {
+            return Some("\"only_incident\" goes with one SIM in \"sims\"".to_owned());
+        }
+    }
     if named > SIMS_MAX {
         return Some(format!("{named} SIMs named, at most {SIMS_MAX} are taken in one request"));
     }
@@ -228,6 +240,7 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
         action,
         override_protection,
         freeze_hours,
+        only_incident,
         sims: _,
         select: _,
         // It leaves SIMs out, and takes none in.
@@ -252,6 +265,9 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
     hash.update(format!("simfuse\n{action}\noverride_protection={override_protection}\n"));
     if let Some(hours) = freeze_hours {
         hash.update(format!("freeze_hours={hours}\n"));
+    }
+    if let Some(incident) = only_incident {
+        hash.update(format!("only_incident={incident}\n"));
     }
     let names: BTreeSet<String> = names.iter().map(|name| canonical(name)).collect();
     for name in names {
@@ -289,6 +305,8 @@ mod tests {
         let restore = Request::of(Action::Restore);
         assert_ne!(digest_of(&restore, &all), digest);
         assert_ne!(digest_of(&Request { override_protection: true, ..kill() }, &all), digest);
+        let bound = Request { only_incident: Some("i".to_owned()), ..kill() };
+        assert_ne!(digest_of(&bound, &all), digest);
         let told = Request { reason: "stolen".into(), requested_by: "ops".into(), ..kill() };
         assert_eq!(digest_of(&told, &all), digest, "why and who change nothing that is done");
     }
@@ -371,6 +389,16 @@ mod tests {
             (r#"{"action": "stop", "select": {"fleet": "f"}}"#, "stop takes no \"select\""),
             (r#"{"action": "approve", "select": {"fleet": "f"}}"#, "approve takes no"),
             (r#"{"action": "policy_show", "next": "a"}"#, "takes no \"next\""),
+            (r#"{"action": "approve", "only_incident": "i"}"#, "goes with one SIM"),
+            (
+                r#"{"action": "restore", "sims": ["a", "b"], "only_incident": "i"}"#,
+                "goes with one SIM",
+            ),
+            (
+                r#"{"action": "protect", "sims": ["a"], "only_incident": "i"}"#,
+                "protect takes no \"only_incident\"",
+            ),
+            (r#"{"action": "approve", "sims": ["a"], "only_incident": "i"}"#, ""),
             (r#"{"action": "deactivate", "sims": ["a"]}"#, ""),
             (r#"{"action": "status"}"#, ""),
             (r#"{"action": "approve"}"#, ""),

@@ -2,6 +2,7 @@
 
 use simfuse_aws::function::{ConfigError, Environment};
 use simfuse_domain::policy::Mode;
+use simfuse_domain::signed_link::ConsoleOrigin;
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, TokenUrl};
 
@@ -24,6 +25,17 @@ pub struct Config {
     pub escalation_topic_arn: Option<String>,
     /// Whether anything is deactivated automatically.
     pub mode: Mode,
+    /// What links in alerts lead to and are signed with, where there is a console.
+    pub links: Option<LinkConfig>,
+}
+
+/// What links are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// Where the console is reached.
+    pub console: ConsoleOrigin,
+    /// The secret with the key that they are signed with.
+    pub secret_arn: String,
 }
 
 impl Config {
@@ -38,6 +50,20 @@ impl Config {
     fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let env = Environment::new(lookup)?;
         let provider: Provider = env.parsed("PROVIDER", "twilio or kore")?;
+        // One without the other is a mistake, and none are no links.
+        let has_links = env.optional("CONSOLE_URL").or_else(|| env.optional("LINK_SECRET_ARN"));
+        let links = has_links.map(|_set| {
+            Ok(LinkConfig {
+                console: env.parsed(
+                    "CONSOLE_URL",
+                    "an https URL without a path, or nothing where LINK_SECRET_ARN is nothing",
+                )?,
+                secret_arn: env.required(
+                    "LINK_SECRET_ARN",
+                    "the ARN of a Secrets Manager secret, or nothing where CONSOLE_URL is nothing",
+                )?,
+            })
+        });
         // Twilio has no such endpoint; its client never asks for a token.
         let token_url = Provider::Kore.default_token_url().unwrap_or_default();
         Ok(Self {
@@ -58,6 +84,7 @@ impl Config {
                 "observe (the default) or enforce",
                 "observe",
             )?,
+            links: links.transpose()?,
         })
     }
 }
@@ -94,6 +121,24 @@ mod tests {
         assert_eq!(second(""), None);
         let arn = "arn:aws:sns:us-east-1:000000000000:boss";
         assert_eq!(second(arn).as_deref(), Some(arn));
+    }
+
+    #[test]
+    fn links_need_a_console_and_a_key_or_neither() {
+        let (url, arn) = ("https://c.example.com/", "arn:aws:secretsmanager:us-east-1:0:secret:l");
+        assert_eq!(read(&[("CONSOLE_URL", ""), ("LINK_SECRET_ARN", "")]).unwrap().links, None);
+        let both = [("CONSOLE_URL", url), ("LINK_SECRET_ARN", arn)];
+        let console = "https://c.example.com".parse().unwrap();
+        let links = Some(LinkConfig { console, secret_arn: arn.to_owned() });
+        assert_eq!(read(&both).unwrap().links, links);
+        let expected = "LINK_SECRET_ARN: found nothing, allowed is the ARN of a Secrets Manager \
+                        secret, or nothing where CONSOLE_URL is nothing";
+        assert_eq!(read(&[("CONSOLE_URL", url)]).unwrap_err(), expected);
+        let expected = "CONSOLE_URL: found nothing, allowed is an https URL without a path, or \
+                        nothing where LINK_SECRET_ARN is nothing";
+        assert_eq!(read(&[("LINK_SECRET_ARN", arn)]).unwrap_err(), expected);
+        let wrong = [("CONSOLE_URL", "http://c.example.com"), ("LINK_SECRET_ARN", arn)];
+        assert!(read(&wrong).unwrap_err().starts_with("CONSOLE_URL: found http://"));
     }
 
     #[test]

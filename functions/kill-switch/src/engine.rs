@@ -17,6 +17,7 @@ use simfuse_domain::port::{
     Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName, SuperSim,
     TargetStatus,
 };
+use simfuse_domain::signed_link::Links;
 use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
@@ -41,6 +42,8 @@ pub struct KillSwitch<T, P, A, C> {
     pub(crate) clock: Arc<C>,
     /// What the environment allows: automatic acts need this *and* policy to enforce.
     pub(crate) armed: Mode,
+    /// Writes links into alerts, where there is a console to serve them.
+    links: Option<Links>,
 }
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
@@ -53,7 +56,14 @@ where
     /// A kill-switch on these ports.
     pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
         let clock = Arc::new(clock);
-        Self { table, provider: Paced::new(provider, Arc::clone(&clock)), alerts, clock, armed }
+        let provider = Paced::new(provider, Arc::clone(&clock));
+        Self { table, provider, alerts, clock, armed, links: None }
+    }
+
+    /// The same kill-switch, whose alerts hold these links.
+    #[must_use]
+    pub fn linking(self, links: Option<Links>) -> Self {
+        Self { links, ..self }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
@@ -258,7 +268,8 @@ where
     ) -> Result<(Incident, u64), KillSwitchError> {
         let mut told = Vec::new();
         for pending in &incident.alerts {
-            match self.publish(&Alert::of_incident(&incident, pending, state)).await {
+            let alert = Alert::of_incident(&incident, pending, state, self.links.as_ref());
+            match self.publish(&alert).await {
                 Ok(()) => told.push(pending.number),
                 Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),
             }

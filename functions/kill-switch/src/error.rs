@@ -22,8 +22,11 @@ pub enum KillSwitchError {
         /// How often it was tried.
         passes: u32,
     },
-    /// Neither a stream's records, nor a sweep, nor a request.
-    #[error("{reason}; expected are a stream's \"Records\", {{\"sweep\": true}}, or an \"action\"")]
+    /// Neither a stream's records, nor a sweep, nor a hint, nor a request.
+    #[error(
+        "{reason}; expected are a stream's \"Records\", {{\"sweep\": true}}, a \"hint\", or an \
+         \"action\""
+    )]
     Payload {
         /// What is wrong with it.
         reason: String,

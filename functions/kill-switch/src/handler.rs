@@ -1,4 +1,4 @@
-//! The three ways to invoke the kill-switch, told apart by the payload.
+//! The four ways to invoke the kill-switch, told apart by the payload.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -88,6 +88,11 @@ where
             Box::pin(self.record_heads()).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))
+        } else if let Some(hint) = payload.get("hint") {
+            // Whoever sent it proves nothing by it: the provider is asked.
+            let Hint { sim } = serde_json::from_value(hint.clone()).map_err(wrong)?;
+            let looked = self.converge_all(&[sim]).await;
+            Ok(serde_json::json!({ "looked": looked.iter().all(|(_, look)| look.is_ok()) }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
             let answer = Box::pin(self.answer(&request, time)).await?;
@@ -132,6 +137,13 @@ where
             .collect();
         response
     }
+}
+
+/// A SIM that may have changed at the provider.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hint {
+    sim: SimSid,
 }
 
 /// Of a stream's event what is needed, so that nothing else can make it unreadable.

@@ -27,6 +27,33 @@ where
     A: Alerts,
     C: Clock,
 {
+    /// Why the case is no more the one that the request is bound to. What is done rests on the case as
+    /// it was read here, so it is not done once another incident has come.
+    pub(crate) async fn is_about_another(
+        &self,
+        request: &Request,
+        case: &Case,
+    ) -> Result<Option<String>, KillSwitchError> {
+        let Some(only) = &request.only_incident else { return Ok(None) };
+        let open = case.incident.as_ref().map(|(incident, _)| &incident.id);
+        if open == Some(only) {
+            return Ok(None);
+        }
+        if let Some(other) = open {
+            return Ok(Some(format!("its incident is another one now ({other})")));
+        }
+        if !matches!(request.action, Action::Restore | Action::FalseAlarm) {
+            return Ok(Some("the incident that this is about is over".to_owned()));
+        }
+        let latest = self.table.filed_incidents(case.sim, 1).await;
+        let latest = latest.map_err(KillSwitchError::table("reading a SIM's latest incident"))?;
+        Ok(match latest.first() {
+            Some(latest) if latest.id == *only => None,
+            Some(other) => Some(format!("there was another incident since ({})", other.id)),
+            None => Some("no such incident is known of it".to_owned()),
+        })
+    }
+
     /// Deactivates a SIM because a human wants it: neither mode, caps nor the stop switch bind it.
     pub(crate) async fn kill(
         &self,

@@ -165,6 +165,10 @@ where
         }
         let case = self.read_case(sim.sid).await?;
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
+        if let Some(why) = self.is_about_another(request, &case).await? {
+            (answer.outcome, answer.reason) = (Outcome::Refused, why);
+            return Ok(Step::Done);
+        }
         match request.action {
             Action::Deactivate | Action::Quarantine => self.kill(course, sim, &case, answer).await,
             Action::Approve => self.approve(course, sim, &case, answer).await,

@@ -46,6 +46,11 @@ pub struct Request {
     /// freeze is lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freeze_hours: Option<u32>,
+    /// For one SIM to `deactivate`, `approve` or `restore`, or that was a `false_alarm`: do it only
+    /// while this is the incident that it is about. For the first two it has to be open, for the
+    /// others it has to be the SIM's latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_incident: Option<String>,
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -100,6 +105,7 @@ impl Request {
             requested_by: String::new(),
             override_protection: false,
             freeze_hours: None,
+            only_incident: None,
             dry_run: false,
             confirm: None,
             next: None,

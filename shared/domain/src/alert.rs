@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
+use crate::signed_link::{LinkAct, Links, SignedLink};
 use crate::state::SimState;
 
 /// A subject that SNS accepts: ASCII, shorter than this.
@@ -111,12 +112,14 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// Writes out one of an incident's alerts.
+    /// Writes out one of an incident's alerts, with links that act where there is a console to serve
+    /// them. The same alert of the same incident is the same each time, links included.
     #[must_use]
     pub fn of_incident(
         incident: &Incident,
         pending: &PendingAlert,
         state: Option<&SimState>,
+        links: Option<&Links>,
     ) -> Self {
         let words = words_of(pending.kind, incident);
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
@@ -131,7 +134,7 @@ impl Alert {
             id: format!("{}-{}", incident.id, pending.number),
             severity: words.severity,
             subject: subject(&incident.name, &words),
-            email: email(incident, pending, state, &words),
+            email: email(incident, pending, state, &words, links),
             sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why)),
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
@@ -321,6 +324,7 @@ fn email(
     pending: &PendingAlert,
     state: Option<&SimState>,
     words: &Words,
+    links: Option<&Links>,
 ) -> String {
     let mut lines = vec![
         format!("{} {}", one_line(&incident.name), words.happened),
@@ -365,7 +369,50 @@ fn email(
         );
     }
     lines.push(format!("Details:    simfuse status {}", incident.sim));
+    lines.extend(links.into_iter().flat_map(|links| linked(incident, pending, links)));
     lines.join("\n")
+}
+
+/// Links for who has no shell at hand, each on a line of its own so that a telephone makes one of it.
+fn linked(incident: &Incident, pending: &PendingAlert, links: &Links) -> Vec<String> {
+    let mut lines = Vec::new();
+    for act in acts(pending.kind, incident) {
+        let link = SignedLink::of(act, incident, pending);
+        if lines.is_empty() {
+            let until = link.expires_at.strftime("%F %H:%MZ");
+            lines.extend([
+                String::new(),
+                format!("Or by a link: it shows what it does, works once, and until {until}."),
+            ]);
+        }
+        lines.extend([String::new(), format!("{}:", act.label()), links.url(&link)]);
+    }
+    lines
+}
+
+/// What links in such an alert may do: what a human who has read it may want, and nothing that would
+/// be refused.
+fn acts(kind: AlertKind, incident: &Incident) -> Vec<LinkAct> {
+    let act = match kind {
+        AlertKind::Opened => Some(LinkAct::Deactivate),
+        // A link does not override protection: that takes more than one touch of a screen.
+        AlertKind::Held if incident.stage == Stage::Held(Hold::Protected) => None,
+        AlertKind::Held => Some(LinkAct::Approve),
+        AlertKind::Killed
+        | AlertKind::Proven
+        | AlertKind::Quarantined
+        | AlertKind::QuarantineFailed
+        | AlertKind::KeptOff => Some(LinkAct::Restore),
+        // A SIM that was made active elsewhere has no incident any more that a link could be about;
+        // of the others a human asked for it, or the provider has to be called.
+        AlertKind::Leaking
+        | AlertKind::Unreachable
+        | AlertKind::Restored
+        | AlertKind::RestoredElsewhere => return Vec::new(),
+    };
+    // What a human asked for by themselves is no alarm.
+    let is_alarm = !incident.findings.is_empty();
+    act.into_iter().chain(is_alarm.then_some(LinkAct::FalseAlarm)).collect()
 }
 
 /// Printable ASCII that GSM-7 carries in one character each; anything else becomes a question mark.

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod port;
 pub mod reconcile;
 pub mod session;
+pub mod signed_link;
 pub mod state;
 pub mod time;
 pub mod usage;

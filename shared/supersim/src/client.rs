@@ -15,10 +15,13 @@ mod token;
 mod url;
 mod usage;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
+use simfuse_domain::id::SimSid;
 use simfuse_domain::port::ProviderError;
 
 use self::answer::{ANSWER_BYTES_MAX, Answer, answer_to};
@@ -92,6 +95,27 @@ pub struct SuperSimClient {
     origin: ApiOrigin,
     auth: Auth,
     pauses: Pauses,
+    callbacks: Option<Callbacks>,
+}
+
+/// Makes the URL that the provider is to call once a change of a SIM is done (`CallbackUrl`).
+///
+/// What it sends there is not documented, and that it was the provider who sent it cannot be proven:
+/// it is a hint to look, and nothing else.
+#[derive(Clone)]
+pub struct Callbacks(Arc<dyn Fn(SimSid) -> String + Send + Sync>);
+
+impl Callbacks {
+    /// Callbacks to what this makes for a SIM, at the time of the request.
+    pub fn new(url: impl Fn(SimSid) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(url))
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callbacks(..)")
+    }
 }
 
 #[derive(Debug)]
@@ -124,7 +148,14 @@ impl SuperSimClient {
             }
         };
         let Transport(http) = transport;
-        Self { http, origin: config.origin, auth, pauses: Pauses::BETWEEN_READS }
+        let (origin, pauses) = (config.origin, Pauses::BETWEEN_READS);
+        Self { http, origin, auth, pauses, callbacks: None }
+    }
+
+    /// The same client, whose changes of SIMs ask for these callbacks.
+    #[must_use]
+    pub fn calling_back(self, callbacks: Option<Callbacks>) -> Self {
+        Self { callbacks, ..self }
     }
 
     /// Makes one request, or a second one where KORE says that the token is no longer good: such a

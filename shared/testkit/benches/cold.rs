@@ -31,7 +31,7 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:s";
 
-const FUNCTIONS: [&str; 3] = ["webhook", "kill-switch", "usage-aggregator"];
+const FUNCTIONS: [&str; 4] = ["webhook", "kill-switch", "usage-aggregator", "console"];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +42,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory()?));
     create_table(&aws_sdk_dynamodb::Client::new(&local_config(&table)), TABLE).await?;
     let account = format!("AC{}", "0".repeat(32));
-    let secret = json!({ "account_sid": account, "auth_token": "t" });
+    // One secret for all: the API's, the webhook's, and the key of links.
+    let key = "k".repeat(64);
+    let secret = json!({ "account_sid": account, "auth_token": "t", "key": key });
     let secrets = SecretsManager::start(&secret).await?;
     for function in FUNCTIONS {
         let binary = Path::new(&folder).join(function);
@@ -92,6 +94,9 @@ async fn start(
         ("PROVIDER", "twilio"),
         ("WEBHOOK_SECRET_ARN", SECRET),
         ("API_SECRET_ARN", SECRET),
+        ("LINK_SECRET_ARN", SECRET),
+        ("CONSOLE_URL", "https://console.example.com/"),
+        ("KILL_SWITCH_FUNCTION", "simfuse-kill-switch"),
         ("ALERT_TOPIC_ARN", "arn:aws:sns:us-east-1:000000000000:alerts"),
     ]);
     let began = Instant::now();

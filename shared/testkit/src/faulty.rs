@@ -9,6 +9,8 @@
 //! table.fail(Method::WriteState, Fault::LostAnswer, 2);
 //! ```
 
+mod link_claims;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -65,6 +67,8 @@ pub enum Method {
     OpenIncidents,
     HeldIncidents,
     FiledIncidents,
+    Claim,
+    GiveBack,
     ReadStop,
     FleetSims,
     ReadUsages,

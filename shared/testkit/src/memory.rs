@@ -1,6 +1,7 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
 mod audit;
+mod link_claims;
 mod usages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,8 @@ struct Content {
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
+    /// Links that were used: by their id, the call and when.
+    links: BTreeMap<String, (String, Timestamp)>,
 }
 
 #[derive(Debug)]

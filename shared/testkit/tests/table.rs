@@ -12,9 +12,10 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Cases, Commit, Committed, DeadLetter, DeadLetters, StateWrite, States, TableError, UsageItem,
-    UsageStore, UsageWindow, Usages, Written,
+    Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, StateWrite, States, TableError,
+    UsageItem, UsageStore, UsageWindow, Usages, Written,
 };
+use simfuse_domain::signed_link::{LinkAct, SignedLink};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::SimUsage;
@@ -74,6 +75,9 @@ on_both! {
     cases::a_commit_that_contradicts_itself_is_a_fault
     cases::a_closed_incident_makes_room_for_the_next
     cases::past_incidents_come_the_latest_first
+    links::a_link_is_taken_by_one_call
+    links::a_link_is_given_back_by_the_call_that_took_it
+    links::of_concurrent_calls_one_takes_a_link
     cases::incidents_come_in_the_order_in_which_they_are_due
     cases::what_a_cap_holds_is_listed_by_itself
     cases::an_alert_in_the_outbox_makes_an_incident_due
@@ -240,6 +244,20 @@ async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
     let kept = item(&client, "DEADLETTER#2026-03-01#7".to_owned(), &letter.sha256).await;
     let days = 14 * 86_400 + received_at.as_second();
     assert_eq!(kept["expires_at"].as_n().unwrap(), &days.to_string());
+    let link = SignedLink {
+        act: LinkAct::Restore,
+        sim,
+        opened_at: received_at,
+        alert: 1,
+        expires_at: "2026-03-02T14:00:00Z".parse().unwrap(),
+        name: "pump-17".to_owned(),
+    };
+    table.claim(&link, "call", received_at).await.unwrap();
+    let used = item(&client, format!("LINK#{}", link.id()), "USED").await;
+    let all = ["alert", "call", "expires_at", "pk", "sk", "used_at"];
+    assert_eq!(names(&used), BTreeSet::from(all), "and nothing that the link could be made of");
+    let day_after = link.expires_at.as_second() + 86_400;
+    assert_eq!(used["expires_at"].as_n().unwrap(), &day_after.to_string());
 }
 
 #[tokio::test]

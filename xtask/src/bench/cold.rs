@@ -24,8 +24,8 @@ const ZIP_BYTES_MAX: u32 = 4_000_000;
 const ZIP_HEADERS_BYTES: usize = 30 + 46 + 22 + 2 * "bootstrap".len();
 
 /// The functions, each with whether someone waits for its start.
-const FUNCTIONS: [(&str, bool); 3] =
-    [("webhook", true), ("kill-switch", true), ("usage-aggregator", false)];
+const FUNCTIONS: [(&str, bool); 4] =
+    [("webhook", true), ("kill-switch", true), ("usage-aggregator", false), ("console", false)];
 
 /// Builds the functions as they are shipped, starts each 30 times, packs each, and says what that
 /// gave; fails when a bar is missed.

@@ -6,7 +6,7 @@ use super::Breach::{Remove, Set};
 use super::{Rule, Template, each};
 
 /// The alarms: metric, whose it is, and what counts as too much.
-const ALARMS: [(&str, &str, &str, u64); 12] = [
+const ALARMS: [(&str, &str, &str, u64); 13] = [
     ("DeadLettersAlarm", "ApproximateNumberOfMessagesVisible", "Failures", 0),
     ("KillFailuresAlarm", "Errors", "KillSwitch", 0),
     ("StreamAgeAlarm", "IteratorAge", "KillSwitch", 60_000),
@@ -15,6 +15,7 @@ const ALARMS: [(&str, &str, &str, u64); 12] = [
     ("WebhookRefusesAlarm", "Url5xxCount", "Webhook", 0),
     ("WebhookErrorsAlarm", "Errors", "Webhook", 0),
     ("WebhookThrottledAlarm", "Throttles", "Webhook", 0),
+    ("ConsoleFailsAlarm", "Url5xxCount", "Console", 0),
     ("KillSwitchThrottledAlarm", "Throttles", "KillSwitch", 0),
     ("SweepStoppedAlarm", "Invocations", "KillSwitch", 1),
     ("AggregatorStoppedAlarm", "Invocations", "UsageAggregator", 1),

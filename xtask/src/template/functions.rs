@@ -8,7 +8,8 @@ use super::{Rule, Template, each};
 // `simfuse --stack NAME` finds the kill-switch by its name in the template, `KillSwitch`
 // (`cli/src/stack.rs`); the checks of the deployed stack use it.
 
-/// The environment of a function: each variable, and the parameter or resource that it names.
+/// The environment of a function: each variable, and the parameter or resource that it names, or
+/// else its value as JSON.
 type Environment = &'static [(&'static str, &'static str)];
 
 const WEBHOOK: Environment = &[
@@ -36,7 +37,21 @@ const KILL_SWITCH: Environment = &[
     ("ALERT_TOPIC_ARN", "Topic"),
     ("ESCALATION_TOPIC_ARN", "EscalationTopic"),
     ("ENFORCEMENT_MODE", "EnforcementMode"),
+    ("LINK_SECRET_ARN", LINK_SECRET),
+    ("CONSOLE_URL", r#"{"Fn::GetAtt": ["ConsoleUrl", "FunctionUrl"]}"#),
 ];
+
+const CONSOLE: Environment = &[
+    ("TABLE_NAME", "Table"),
+    ("LINK_SECRET_ARN", LINK_SECRET),
+    ("KILL_SWITCH_FUNCTION", KILL_SWITCH_NAME),
+];
+
+/// The kill-switch's name, by which the console knows it without a reference.
+const KILL_SWITCH_NAME: &str = r#"{"Fn::Sub": "${AWS::StackName}-kill-switch"}"#;
+
+/// The ARN of the secret that the stack makes for itself.
+pub(super) const LINK_SECRET: &str = r#"{"Fn::GetAtt": ["LinkSecret", "Id"]}"#;
 
 const FUNCTION: &str = "AWS::Lambda::Function";
 
@@ -52,6 +67,9 @@ pub(super) const RULES: &[Rule] = &[
                 r#"{"Ref": "ApiSecretArn"}"#,
             ),
             Set("UsageAggregator/Properties/Environment/Variables/PROVIDER", "\"kore\""),
+            Set("Console/Properties/Environment/Variables/API_SECRET_ARN", "\"arn\""),
+            Set("Console/Properties/Environment/Variables/KILL_SWITCH_FUNCTION", "\"other\""),
+            Remove("KillSwitch/Properties/Environment/Variables/CONSOLE_URL"),
             Set("Another", r#"{"Type": "AWS::Lambda::Function", "Properties": {}}"#),
         ],
     },
@@ -75,7 +93,18 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "the webhook alone has a URL, and through it alone is it public",
+        name: "the key of links is made by Secrets Manager, and long enough; one console asks the \
+               kill-switch by its name",
+        check: links,
+        breaches: &[
+            Set("LinkSecret/Properties/GenerateSecretString/PasswordLength", "16"),
+            Set("LinkSecret/Properties/SecretString", "\"{}\""),
+            Set("LinkSecret/Properties/GenerateSecretString/GenerateStringKey", "\"secret\""),
+            Remove("KillSwitch/Properties/FunctionName"),
+        ],
+    },
+    Rule {
+        name: "webhook and console alone have a URL, and through it alone are they public",
         check: urls,
         breaches: &[
             Set(
@@ -84,6 +113,9 @@ pub(super) const RULES: &[Rule] = &[
                     {"AuthType": "NONE", "TargetFunctionArn": {"Ref": "KillSwitch"}}}"#,
             ),
             Set("WebhookUrl/Properties/AuthType", "\"AWS_IAM\""),
+            Set("ConsoleUrl/Properties/TargetFunctionArn", r#"{"Ref": "KillSwitch"}"#),
+            Remove("ConsoleUrlPublicPermissions"),
+            Remove("ConsoleURLInvokeAllowPublicAccess/Properties/InvokedViaFunctionUrl"),
             Remove("WebhookUrlPublicPermissions/Properties/FunctionUrlAuthType"),
             Remove("WebhookURLInvokeAllowPublicAccess"),
             Remove("WebhookURLInvokeAllowPublicAccess/Properties/InvokedViaFunctionUrl"),
@@ -103,6 +135,7 @@ fn environment(template: &Template) -> Vec<String> {
             "Webhook" => WEBHOOK,
             "KillSwitch" => KILL_SWITCH,
             "UsageAggregator" => USAGE_AGGREGATOR,
+            "Console" => CONSOLE,
             _ => {
                 wrong.push(format!("{name}: a function that this rule does not know"));
                 continue;
@@ -115,7 +148,7 @@ fn environment(template: &Template) -> Vec<String> {
             let place = found.iter().position(|(name, _)| name == variable);
             match place.map(|place| found.swap_remove(place)) {
                 None => wrong.push(format!("{name} lacks {variable}")),
-                Some((_, value)) if *value == serde_json::json!({ "Ref": source }) => {}
+                Some((_, value)) if *value == value_of(source) => {}
                 Some((_, value)) => {
                     wrong.push(format!("{name}: {variable} is {value}, not {source}"));
                 }
@@ -124,6 +157,22 @@ fn environment(template: &Template) -> Vec<String> {
         wrong.extend(found.iter().map(|(variable, _)| format!("{name} does not read {variable}")));
     }
     wrong
+}
+
+/// What the name of a parameter or resource, or else a value, stands for in the template.
+pub(super) fn value_of(source: &str) -> Value {
+    serde_json::from_str(source).unwrap_or_else(|_name| serde_json::json!({ "Ref": source }))
+}
+
+fn links(template: &Template) -> Vec<String> {
+    template.expect(&[
+        ("LinkSecret/Type", "\"AWS::SecretsManager::Secret\""),
+        ("LinkSecret/Properties/SecretString", "null"),
+        ("LinkSecret/Properties/GenerateSecretString/SecretStringTemplate", "\"{}\""),
+        ("LinkSecret/Properties/GenerateSecretString/GenerateStringKey", "\"key\""),
+        ("LinkSecret/Properties/GenerateSecretString/PasswordLength", "64"),
+        ("KillSwitch/Properties/FunctionName", KILL_SWITCH_NAME),
+    ])
 }
 
 fn limits(template: &Template) -> Vec<String> {
@@ -161,12 +210,15 @@ fn logs(template: &Template) -> Vec<String> {
 }
 
 fn urls(template: &Template) -> Vec<String> {
+    const PUBLIC: [&str; 2] = ["Webhook", "Console"];
     let mut wrong = template.expect(&[
         ("WebhookUrl/Properties/TargetFunctionArn", r#"{"Ref": "Webhook"}"#),
         ("WebhookUrl/Properties/AuthType", "\"NONE\""),
+        ("ConsoleUrl/Properties/TargetFunctionArn", r#"{"Ref": "Console"}"#),
+        ("ConsoleUrl/Properties/AuthType", "\"NONE\""),
     ]);
     let urls = template.all("AWS::Lambda::Url");
-    let others = urls.iter().filter(|(name, _)| *name != "WebhookUrl");
+    let others = urls.iter().filter(|(name, _)| !["WebhookUrl", "ConsoleUrl"].contains(name));
     wrong.extend(others.map(|(name, _)| format!("{name}: another URL")));
     // AWS wants two permissions for a public URL; without the conditions anyone could invoke.
     let conditions = [
@@ -174,15 +226,20 @@ fn urls(template: &Template) -> Vec<String> {
         ("lambda:InvokeFunction", "InvokedViaFunctionUrl", Value::from(true)),
     ];
     let permissions = template.all("AWS::Lambda::Permission");
+    let is_of = |permission: &Value, function: &str| {
+        each(&permission["FunctionName"]) == [&serde_json::json!({ "Ref": function })]
+    };
     for (action, condition, expected) in &conditions {
         let granted: Vec<_> =
             permissions.iter().filter(|(_, of)| of["Action"] == **action).collect();
-        if granted.is_empty() {
-            wrong.push(format!("nobody may {action}"));
+        for function in PUBLIC {
+            if !granted.iter().any(|(_, of)| is_of(of, function)) {
+                wrong.push(format!("nobody may {action} of {function}"));
+            }
         }
         for (name, of) in granted {
-            let is_webhook = each(&of["FunctionName"]) == [&serde_json::json!({"Ref": "Webhook"})];
-            if !is_webhook || of[*condition] != *expected {
+            let is_public = PUBLIC.iter().any(|function| is_of(of, function));
+            if !is_public || of[*condition] != *expected {
                 wrong.push(format!("{name}: {action} is granted too widely"));
             }
         }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Breach::{Remove, Set};
+use super::functions::{LINK_SECRET, value_of};
 use super::{Rule, Template, each, each_text};
 
 /// What a role may do at most.
@@ -11,8 +12,8 @@ struct Allowed {
     actions: &'static [&'static str],
     /// Beginnings of the partition keys that it may write.
     writes: &'static [&'static str],
-    /// The secret that it may read.
-    secret: &'static str,
+    /// The secrets that it may read.
+    secrets: &'static [&'static str],
     /// Whether it may read every item of the table.
     reads_all: bool,
 }
@@ -36,7 +37,7 @@ const WEBHOOK: Allowed = Allowed {
         "sqs:SendMessage",
     ],
     writes: &["EV#", "FIND#", "NEWS#", "DEADLETTER#"],
-    secret: "WebhookSecretArn",
+    secrets: &["WebhookSecretArn"],
     reads_all: false,
 };
 
@@ -61,7 +62,7 @@ const KILL_SWITCH: Allowed = Allowed {
         "sqs:SendMessage",
     ],
     writes: &["KS#", "FIND#", "POLICY"],
-    secret: "ApiSecretArn",
+    secrets: &["ApiSecretArn", LINK_SECRET],
     reads_all: true,
 };
 
@@ -79,7 +80,24 @@ const USAGE_AGGREGATOR: Allowed = Allowed {
         "sns:Publish",
     ],
     writes: &["US#", "FLEET#", "FIND#"],
-    secret: "ApiSecretArn",
+    secrets: &["ApiSecretArn"],
+    reads_all: false,
+};
+
+/// It faces the internet and reaches the kill-switch: nothing else, and no item but its own.
+const CONSOLE: Allowed = Allowed {
+    role: "ConsoleRole",
+    actions: &[
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "secretsmanager:GetSecretValue",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:DeleteItem",
+        "lambda:InvokeFunction",
+    ],
+    writes: &["LINK#"],
+    secrets: &[LINK_SECRET],
     reads_all: false,
 };
 
@@ -87,11 +105,15 @@ const SCHEDULE: Allowed = Allowed {
     role: "ScheduleRole",
     actions: &["lambda:InvokeFunction", "sqs:SendMessage"],
     writes: &[],
-    secret: "",
+    secrets: &[],
     reads_all: false,
 };
 
-const ALL: [Allowed; 4] = [WEBHOOK, KILL_SWITCH, USAGE_AGGREGATOR, SCHEDULE];
+const ALL: [Allowed; 5] = [WEBHOOK, KILL_SWITCH, USAGE_AGGREGATOR, CONSOLE, SCHEDULE];
+
+/// The kill-switch by its name: `functions.rs` holds it to it.
+const KILL_SWITCH_ARN: &str = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:\
+                               function:${AWS::StackName}-kill-switch";
 
 /// Condition keys are not checked by anyone else: a misspelt one never matches.
 const CONDITION_KEYS: [&str; 2] = ["dynamodb:LeadingKeys", "aws:SourceAccount"];
@@ -162,6 +184,11 @@ pub(super) const RULES: &[Rule] = &[
                 "UsageAggregatorRole#3/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys",
                 "[]",
             ),
+            Set(
+                "ConsoleRole#2/Condition/ForAllValues:StringLike/dynamodb:LeadingKeys/-",
+                "\"KS#*\"",
+            ),
+            Remove("ConsoleRole#2/Condition"),
         ],
     },
     Rule {
@@ -183,11 +210,18 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "a function reads one secret, and only its service takes its role",
+        name: "a function reads its own secrets, the console invokes the kill-switch alone, and only \
+               its service takes a role",
         check: secrets_and_trust,
         breaches: &[
             Set("WebhookRole#1/Resource", r#"{"Ref": "ApiSecretArn"}"#),
             Set("KillSwitchRole#1/Resource", r#"{"Ref": "WebhookSecretArn"}"#),
+            Set("KillSwitchRole#1/Resource/-", r#"{"Ref": "WebhookSecretArn"}"#),
+            Set("ConsoleRole#1/Resource", r#"{"Ref": "ApiSecretArn"}"#),
+            Set(
+                "ConsoleRole#3/Resource",
+                r#"[{"Fn::GetAtt": ["KillSwitch", "Arn"]}, {"Fn::GetAtt": ["Webhook", "Arn"]}]"#,
+            ),
             Set(
                 "KillSwitchRole/Properties/AssumeRolePolicyDocument/Statement/0/Principal",
                 r#"{"AWS": "*"}"#,
@@ -294,12 +328,18 @@ fn secrets_and_trust(template: &Template) -> Vec<String> {
     for allowed in &ALL {
         let role = allowed.role;
         for statement in statements(template, role) {
-            let secret = json!({ "Ref": allowed.secret });
+            let secrets = allowed.secrets.iter().map(|secret| value_of(secret));
+            let secrets: Vec<Value> = secrets.collect();
             let reads = each_text(&statement["Action"])
                 .iter()
                 .any(|action| action.starts_with("secretsmanager:"));
-            if reads && each(&statement["Resource"]) != [&secret] {
-                wrong.push(format!("{role} reads another secret than {}", allowed.secret));
+            if reads && each(&statement["Resource"]) != secrets.iter().collect::<Vec<_>>() {
+                wrong.push(format!("{role} reads other secrets than {:?}", allowed.secrets));
+            }
+            let invokes =
+                role == "ConsoleRole" && statement["Action"] == json!("lambda:InvokeFunction");
+            if invokes && statement["Resource"] != json!({ "Fn::Sub": KILL_SWITCH_ARN }) {
+                wrong.push(format!("{role} invokes another function"));
             }
         }
     }
@@ -312,6 +352,7 @@ fn secrets_and_trust(template: &Template) -> Vec<String> {
         ("WebhookRole", Some("Webhook"), &lambda),
         ("KillSwitchRole", Some("KillSwitch"), &lambda),
         ("UsageAggregatorRole", Some("UsageAggregator"), &lambda),
+        ("ConsoleRole", Some("Console"), &lambda),
         ("ScheduleRole", None, &scheduler),
     ] {
         let place = format!("{role}/Properties/AssumeRolePolicyDocument/Statement");

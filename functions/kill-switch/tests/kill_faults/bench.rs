@@ -202,6 +202,13 @@ impl Bench {
         self.appears(number, TABLET, 1_000_000).await;
     }
 
+    /// The network refuses the SIM, and the next sweep files its incident as proven.
+    pub(crate) async fn happen_proof(&self, number: u8) {
+        self.pass(5);
+        self.happen(sim(number), &[rejection(number, self.now())]).await;
+        self.minutes(2).await;
+    }
+
     /// What the table's stream would hand over now.
     pub(crate) fn stream(&self) -> Value {
         records(&self.memory.findings_stream())

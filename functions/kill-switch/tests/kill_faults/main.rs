@@ -20,6 +20,7 @@ mod gate;
 mod gone;
 mod guards;
 mod humans;
+mod links;
 mod news;
 mod payloads;
 mod policies;

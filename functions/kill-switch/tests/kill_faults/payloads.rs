@@ -1,9 +1,11 @@
 //! What invokes the kill-switch, and what does not.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use simfuse_kill_switch::error::Chain;
 use simfuse_kill_switch::handler::diagnostic;
 use simfuse_testkit::faulty::{Fault, Method};
+use simfuse_testkit::service::Behaviour;
 
 use crate::bench::{Bench, TABLET, records, session, sim};
 
@@ -84,6 +86,8 @@ async fn a_wrong_payload_is_answered_by_what_is_expected() {
         json!("sweep"),
         json!({ "sweep": false }),
         json!({ "sweep": "yes" }),
+        json!({ "hint": { "sim": "HS1" } }),
+        json!({ "hint": true }),
         json!({ "Records": 5 }),
         json!({ "Records": [{ "eventName": "INSERT" }] }),
         json!({ "action": "explode" }),
@@ -92,7 +96,8 @@ async fn a_wrong_payload_is_answered_by_what_is_expected() {
     ] {
         let error = bench.switch.handle(payload.clone()).await.unwrap_err();
         let text = Chain(&error).to_string();
-        let expected = r#"expected are a stream's "Records", {"sweep": true}, or an "action""#;
+        let expected =
+            r#"expected are a stream's "Records", {"sweep": true}, a "hint", or an "action""#;
         assert!(text.ends_with(expected), "{payload}: {text}");
         assert_eq!(diagnostic(&error).error_type, "Payload");
     }
@@ -217,4 +222,32 @@ async fn a_sim_of_which_simfuse_failed_is_told_to_a_human_even_without_a_state()
     bench.happen(sim(1), &[session(1, TABLET, bench.now(), 5)]).await;
     assert!(bench.deliver().await);
     assert_eq!(bench.asked(1), ["inactive"], "it is still judged by what is known later");
+}
+
+#[tokio::test]
+async fn a_hint_makes_it_look_at_one_sim_and_believes_nothing() {
+    let bench = Bench::new(2).await;
+    let after = SignedDuration::from_mins(10);
+    for number in [1, 2] {
+        bench.service.set_behaviour(sim(number), Behaviour::Scheduled { after });
+    }
+    bench.steal_and_tell([1, 2]).await;
+    let hint = async |number| bench.ask(json!({ "hint": { "sim": sim(number) } })).await;
+    assert_eq!(hint(1).await, json!({ "looked": true }));
+    assert_eq!(bench.stage(1).await, "scheduled", "it was not done yet, whoever says so");
+    bench.pass(600);
+    assert_eq!(hint(1).await, json!({ "looked": true }));
+    assert_eq!(
+        (bench.stage(1).await, bench.stage(2).await),
+        ("inactive".into(), "scheduled".into())
+    );
+    assert_eq!(hint(1).await, json!({ "looked": true }), "again");
+    assert_eq!(hint(9).await, json!({ "looked": true }), "of a SIM that nothing is known of");
+    assert_eq!(bench.asked(1), ["inactive"]);
+    assert_eq!(bench.told(1), ["deactivated"]);
+    bench.table.fail(Method::ReadCase, Fault::Unreachable, 1);
+    assert_eq!(hint(2).await, json!({ "looked": false }), "the sweep will");
+    let wrong = json!({ "hint": { "sim": sim(1), "status": "inactive" } });
+    let error = bench.switch.handle(wrong).await.unwrap_err();
+    assert!(Chain(&error).to_string().contains("unknown field"), "{error}");
 }

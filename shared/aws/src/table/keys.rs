@@ -9,6 +9,7 @@ use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{News, Scope};
 use simfuse_domain::port::{DeadLetter, Pass, UsageWindow};
+use simfuse_domain::signed_link::SignedLink;
 
 /// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass
 /// theft inserts findings as fast as the webhook runs: eight leave it room, and the sweep still
@@ -138,6 +139,10 @@ impl Key {
     pub(super) fn part(fleet: FleetSid, window: UsageWindow, pass: Pass, page: u32) -> Self {
         let parts = parts_of(window, pass);
         Self::new(format!("FLEET#{fleet}"), format!("{parts}#{page:010}"))
+    }
+
+    pub(super) fn link(link: &SignedLink) -> Self {
+        Self::new(format!("LINK#{}", link.id()), "USED")
     }
 
     pub(super) fn dead_letter(letter: &DeadLetter) -> Self {

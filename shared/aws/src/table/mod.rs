@@ -10,6 +10,7 @@ mod dead_letters;
 mod error;
 mod item;
 mod keys;
+mod link_claims;
 mod lists;
 mod news;
 mod policies;

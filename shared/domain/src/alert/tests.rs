@@ -3,6 +3,7 @@ use crate::bytes::Bytes;
 use crate::detector::fixture::{MB, Opened, SENSOR, TABLET, fleet, sim, state_of, time, used};
 use crate::finding::{Evidence, Finding};
 use crate::incident::{Hold, Human, Proof};
+use crate::signed_link::LinkKey;
 use crate::verdict::Verdict;
 
 const KINDS: [AlertKind; 11] = [
@@ -60,6 +61,7 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
         incident,
         &pending,
         Some(&state_of(&[used("01T14:00", "01T14:06", 31 * MB)])),
+        None,
     )
 }
 
@@ -315,4 +317,80 @@ fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
     let subject = |stage| alert(&incident("pump-17", stage, &[]), AlertKind::Killed).subject;
     assert_eq!(subject(Stage::Scheduled), "SimFuse: pump-17 is being deactivated");
     assert_eq!(subject(Stage::Inactive), "SimFuse: pump-17 deactivated");
+}
+
+/// The links of an alert: labels and what each token says.
+fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
+    let key = LinkKey::new(&[7; 32]).unwrap();
+    let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
+    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
+    let alert = Alert::of_incident(incident, &pending, None, Some(&links));
+    assert_eq!(
+        alert,
+        Alert::of_incident(incident, &pending, None, Some(&links)),
+        "always the same"
+    );
+    let plain = Alert::of_incident(incident, &pending, None, None);
+    assert!(alert.email.starts_with(&plain.email), "links come below all else");
+    assert_eq!((alert.sms, alert.subject), (plain.sms, plain.subject), "links are for e-mail");
+    let lines: Vec<&str> = alert.email.lines().collect();
+    let url = |pair: &[&str]| {
+        let token = pair[1].strip_prefix("https://console.example.com/link/")?;
+        Some((pair[0].to_owned(), key.verify(token, pending.at).unwrap()))
+    };
+    lines.windows(2).filter_map(url).collect()
+}
+
+#[test]
+fn an_alert_links_to_what_may_be_done_about_it() {
+    let acts = |kind, stage| -> Vec<LinkAct> {
+        let incident = incident("pump-17", stage, &[too_much()]);
+        let links = links(&incident, kind);
+        for (label, link) in &links {
+            assert_eq!(*label, format!("{}:", link.act.label()));
+            assert_eq!((link.incident(), link.sim), (incident.id.clone(), incident.sim));
+            assert_eq!((link.alert, link.expires_at), (1, time("02T14:06:07")));
+            assert_eq!(link.name, "pump-17");
+        }
+        links.into_iter().map(|(_, link)| link.act).collect()
+    };
+    for kind in KINDS {
+        let expected: &[LinkAct] = match kind {
+            AlertKind::Opened => &[LinkAct::Deactivate, LinkAct::FalseAlarm],
+            AlertKind::Held => &[LinkAct::Approve, LinkAct::FalseAlarm],
+            AlertKind::Killed
+            | AlertKind::Proven
+            | AlertKind::Quarantined
+            | AlertKind::QuarantineFailed
+            | AlertKind::KeptOff => &[LinkAct::Restore, LinkAct::FalseAlarm],
+            AlertKind::Leaking
+            | AlertKind::Unreachable
+            | AlertKind::Restored
+            | AlertKind::RestoredElsewhere => &[],
+        };
+        assert_eq!(acts(kind, Stage::Held(Hold::Observe)), expected, "{kind:?}");
+    }
+    let protected = acts(AlertKind::Held, Stage::Held(Hold::Protected));
+    assert_eq!(protected, [LinkAct::FalseAlarm], "no link overrides protection");
+    let by_hand = links(&incident("pump-17", Stage::Inactive, &[]), AlertKind::Killed);
+    let by_hand: Vec<LinkAct> = by_hand.into_iter().map(|(_, link)| link.act).collect();
+    assert_eq!(by_hand, [LinkAct::Restore], "what a human asked for is no alarm");
+}
+
+#[test]
+fn links_are_told_below_the_commands() {
+    let links =
+        Links::new("http://127.0.0.1:8787".parse().unwrap(), LinkKey::new(&[7; 32]).unwrap());
+    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: time("01T14:06:07") };
+    let incident = incident("pump-17", Stage::Inactive, &[]);
+    let email = Alert::of_incident(&incident, &pending, None, Some(&links)).email;
+    let (_, below) = email.split_once("Details:").unwrap();
+    insta::assert_snapshot!(below.trim_start(), @r"
+        simfuse status HS01010101010101010101010101010101
+
+        Or by a link: it shows what it does, works once, and until 2026-03-02 14:06Z.
+
+        Switch it on again:
+        http://127.0.0.1:8787/link/AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAABAAAAAGmlmU9wdW1wLTE30Ufrk_YXRtdLOYr6EQbV_3Hfx6Qyit1rXDNesch8s7Q
+        ");
 }

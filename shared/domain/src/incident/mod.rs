@@ -251,7 +251,7 @@ impl Incident {
     #[must_use]
     pub fn open(sim: SimSid, name: String, fleet: Option<FleetSid>, now: Timestamp) -> Self {
         Self {
-            id: format!("{sim}-{}", now.as_millisecond()),
+            id: Self::id_of(sim, now),
             sim,
             name,
             fleet,
@@ -275,6 +275,12 @@ impl Incident {
             alerts: Vec::new(),
             alerts_made: 0,
         }
+    }
+
+    /// The id of the incident of a SIM that was opened then.
+    #[must_use]
+    pub fn id_of(sim: SimSid, opened_at: Timestamp) -> String {
+        format!("{sim}-{}", opened_at.as_millisecond())
     }
 
     /// A restore begins: a kill that took long may have been paged, a restore that does is another

@@ -5,7 +5,7 @@ use simfuse_domain::id::{FleetSid, Iccid, SimSid};
 use simfuse_domain::port::{ProviderError, Sim, SimName, SuperSim, TargetStatus};
 
 use super::answer::{sim_of, sims_of, unavailable};
-use super::{CALL_TIMEOUT, SuperSimClient, within};
+use super::{CALL_TIMEOUT, Callbacks, SuperSimClient, within};
 
 impl SuperSim for SuperSimClient {
     async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
@@ -58,8 +58,11 @@ impl SuperSimClient {
         let Some(url) = self.origin.sim(&sim.to_string()) else {
             return Err(ProviderError::NotFound);
         };
-        let answer =
-            self.call(|| self.http.post(url.clone()).form(std::slice::from_ref(&field))).await?;
+        let mut form = vec![field];
+        if let Some(Callbacks(url)) = &self.callbacks {
+            form.extend([("CallbackUrl", url(sim)), ("CallbackMethod", "POST".to_owned())]);
+        }
+        let answer = self.call(|| self.http.post(url.clone()).form(&form)).await?;
         // Both mean that the request was taken; only the answer's status says how far it got.
         if answer.status != StatusCode::OK && answer.status != StatusCode::ACCEPTED {
             return Err(answer.refusal());

@@ -11,6 +11,7 @@
 
 pub mod audit;
 pub mod cases;
+pub mod links;
 pub mod news;
 pub mod states;
 pub mod super_sim;

@@ -7,6 +7,7 @@
 //! that a client has to bear can be injected. Time is the given clock's, so days pass in no time.
 
 mod answer;
+mod callback;
 mod fault;
 mod fleets;
 mod http;
@@ -31,6 +32,7 @@ use simfuse_domain::port::{Clock, Fleet, Network, Sim, SimStatus};
 use simfuse_domain::time::Hour;
 use tokio::net::TcpListener;
 
+pub use callback::{CallbackTime, Called};
 pub use fault::{Fault, FaultRule, LateAnswer, PageFault, Requests};
 pub use fleets::DATA_LIMIT_MB;
 pub use journal::{REQUESTS_MAX, Request};
@@ -40,6 +42,7 @@ pub use usage_query::USAGE_PAGE_SIZE_MAX;
 
 pub(crate) use sim::{Effect, SimRecord};
 
+use callback::Owed;
 use fault::Faults;
 use fleets::FleetRecord;
 use journal::Journal;
@@ -101,6 +104,9 @@ struct State {
     tokens_issued: u64,
     faults: Faults,
     journal: Journal,
+    /// Callbacks that are still to be made.
+    callbacks: Vec<Owed>,
+    callback_time: CallbackTime,
 }
 
 impl SuperSimService {

@@ -78,14 +78,17 @@ impl ServiceState {
     ) -> Answer {
         match self.checked_update(sim, call) {
             Err(refused) => refused.into(),
-            Ok((sim, update)) => self.apply(sim, update, now, effect).map_or_else(
-                || ApiError::not_found(&call.path).into(),
-                |status| {
-                    let mut answer = self.fetch_sim(config, call, Some(sim));
-                    answer.status = status;
-                    answer
-                },
-            ),
+            Ok((sim, update)) => {
+                self.owe(sim, update.status, call);
+                self.apply(sim, update, now, effect).map_or_else(
+                    || ApiError::not_found(&call.path).into(),
+                    |status| {
+                        let mut answer = self.fetch_sim(config, call, Some(sim));
+                        answer.status = status;
+                        answer
+                    },
+                )
+            }
         }
     }
 

@@ -21,8 +21,16 @@ struct Asked {
 const ALL: [Asked; 12] = [
     Asked { operation: "get", path: "/v1/Sims/{Sid}", fields: &[] },
     Asked { operation: "get", path: "/v1/Sims", fields: &["Iccid"] },
-    Asked { operation: "post", path: "/v1/Sims/{Sid}", fields: &["Status"] },
-    Asked { operation: "post", path: "/v1/Sims/{Sid}", fields: &["Fleet"] },
+    Asked {
+        operation: "post",
+        path: "/v1/Sims/{Sid}",
+        fields: &["CallbackMethod", "CallbackUrl", "Status"],
+    },
+    Asked {
+        operation: "post",
+        path: "/v1/Sims/{Sid}",
+        fields: &["CallbackMethod", "CallbackUrl", "Fleet"],
+    },
     Asked { operation: "get", path: "/v1/Sims", fields: &["PageSize"] },
     Asked { operation: "get", path: "/v1/Fleets", fields: &["PageSize"] },
     Asked { operation: "get", path: "/v1/Networks", fields: &["PageSize"] },
@@ -86,6 +94,8 @@ fn fits(template: &str, path: &str) -> bool {
 #[tokio::test]
 async fn every_request_has_the_fields_that_it_should_and_no_other() {
     let (server, client) = answering(Provider::Twilio, ResponseTemplate::new(400)).await;
+    let callbacks = Callbacks::new(|sim| format!("https://example.com/hint/{sim}"));
+    let client = client.calling_back(Some(callbacks));
     ask_everything(&client).await;
     let requests = server.received_requests().await.unwrap();
     assert_eq!(requests.len(), ALL.len());
@@ -100,6 +110,22 @@ async fn every_request_has_the_fields_that_it_should_and_no_other() {
         assert_eq!(fields, asked.fields.iter().map(|&name| name.to_owned()).collect(), "{path}");
         assert!(other.is_empty(), "{path}: {other:?}");
     }
+}
+
+#[tokio::test]
+async fn a_change_asks_for_a_callback_about_its_sim_only_where_there_is_one() {
+    let (server, client) = answering(Provider::Kore, ResponseTemplate::new(400)).await;
+    client.set_status(sim_sid(), TargetStatus::Inactive).await.unwrap_err();
+    let callbacks = Callbacks::new(|sim| format!("https://example.com/hint/{sim}"));
+    let client = client.calling_back(Some(callbacks));
+    client.set_status(sim_sid(), TargetStatus::Inactive).await.unwrap_err();
+    let requests = server.received_requests().await.unwrap();
+    let is_change = |asked: &&wiremock::Request| asked.url.path().starts_with("/v1/Sims/");
+    let changes = requests.iter().filter(is_change);
+    let forms: Vec<_> = changes.map(|asked| String::from_utf8_lossy(&asked.body)).collect();
+    let back = format!("CallbackUrl=https%3A%2F%2Fexample.com%2Fhint%2F{}", sim_sid());
+    let second = format!("Status=inactive&{back}&CallbackMethod=POST");
+    assert_eq!(forms, ["Status=inactive".to_owned(), second]);
 }
 
 fn names(url: &reqwest::Url) -> BTreeSet<String> {

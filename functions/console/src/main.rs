@@ -1,0 +1,32 @@
+//! The console's Lambda function, behind a function URL.
+
+use std::convert::Infallible;
+use std::error::Error;
+
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
+use lambda_runtime::{LambdaEvent, service_fn};
+use simfuse_aws::client::load_config;
+use simfuse_aws::{SecretsManager, SystemClock, function};
+use simfuse_console::adapters::LambdaSwitch;
+use simfuse_console::config::Config;
+use simfuse_console::handler::Handler;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+    function::log();
+    function::install_tls()?;
+    let config = Config::from_env()?;
+    let aws = load_config().await;
+    let key = SecretsManager::new(&aws).fetch_link_key(&config.link_secret_arn).await;
+    let key = key.inspect_err(|error| function::cannot_start(error))?;
+    let table = function::table(&aws, &config.table_name);
+    let switch = LambdaSwitch::new(&aws, config.kill_switch);
+    let handler = &Handler::new(table, switch, SystemClock, key);
+    lambda_runtime::run(service_fn(
+        move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
+            let call = &event.context.request_id;
+            Ok::<_, Infallible>(handler.handle(&event.payload, call).await)
+        },
+    ))
+    .await
+}

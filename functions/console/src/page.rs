@@ -1,0 +1,271 @@
+//! The pages: HTML that works on a telephone without scripts, and the headers that go with it.
+
+use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue, header};
+use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest as _, Sha256};
+use simfuse_domain::signed_link::{LinkAct, SignedLink};
+use simfuse_kill_switch::request::Outcome;
+
+/// What a page says.
+pub(crate) enum Page {
+    /// What the link does, and a button that does it.
+    Ask(SignedLink),
+    /// It was done, is under way, or was so before.
+    Done(SignedLink, Outcome, String),
+    /// The kill-switch did not do it, and says why.
+    NotDone { link: SignedLink, outcome: Outcome, reason: String, is_given_back: bool },
+    /// The kill-switch did not say what became of it.
+    NoAnswer { link: SignedLink, is_given_back: bool },
+    /// Whether the link was used before could not be learnt, so nothing was asked.
+    NotAsked(SignedLink),
+    /// It was used before.
+    Used(SignedLink, Timestamp),
+    /// Its time is over.
+    Expired(Timestamp),
+    /// It is no link of ours.
+    NotOurs,
+    /// There is nothing at this address.
+    NotFound,
+    /// Neither shown nor acted on.
+    WrongMethod,
+    /// More than a form without fields sends.
+    TooLarge,
+}
+
+/// Makes responses of pages.
+pub(crate) struct Pages {
+    headers: HeaderMap,
+}
+
+/// One column, large letters, a button for a thumb; light or dark as the telephone is.
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:0 auto;padding:1rem;\
+overflow-wrap:anywhere}\
+h1{font-size:1.5rem;line-height:1.25}dt{font-weight:bold}dd{margin:0 0 .6rem}\
+button{font:inherit;font-weight:bold;width:100%;padding:1rem;border:0;border-radius:.5rem;\
+color:#fff;background:#b00020}\
+code{display:block;padding:.6rem;border:1px solid;border-radius:.3rem}";
+
+impl Pages {
+    pub(crate) fn new() -> Self {
+        let style = STANDARD.encode(Sha256::digest(STYLE));
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
+             frame-ancestors 'none'"
+        );
+        let fixed = HeaderValue::from_static;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, fixed("text/html; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, fixed("no-store"));
+        headers.insert(header::REFERRER_POLICY, fixed("no-referrer"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
+        headers.insert(HeaderName::from_static("x-robots-tag"), fixed("noindex, nofollow"));
+        // A policy that could not be written would let nothing at all through.
+        let policy = HeaderValue::from_str(&policy).unwrap_or(fixed("default-src 'none'"));
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        Self { headers }
+    }
+
+    /// The page as the function URL hands it on; to HEAD without the page itself.
+    pub(crate) fn response(&self, page: &Page, method: &str) -> LambdaFunctionUrlResponse {
+        let mut response = LambdaFunctionUrlResponse::default();
+        response.status_code = page.status();
+        response.headers = self.headers.clone();
+        if matches!(page, Page::WrongMethod) {
+            let allowed = HeaderValue::from_static("GET, HEAD, POST");
+            response.headers.insert(header::ALLOW, allowed);
+        }
+        response.body = (method != "HEAD").then(|| document(page).into_string());
+        response
+    }
+}
+
+impl Page {
+    const fn status(&self) -> i64 {
+        match self {
+            Self::Ask(_) | Self::Done(..) => 200,
+            Self::NotOurs => 403,
+            Self::NotFound => 404,
+            Self::WrongMethod => 405,
+            Self::Used(..) => 409,
+            Self::Expired(_) => 410,
+            Self::TooLarge => 413,
+            Self::NotDone { outcome: Outcome::Unreachable, .. }
+            | Self::NoAnswer { .. }
+            | Self::NotAsked(_) => 503,
+            Self::NotDone { .. } => 409,
+        }
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Ask(link) => match link.act {
+                LinkAct::Deactivate => format!("Switch {} off?", name(link)),
+                LinkAct::Approve => format!("Carry out what is held for {}?", name(link)),
+                LinkAct::Restore => format!("Switch {} on again?", name(link)),
+                LinkAct::FalseAlarm => format!("Was it a false alarm about {}?", name(link)),
+            },
+            Self::Done(link, outcome, _) => match (outcome, link.act) {
+                (Outcome::Done, LinkAct::Restore | LinkAct::FalseAlarm) => {
+                    format!("{} is on", name(link))
+                }
+                (Outcome::Done, _) => format!("{} is off", name(link)),
+                (Outcome::Pending, _) => format!("{} is being changed", name(link)),
+                (_, _) => format!("{} was so before", name(link)),
+            },
+            Self::NoAnswer { .. } => "No answer".to_owned(),
+            Self::NotDone { .. }
+            | Self::NotAsked(_)
+            | Self::Used(..)
+            | Self::Expired(_)
+            | Self::NotOurs
+            | Self::TooLarge
+            | Self::WrongMethod => "Nothing was done".to_owned(),
+            Self::NotFound => "There is nothing here".to_owned(),
+        }
+    }
+
+    fn body(&self) -> Markup {
+        match self {
+            Self::Ask(link) => asked(link),
+            Self::Done(link, outcome, reason) => html! {
+                p { (reason) "." }
+                @if *outcome == Outcome::Pending {
+                    p { "It goes on by itself, and an alert tells what comes of it." }
+                }
+                p { "This link is used up. How it stands:" }
+                code { "simfuse status " (link.sim) }
+            },
+            Self::NotDone { link, reason, is_given_back, .. } => html! {
+                p { "Why: " (reason) "." }
+                (what_now(link, *is_given_back))
+            },
+            Self::NoAnswer { link, is_given_back } => html! {
+                p { "The kill-switch did not say what became of it. It may have done it, and goes on \
+                     with what it has begun." }
+                (what_now(link, *is_given_back))
+            },
+            Self::NotAsked(link) => html! {
+                p { "Why: the table, in which it is noted that a link was used, did not answer." }
+                (what_now(link, true))
+            },
+            Self::Used(link, at) => html! {
+                p { "Why: this link works once, and was used at " (time(*at)) "." }
+                (by_hand(link))
+            },
+            Self::Expired(at) => html! {
+                p { "Why: this link expired at " (time(*at)) ". It works for a day." }
+                p { "The command beside it in the alert works still." }
+            },
+            Self::NotOurs => html! {
+                p { "Why: this is no link of this console. It was cut off or changed on its way, or \
+                     was made by someone else, or is older than the console's present key." }
+                p { "Take it from the alert once more, as a whole, or type the command beside it." }
+            },
+            Self::TooLarge => html! { p { "Why: more was sent than the button sends." } },
+            Self::WrongMethod => html! { p { "Why: a link is opened, and its button pressed." } },
+            Self::NotFound => {
+                html! { p { "Links in alerts lead to pages here, nothing else does." } }
+            }
+        }
+    }
+}
+
+fn document(page: &Page) -> Markup {
+    let title = page.title();
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "SimFuse: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (title) }
+                (page.body())
+            }
+        }
+    }
+}
+
+fn asked(link: &SignedLink) -> Markup {
+    html! {
+        p { (what(link.act)) }
+        dl {
+            dt { "SIM" }
+            dd { (name(link)) br; (link.sim) }
+            dt { "Alert" }
+            dd { (link.alert_id()) }
+            dt { "Incident since" }
+            dd { (time(link.opened_at)) }
+            dt { "This link works once, until" }
+            dd { (time(link.expires_at)) }
+        }
+        form method="post" {
+            button { (link.act.label()) }
+        }
+        p { "Nothing happens before that. Why the alert was sent, it says itself." }
+    }
+}
+
+const fn what(act: LinkAct) -> &'static str {
+    match act {
+        LinkAct::Deactivate => {
+            "The SIM is deactivated at the provider, unless it is protected, or its incident is over."
+        }
+        LinkAct::Approve => {
+            "What policy asks for and a guard holds is carried out, if policy still asks for it, and \
+             unless the SIM is protected."
+        }
+        LinkAct::Restore => {
+            "The SIM is made active again at the provider, which bills a month. What was found of it \
+             so far is judged by that, and does not come again. If there was another incident since, \
+             nothing is done."
+        }
+        LinkAct::FalseAlarm => {
+            "What was found of the SIM is filed as a false alarm, and its device is allowed for this \
+             SIM from now on. If it was switched off, it is made active again, which bills a month. \
+             If there was another incident since, nothing is done."
+        }
+    }
+}
+
+fn what_now(link: &SignedLink, is_given_back: bool) -> Markup {
+    html! {
+        @if is_given_back {
+            p { "The link still works: go back and try again." }
+        } @else {
+            p { "The link works no more." }
+        }
+        (by_hand(link))
+    }
+}
+
+fn by_hand(link: &SignedLink) -> Markup {
+    let command = match link.act {
+        LinkAct::Deactivate => "kill",
+        LinkAct::Approve => "approve",
+        LinkAct::Restore => "restore",
+        LinkAct::FalseAlarm => "false-alarm",
+    };
+    html! {
+        p { "How it stands, and how to do it by hand:" }
+        code { "simfuse status " (link.sim) br; "simfuse " (command) " " (link.sim) }
+    }
+}
+
+/// What the SIM is called.
+fn name(link: &SignedLink) -> String {
+    if link.name.trim().is_empty() { link.sim.to_string() } else { link.name.clone() }
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%F %H:%M:%S UTC").to_string()
+}

@@ -1,0 +1,150 @@
+//! Links in alerts, and requests that are bound to one incident.
+
+use serde_json::{Value, json};
+use simfuse_domain::alert::{Alert, AlertKind, PendingAlert};
+use simfuse_domain::incident::Incident;
+use simfuse_domain::policy::Mode;
+use simfuse_domain::port::SimStatus;
+use simfuse_domain::signed_link::{LinkKey, Links};
+use simfuse_kill_switch::engine::KillSwitch;
+use simfuse_testkit::faulty::{Fault, Method};
+
+use crate::bench::{Bench, PHONE, STRICT, name, request};
+use crate::gate::{Gate, Gated};
+
+/// Asks for something about one SIM as a link does: outcome and reason.
+async fn bound(bench: &Bench, action: &str, number: u8, incident: &str) -> (String, String) {
+    let mut asked = request(action, &[&name(number)]);
+    asked["only_incident"] = json!(incident);
+    let answer = bench.ask(asked).await;
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+    let text = |key: &str| answer["sims"][0][key].as_str().unwrap().to_owned();
+    (text("outcome"), text("reason"))
+}
+
+async fn id(bench: &Bench, number: u8) -> String {
+    bench.incident(number).await.unwrap().id
+}
+
+#[tokio::test]
+async fn an_act_that_is_bound_to_the_open_incident_is_done() {
+    let bench = Bench::with(2, STRICT, Mode::Observe).await;
+    bench.steal_and_tell([1, 2]).await;
+    let (first, second) = (id(&bench, 1).await, id(&bench, 2).await);
+    assert_eq!(bound(&bench, "approve", 1, &first).await.0, "done");
+    assert_eq!(bound(&bench, "deactivate", 2, &second).await.0, "done");
+    assert_eq!(bound(&bench, "restore", 1, &first).await.0, "done");
+    assert_eq!((bench.status(1), bench.status(2)), (SimStatus::Active, SimStatus::Inactive));
+}
+
+#[tokio::test]
+async fn an_act_that_is_bound_to_another_incident_is_refused() {
+    let bench = Bench::new(3).await;
+    bench.steal_and_tell([1, 2]).await;
+    let foreign = id(&bench, 2).await;
+    for action in ["deactivate", "approve", "restore", "false_alarm"] {
+        let (outcome, reason) = bound(&bench, action, 1, &foreign).await;
+        assert_eq!(outcome, "refused", "{action}");
+        assert!(reason.contains("its incident is another one now"), "{reason}");
+        let (outcome, reason) = bound(&bench, action, 3, &foreign).await;
+        let of_latest = matches!(action, "restore" | "false_alarm");
+        let why = if of_latest { "no such incident" } else { "is over" };
+        assert!(outcome == "refused" && reason.contains(why), "{action}: {reason}");
+    }
+    assert_eq!((bench.asked(1), bench.asked(3)), (vec!["inactive".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn a_restore_is_bound_to_the_latest_incident_though_it_is_over() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    bench.happen_proof(1).await;
+    assert_eq!(bench.stage(1).await, "none");
+    let (outcome, reason) = bound(&bench, "deactivate", 1, &first).await;
+    assert!(outcome == "refused" && reason.contains("is over"), "{reason}");
+    assert_eq!(bound(&bench, "restore", 1, &first).await.0, "done");
+    bench.minutes(20).await;
+    assert_eq!(bench.stage(1).await, "none");
+    bench.appears(1, PHONE, 1_000_000).await;
+    assert!(bench.deliver().await);
+    let second = id(&bench, 1).await;
+    bench.happen_proof(1).await;
+    let (outcome, reason) = bound(&bench, "restore", 1, &first).await;
+    let says = format!("there was another incident since ({second})");
+    assert_eq!((outcome.as_str(), reason), ("refused", says));
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    assert_eq!(bound(&bench, "restore", 1, &second).await.0, "done");
+}
+
+#[tokio::test]
+async fn an_incident_that_changes_while_the_request_is_read_is_looked_at_again() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    // What is read first is the incident as it was, though another human has ended it.
+    bench.pass(5);
+    assert_eq!(bench.act("restore", &name(1)).await.0, "done");
+    bench.table.fail(Method::ReadCase, Fault::Stale, 1);
+    let (outcome, reason) = bound(&bench, "approve", 1, &first).await;
+    assert!(outcome == "refused" && reason.contains("is over"), "{outcome}: {reason}");
+    assert_eq!(bench.asked(1), [""; 0]);
+}
+
+#[tokio::test]
+async fn without_the_table_a_bound_restore_is_not_done() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    bench.happen_proof(1).await;
+    bench.table.fail(Method::FiledIncidents, Fault::Unreachable, 1);
+    assert_eq!(bound(&bench, "restore", 1, &first).await.0, "unreachable");
+    assert_eq!(bench.asked(1), ["inactive"]);
+    assert_eq!(bound(&bench, "restore", 1, &first).await.0, "done");
+}
+
+#[tokio::test]
+async fn a_bound_approval_does_not_override_protection() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    assert_eq!(bench.act("protect", &name(1)).await.0, "done");
+    for action in ["approve", "deactivate"] {
+        let (outcome, reason) = bound(&bench, action, 1, &first).await;
+        assert!(outcome == "refused" && reason.contains("protected by ops"), "{reason}");
+    }
+    assert_eq!(bench.asked(1), [""; 0]);
+}
+
+#[tokio::test]
+async fn alerts_hold_links_where_there_is_a_console() {
+    let bench = Bench::new(1).await;
+    let gate = Gate::new(None);
+    let links = Links::new(
+        "https://console.example.com/".parse().unwrap(),
+        LinkKey::new(&[7; 32]).unwrap(),
+    );
+    let switch = KillSwitch::new(
+        Gated { inner: bench.table.clone(), gate: gate.clone() },
+        Gated { inner: bench.provider.clone(), gate: gate.clone() },
+        Gated { inner: bench.topic.clone(), gate },
+        bench.clock.clone(),
+        Mode::Enforce,
+    );
+    let switch = switch.linking(Some(links.clone()));
+    bench.steal(1).await;
+    // The same alert goes out twice when it is not recorded as published: it must be the same.
+    bench.topic.fail(Method::Publish, Fault::LostAnswer, 1);
+    switch.handle(bench.stream()).await.unwrap();
+    bench.pass(600);
+    switch.handle(json!({ "sweep": true })).await.unwrap();
+    let alerts = bench.alerts.published();
+    let [first, again] = alerts.as_slice() else { panic!("{alerts:?}") };
+    assert!(first.id == again.id && first.email.contains("https://console.example.com/link/"));
+    let link = |alert: &Alert| alert.email.lines().last().unwrap().to_owned();
+    assert_eq!(link(first), link(again));
+    let incident: Incident = bench.incident(1).await.unwrap();
+    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: incident.opened_at };
+    let expected = Alert::of_incident(&incident, &pending, None, Some(&links));
+    assert_eq!(link(first), link(&expected));
+}
