@@ -232,7 +232,7 @@ where
         if told.is_some_and(|told| now.duration_since(told) < TOLD_AGAIN_AFTER) {
             return true;
         }
-        let alert = Alert::of_many(id.clone(), &happened, done, &by, &why);
+        let alert = Alert::of_many(id.clone(), &happened, done, (&by, &why), self.stack.as_ref());
         if let Err(error) = self.publish(&alert).await {
             tracing::error!(error = %Chain(&error), "that many SIMs are acted on is not told");
             return false;

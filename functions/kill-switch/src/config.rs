@@ -1,6 +1,7 @@
 //! The kill-switch's environment: read here and nowhere else.
 
 use simfuse_aws::function::{ConfigError, Environment};
+use simfuse_domain::alert::StackName;
 use simfuse_domain::policy::Mode;
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, TokenUrl};
@@ -20,6 +21,8 @@ pub struct Config {
     pub token_url: TokenUrl,
     /// Where alerts go.
     pub alert_topic_arn: String,
+    /// Which stack alerts say that they are of.
+    pub stack: Option<StackName>,
     /// Where those go as well that nobody answers.
     pub escalation_topic_arn: Option<String>,
     /// Whether anything is deactivated automatically.
@@ -52,6 +55,7 @@ impl Config {
             )?,
             token_url: env.parsed_or("SUPERSIM_TOKEN_URL", "an https URL", token_url)?,
             alert_topic_arn: env.required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
+            stack: env.parsed_if("STACK_NAME", "the name of a CloudFormation stack")?,
             escalation_topic_arn: env.optional("ESCALATION_TOPIC_ARN"),
             mode: env.parsed_or(
                 "ENFORCEMENT_MODE",
@@ -94,6 +98,15 @@ mod tests {
         assert_eq!(second(""), None);
         let arn = "arn:aws:sns:us-east-1:000000000000:boss";
         assert_eq!(second(arn).as_deref(), Some(arn));
+    }
+
+    #[test]
+    fn a_stack_may_have_no_name_but_no_impossible_one() {
+        let stack = |name| read(&[("STACK_NAME", name)]).map(|config| config.stack);
+        assert_eq!(stack(""), Ok(None));
+        assert_eq!(stack("prod").unwrap().unwrap().to_string(), "prod");
+        let expected = "STACK_NAME: found prod;ls, allowed is the name of a CloudFormation stack";
+        assert_eq!(stack("prod;ls").unwrap_err(), expected);
     }
 
     #[test]

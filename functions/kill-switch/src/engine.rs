@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, StackName};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
@@ -41,6 +41,8 @@ pub struct KillSwitch<T, P, A, C> {
     pub(crate) clock: Arc<C>,
     /// What the environment allows: automatic acts need this *and* policy to enforce.
     pub(crate) armed: Mode,
+    /// Which stack this is, where it has a name.
+    pub(crate) stack: Option<StackName>,
 }
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
@@ -53,7 +55,14 @@ where
     /// A kill-switch on these ports.
     pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
         let clock = Arc::new(clock);
-        Self { table, provider: Paced::new(provider, Arc::clone(&clock)), alerts, clock, armed }
+        let provider = Paced::new(provider, Arc::clone(&clock));
+        Self { table, provider, alerts, clock, armed, stack: None }
+    }
+
+    /// The same of a stack with a name: commands in alerts are for it.
+    #[must_use]
+    pub fn of_stack(self, stack: Option<StackName>) -> Self {
+        Self { stack, ..self }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
@@ -258,7 +267,8 @@ where
     ) -> Result<(Incident, u64), KillSwitchError> {
         let mut told = Vec::new();
         for pending in &incident.alerts {
-            match self.publish(&Alert::of_incident(&incident, pending, state)).await {
+            let alert = Alert::of_incident(&incident, pending, state, self.stack.as_ref());
+            match self.publish(&alert).await {
                 Ok(()) => told.push(pending.number),
                 Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),
             }

@@ -108,7 +108,7 @@ where
         }
         // Made from the page before, so that it is the same if this one has to be published again.
         let id = format!("held-{}", paged.map_or(0, Timestamp::as_second));
-        match self.publish(&Alert { id, ..Alert::of_held(&held, now) }).await {
+        match self.publish(&Alert { id, ..Alert::of_held(&held, now, self.stack.as_ref()) }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;
                 recorded.map_err(KillSwitchError::table("recording a page"))

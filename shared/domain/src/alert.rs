@@ -1,6 +1,7 @@
 //! What a human is told: subject, e-mail and SMS.
 
 mod many;
+mod stack;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
 use crate::state::SimState;
+
+pub use stack::StackName;
+pub(crate) use stack::typed;
 
 /// A subject that SNS accepts: ASCII, shorter than this.
 pub(crate) const SUBJECT_BYTES_MAX: usize = 99;
@@ -108,15 +112,22 @@ pub struct Alert {
     /// Whether those are told, too, who hear only of what nobody answers.
     #[serde(default)]
     pub escalated: bool,
+    /// The stack that it is of, where that has a name.
+    #[serde(default)]
+    pub stack: Option<String>,
+    /// Ids of the alerts that this one tells together.
+    #[serde(default)]
+    pub tells: Vec<String>,
 }
 
 impl Alert {
-    /// Writes out one of an incident's alerts.
+    /// Writes out one of an incident's alerts. Its commands are for this stack, where it has a name.
     #[must_use]
     pub fn of_incident(
         incident: &Incident,
         pending: &PendingAlert,
         state: Option<&SimState>,
+        stack: Option<&StackName>,
     ) -> Self {
         let words = words_of(pending.kind, incident);
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
@@ -131,19 +142,21 @@ impl Alert {
             id: format!("{}-{}", incident.id, pending.number),
             severity: words.severity,
             subject: subject(&incident.name, &words),
-            email: email(incident, pending, state, &words),
-            sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why)),
+            email: email(incident, pending, state, &words, stack),
+            sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why, stack)),
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
             action: words.action.to_owned(),
             escalated: false,
+            stack: None,
+            tells: Vec::new(),
         }
     }
 
     /// The page that lists kills that a cap holds back. Once one has waited for [`ESCALATE_AFTER`], more
     /// people are told.
     #[must_use]
-    pub fn of_held(held: &[&Incident], now: Timestamp) -> Self {
+    pub fn of_held(held: &[&Incident], now: Timestamp, stack: Option<&StackName>) -> Self {
         use std::fmt::Write as _;
         /// SIMs named in one page; the count is of all.
         const NAMED_MAX: usize = 100;
@@ -161,11 +174,15 @@ impl Alert {
         if count > NAMED_MAX {
             _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
         }
+        let commands = [
+            "To deactivate all of them:   simfuse approve --all --reason \"...\"",
+            "To deactivate one of them:   simfuse approve SIM --reason \"...\"",
+            "To see why one waits:        simfuse status SIM",
+        ];
+        let commands = commands.map(|command| typed(command, stack)).join("\n");
         _ = write!(
             email,
-            "\nTo deactivate all of them:   simfuse approve --all --reason \"...\"\n\
-             To deactivate one of them:   simfuse approve SIM --reason \"...\"\n\
-             To see why one waits:        simfuse status SIM\n\
+            "\n{commands}\n\
              This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");
@@ -174,14 +191,18 @@ impl Alert {
             severity: Severity::Critical,
             subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
             email,
-            sms: Some(plain(
-                &format!("SimFuse: {happened}. Mass theft or wrong rule? simfuse approve --all"),
-                SMS_CHARS_MAX,
+            sms: Some(sms_of(
+                &happened,
+                "Mass theft or wrong rule? simfuse approve --all",
+                "",
+                stack,
             )),
             fleet: None,
             detector: None,
             action: "held".to_owned(),
             escalated: oldest.is_some_and(|at| now.duration_since(at) >= ESCALATE_AFTER),
+            stack: None,
+            tells: Vec::new(),
         }
     }
 }
@@ -293,10 +314,15 @@ fn subject(name: &str, words: &Words) -> String {
 }
 
 /// What happened, why, and what to do; the reason is shortened first.
-fn sms(incident: &Incident, words: &Words, why: &str) -> String {
+fn sms(incident: &Incident, words: &Words, why: &str, stack: Option<&StackName>) -> String {
     let name = plain(&incident.name, SMS_NAME_CHARS_MAX);
-    let head = format!("SimFuse: {name} {}", words.happened);
-    let to_do = words.to_do.replace("SIM", &handle(incident));
+    let happened = format!("{name} {}", words.happened);
+    sms_of(&happened, &words.to_do.replace("SIM", &handle(incident)), why, stack)
+}
+
+/// An SMS of what happened and what to do, and of why as much as there is room for.
+pub(crate) fn sms_of(happened: &str, to_do: &str, why: &str, stack: Option<&StackName>) -> String {
+    let (head, to_do) = stack::in_sms(happened, to_do, stack);
     let room = SMS_CHARS_MAX.saturating_sub(format!("{head}. . {to_do}").len());
     let why = plain(why, room);
     let dot = if why.is_empty() { "" } else { ". " };
@@ -321,6 +347,7 @@ fn email(
     pending: &PendingAlert,
     state: Option<&SimState>,
     words: &Words,
+    stack: Option<&StackName>,
 ) -> String {
     let mut lines = vec![
         format!("{} {}", one_line(&incident.name), words.happened),
@@ -355,13 +382,14 @@ fn email(
         lines.push(format!("Trouble    {trouble}"));
     }
     lines.push(String::new());
-    lines.push(format!("What to do: {}", words.to_do.replace("SIM", &incident.sim.to_string())));
+    let to_do = typed(&words.to_do.replace("SIM", &incident.sim.to_string()), stack);
+    lines.push(format!("What to do: {to_do}"));
     if pending.kind == AlertKind::Killed {
         lines.push(
             "Making it active again bills a month; a `ready` SIM comes back as `active`.".into(),
         );
     }
-    lines.push(format!("Details:    simfuse status {}", incident.sim));
+    lines.push(typed(&format!("Details:    simfuse status {}", incident.sim), stack));
     lines.join("\n")
 }
 

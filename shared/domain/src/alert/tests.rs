@@ -55,12 +55,13 @@ fn incident(name: &str, stage: Stage, findings: &[Finding]) -> Incident {
 }
 
 fn alert(incident: &Incident, kind: AlertKind) -> Alert {
+    alert_of(incident, kind, None)
+}
+
+fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
     let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
-    Alert::of_incident(
-        incident,
-        &pending,
-        Some(&state_of(&[used("01T14:00", "01T14:06", 31 * MB)])),
-    )
+    let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
+    Alert::of_incident(incident, &pending, Some(&state), stack)
 }
 
 /// The default alphabet of GSM 03.38, as far as it is ASCII and takes one septet.
@@ -130,6 +131,44 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
             }
         }
     }
+}
+
+#[test]
+fn of_a_named_stack_every_command_says_which() {
+    let stacks = ["prod", "simfuse-production-eu", &"s".repeat(128)].map(|name| name.parse());
+    for stack in stacks.map(Result::unwrap) {
+        for kind in KINDS {
+            let stage = Stage::Held(Hold::Protected);
+            let alert = alert_of(&incident("pump-17", stage, &[too_much()]), kind, Some(&stack));
+            for line in alert.email.lines().filter(|line| line.contains("simfuse ")) {
+                assert!(line.ends_with(&format!(" --stack {stack}")), "{line}");
+            }
+            let Some(sms) = alert.sms.clone() else { continue };
+            assert!(sms.len() <= 160 && is_gsm_7(&sms), "{sms}");
+            let told = alert.of_stack(&stack);
+            assert!(told.sms.as_deref().unwrap().len() <= 160 && told.subject.len() < 100);
+            let is_short = stack.to_string().len() < 30;
+            let has_command = sms.contains("simfuse ");
+            assert_eq!(
+                sms.contains(&format!(" --stack {stack}")),
+                is_short && has_command,
+                "{sms}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_sms_of_a_named_stack() {
+    let stack = "prod".parse().unwrap();
+    let stolen = incident("pump-17", Stage::Inactive, &[strange_device(0)]);
+    let killed = alert_of(&stolen, AlertKind::Killed, Some(&stack)).of_stack(&stack);
+    insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse prod: pump-17 deactivated. in device 86600905000001 (model 86600905) instead of 35378572000001. To undo: simfuse restore pump-17 --stack prod");
+    insta::assert_snapshot!(killed.subject, @"SimFuse prod: pump-17 deactivated");
+    let held = incident("pump-17", Stage::Held(Hold::Cap), &[too_much()]);
+    let page = Alert::of_held(&[&held], time("01T14:15"), Some(&stack)).of_stack(&stack);
+    assert!(page.email.contains("simfuse approve --all --reason \"...\" --stack prod\n"));
+    insta::assert_snapshot!(page.sms.unwrap(), @"SimFuse prod: 1 kills held by the cap, approve or look. Mass theft or wrong rule? simfuse approve --all --stack prod");
 }
 
 #[test]
@@ -283,7 +322,7 @@ fn one_page_lists_what_a_cap_holds() {
         .collect();
     let page = |count: usize| {
         let held: Vec<&Incident> = held.iter().take(count).collect();
-        Alert::of_held(&held, time("01T14:15"))
+        Alert::of_held(&held, time("01T14:15"), None)
     };
     insta::assert_snapshot!(page(2).email, @r#"
         2 SIMs should be deactivated and wait, because the cap on automatic kills is reached.
