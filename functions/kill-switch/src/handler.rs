@@ -85,6 +85,7 @@ where
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
             let swept = self.sweep().await;
             self.tell_suppressed_news().await;
+            Box::pin(self.tell_untold_acts()).await;
             Box::pin(self.record_heads()).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))

@@ -25,3 +25,4 @@ pub mod request;
 mod select;
 mod status;
 mod sweep;
+mod told;

@@ -188,8 +188,11 @@ where
             reason: request.reason.clone(),
             at: self.clock.now(),
         });
-        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None, None)).await;
-        written.map_err(KillSwitchError::table("writing the stop switch"))
+        let entry = self.entry(request, None, None);
+        let written = self.table.write_stop(stop.as_ref(), &entry).await;
+        written.map_err(KillSwitchError::table("writing the stop switch"))?;
+        self.tell_act(&entry, &[]).await;
+        Ok(())
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {

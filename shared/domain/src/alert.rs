@@ -1,5 +1,7 @@
 //! What a human is told: subject, e-mail and SMS.
 
+mod account;
+mod leak;
 mod many;
 mod stack;
 
@@ -129,7 +131,10 @@ impl Alert {
         state: Option<&SimState>,
         stack: Option<&StackName>,
     ) -> Self {
-        let words = words_of(pending.kind, incident);
+        let mut words = words_of(pending.kind, incident);
+        if pending.kind == AlertKind::Proven {
+            words.happened = leak::proven(incident, state);
+        }
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
         let leak =
             incident.findings.iter().find(leak).filter(|_| pending.kind == AlertKind::Leaking);
@@ -364,7 +369,10 @@ fn email(
     if let Some(human) = &incident.human {
         lines.push(format!("By         {}: {}", one_line(&human.by), one_line(&human.reason)));
     }
-    if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
+    let is_over = pending.kind == AlertKind::Proven;
+    if is_over {
+        lines.extend(leak::steps(incident, pending, state));
+    } else if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
         let bytes = incident.bytes_since(state);
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
@@ -376,7 +384,7 @@ fn email(
         lines.push(format!("Frozen     until {until}, then it comes back by itself"));
     }
     if let Some(proof) = &incident.proof {
-        lines.push(format!("Proof      the provider says inactive, and {proof}"));
+        lines.push(format!("Proven by  the provider, which says inactive, and {proof}"));
     }
     if let Some(trouble) = &incident.trouble {
         lines.push(format!("Trouble    {trouble}"));

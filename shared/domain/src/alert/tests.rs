@@ -248,20 +248,46 @@ fn a_hold_is_told() {
 fn a_proof_is_told() {
     let mut incident = incident("pump-17", Stage::Proven, &[too_much()]);
     incident.proof = Some(Proof::AttachRejected(time("01T14:09")));
-    insta::assert_snapshot!(alert(&incident, AlertKind::Proven).email, @r"
-        pump-17 proven dead
+    (incident.sent_at, incident.inactive_at) =
+        (Some(time("01T14:06:06")), Some(time("01T14:06:56")));
+    let proven = alert(&incident, AlertKind::Proven);
+    insta::assert_snapshot!(proven.subject, @"SimFuse: pump-17 proven dead, at least 31.0 MB leaked in 6 min");
+    insta::assert_snapshot!(proven.email, @r"
+        pump-17 proven dead, at least 31.0 MB leaked in 6 min
 
         SIM        HS01010101010101010101010101010101
         Fleet      HF02020202020202020202020202020202
         Time       2026-03-01T14:06:07Z
         Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
-        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Leaked     at least 31.0 MB, since the first sign
+        First sign 2026-03-01T14:00:00Z
+        Found      2026-03-01T14:06:05Z (+6 min)
+        Request    2026-03-01T14:06:06Z (+6 min)
+        Inactive   2026-03-01T14:06:56Z (+6 min)
+        Proof      2026-03-01T14:09:00Z (+9 min)
+        Told       2026-03-01T14:06:07Z (+6 min)
         Stage      proven
-        Proof      the provider says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
+        Proven by  the provider, which says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
 
         What to do: To undo: simfuse restore HS01010101010101010101010101010101
         Details:    simfuse status HS01010101010101010101010101010101
         ");
+}
+
+#[test]
+fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
+    let proven = incident("pump-17", Stage::Proven, &[too_much()]);
+    let pending = PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07") };
+    let alert = Alert::of_incident(&proven, &pending, None, None);
+    assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
+    assert!(
+        alert.email.contains("\nLeaked     unknown, no event of it is kept"),
+        "{}",
+        alert.email
+    );
+    let by_hand =
+        Alert::of_incident(&incident("pump-17", Stage::Proven, &[]), &pending, None, None);
+    assert!(!by_hand.email.contains("Leaked"), "nothing was found: {}", by_hand.email);
 }
 
 #[test]
