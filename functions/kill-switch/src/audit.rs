@@ -8,8 +8,8 @@ use simfuse_domain::audit::{
 };
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
-    Alerts, AuditCursor, AuditLog, AuditQuery, AuditTrail, Cases, Clock, Committed, Fleets,
-    HeadsLog, Heartbeat, Policies, PolicyVersions, ProviderError, SuperSim, TableError,
+    Alerts, AuditCursor, AuditLog, AuditQuery, AuditTrail, Campaigns, Cases, Clock, Committed,
+    Fleets, HeadsLog, Heartbeat, Policies, PolicyVersions, ProviderError, SuperSim, TableError,
 };
 
 use crate::engine::KillSwitch;
@@ -73,7 +73,7 @@ pub struct HeadsAnswer {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
+    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

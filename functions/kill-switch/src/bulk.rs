@@ -12,8 +12,8 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
-    States, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
+    PolicyVersions, States, SuperSim, UsageRanks,
 };
 
 use crate::choice::{CONFIRM_ABOVE, Choice, Select, digest_of};
@@ -74,7 +74,15 @@ impl Course<'_> {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
+    T: Campaigns
+        + Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

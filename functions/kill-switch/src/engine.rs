@@ -14,12 +14,13 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName, SuperSim,
-    TargetStatus,
+    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName,
+    SuperSim, TargetStatus,
 };
 use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
+use crate::campaign::USUALLY_ALONE;
 use crate::error::{Chain, KillSwitchError};
 use crate::pace::Paced;
 
@@ -43,11 +44,13 @@ pub struct KillSwitch<T, P, A, C> {
     pub(crate) armed: Mode,
     /// Which stack this is, where it has a name.
     pub(crate) stack: Option<StackName>,
+    /// Alerts of a campaign that are told one by one.
+    pub(crate) alone_max: usize,
 }
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -56,7 +59,7 @@ where
     pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
         let clock = Arc::new(clock);
         let provider = Paced::new(provider, Arc::clone(&clock));
-        Self { table, provider, alerts, clock, armed, stack: None }
+        Self { table, provider, alerts, clock, armed, stack: None, alone_max: USUALLY_ALONE }
     }
 
     /// The same of a stack with a name: commands in alerts are for it.
@@ -257,8 +260,9 @@ where
         stored.chain(known).chain(current.into_keys()).chain(before).collect()
     }
 
-    /// Publishes the incident's pending alerts, and records which are out. One that does not go out
-    /// stays pending, and keeps nothing else from being done.
+    /// Publishes the incident's pending alerts, but for those that the sweep tells together with
+    /// others, and records which are out. One that does not go out stays pending, and keeps nothing
+    /// else from being done.
     pub(crate) async fn tell(
         &self,
         mut incident: Incident,
@@ -267,6 +271,9 @@ where
     ) -> Result<(Incident, u64), KillSwitchError> {
         let mut told = Vec::new();
         for pending in &incident.alerts {
+            if !self.is_told_alone(&incident, pending).await {
+                continue;
+            }
             let alert = Alert::of_incident(&incident, pending, state, self.stack.as_ref());
             match self.publish(&alert).await {
                 Ok(()) => told.push(pending.number),

@@ -10,8 +10,8 @@ use serde_json::Value;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits, Policies,
-    PolicyVersions, States, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits,
+    Policies, PolicyVersions, States, SuperSim, UsageRanks,
 };
 
 use crate::engine::{KillSwitch, within};
@@ -34,7 +34,8 @@ const NEWS: &str = "NEWS#";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases
+    T: Campaigns
+        + Cases
         + Policies
         + PolicyVersions
         + AuditLog

@@ -8,6 +8,7 @@ mod act;
 pub mod adapters;
 pub mod audit;
 mod bulk;
+mod campaign;
 mod choice;
 #[cfg(feature = "aws")]
 pub mod config;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
-    ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
+    PolicyVersions, ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
 };
 
 use crate::bulk::Course;
@@ -21,7 +21,15 @@ const TRIES_MAX: u32 = 10;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
+    T: Campaigns
+        + Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainName};
 use simfuse_domain::port::{
-    Alerts, AuditQuery, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim, TableError,
+    Alerts, AuditQuery, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim,
+    TableError,
 };
 
 use crate::engine::KillSwitch;
@@ -23,7 +24,7 @@ const ACTS_MAX: usize = 200;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -45,7 +46,7 @@ where
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat + AuditTrail,
+    T: Campaigns + Cases + Policies + Heartbeat + AuditTrail,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

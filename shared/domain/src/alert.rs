@@ -1,6 +1,7 @@
 //! What a human is told: subject, e-mail and SMS.
 
 mod account;
+mod campaign;
 mod leak;
 mod many;
 mod stack;
@@ -13,6 +14,9 @@ use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
 use crate::state::SimState;
 
+pub use campaign::{
+    ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
+};
 pub use stack::StackName;
 pub(crate) use stack::typed;
 
@@ -90,6 +94,9 @@ pub struct PendingAlert {
     pub kind: AlertKind,
     /// When it came up.
     pub at: Timestamp,
+    /// The SIM's fleet then: alerts of one fleet may be told together.
+    #[serde(default)]
+    pub fleet: Option<FleetSid>,
 }
 
 /// An alert as it is published.
@@ -144,7 +151,7 @@ impl Alert {
         let found = incident.findings.first().map(ToString::to_string);
         let why = leak.map(ToString::to_string).or(human).or(found).unwrap_or_default();
         Self {
-            id: format!("{}-{}", incident.id, pending.number),
+            id: alert_id(&incident.id, pending.number),
             severity: words.severity,
             subject: subject(&incident.name, &words),
             email: email(incident, pending, state, &words, stack),

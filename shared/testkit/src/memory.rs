@@ -1,13 +1,14 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
 mod audit;
+mod campaigns;
 mod usages;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -54,6 +55,7 @@ struct Content {
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
+    campaigns: HashMap<CampaignScope, (Campaign, u64)>,
 }
 
 #[derive(Debug)]

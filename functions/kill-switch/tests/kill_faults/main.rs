@@ -12,6 +12,7 @@ mod alerts;
 mod audit;
 mod bench;
 mod bulk;
+mod campaigns;
 mod choices;
 mod crashes;
 mod fleets;

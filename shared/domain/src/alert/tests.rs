@@ -59,7 +59,7 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
 }
 
 fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
-    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
+    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
     let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
     Alert::of_incident(incident, &pending, Some(&state), stack)
 }
@@ -277,7 +277,8 @@ fn a_proof_is_told() {
 #[test]
 fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
     let proven = incident("pump-17", Stage::Proven, &[too_much()]);
-    let pending = PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07") };
+    let pending =
+        PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07"), fleet: None };
     let alert = Alert::of_incident(&proven, &pending, None, None);
     assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
     assert!(
