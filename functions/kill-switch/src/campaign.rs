@@ -1,7 +1,7 @@
 //! Many SIMs of one fleet within hours: one message, not four hundred. All of it comes after the
 //! acts; whatever goes wrong here makes alerts later, or more of them, and never fewer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
 use simfuse_domain::alert::{ALONE_MAX, Campaign, CampaignScope, Line, PendingAlert, alert_id};
@@ -78,7 +78,7 @@ where
 
     /// Of the incidents that are due, the alerts that wait to be told together.
     pub(crate) async fn waiting(&self, due: &[OpenIncident]) -> Waiting {
-        let mut lines: HashMap<CampaignScope, Vec<Line>> = HashMap::new();
+        let mut lines: BTreeMap<CampaignScope, Vec<Line>> = BTreeMap::new();
         for OpenIncident { incident, .. } in due {
             for pending in &incident.alerts {
                 if let Some(scope) = CampaignScope::of(pending) {
@@ -128,6 +128,12 @@ where
     ) -> Result<(), KillSwitchError> {
         let now = self.clock.now();
         if campaign.open.is_none() {
+            if campaign.begin(lines.clone(), now).is_none() {
+                return Ok(());
+            }
+            // The list of what is due may be older than the campaign: what a message told that is
+            // done by now is off its incident, and one that is done from now on changes the version.
+            let lines = self.still_pending(lines).await?;
             let Some(begun) = campaign.begin(lines, now) else { return Ok(()) };
             campaign = begun;
             if !self.write_campaign(scope, &campaign, &mut version).await? {
@@ -150,6 +156,22 @@ where
         self.take_off(&open.lines).await?;
         self.write_campaign(scope, &campaign.done(), &mut version).await?;
         Ok(())
+    }
+
+    /// Those whose incidents still hold them.
+    async fn still_pending(&self, lines: Vec<Line>) -> Result<Vec<Line>, KillSwitchError> {
+        let looks = lines.into_iter().map(|line| async move {
+            let case = self.read_case(line.sim).await?;
+            let is_held = case.incident.is_some_and(|(incident, _)| {
+                let mut pending = incident.alerts.iter();
+                incident.id == line.incident && pending.any(|alert| alert.number == line.number)
+            });
+            Ok(is_held.then_some(line))
+        });
+        let looks: Vec<_> = looks.collect();
+        let looks = stream::iter(looks).buffer_unordered(SIMS_AT_ONCE);
+        let looked: Vec<Result<Option<Line>, KillSwitchError>> = looks.collect().await;
+        looked.into_iter().filter_map(Result::transpose).collect()
     }
 
     /// Writes a campaign; `false` where another sweep came first, which goes on with it.

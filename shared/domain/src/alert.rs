@@ -34,7 +34,7 @@ const SMS_NAME_CHARS_MAX: usize = 20;
 pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
 /// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// A verdict that asks for a human, not for an act.

@@ -4,7 +4,7 @@ mod audit;
 mod campaigns;
 mod usages;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -55,7 +55,7 @@ struct Content {
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
-    campaigns: HashMap<CampaignScope, (Campaign, u64)>,
+    campaigns: BTreeMap<CampaignScope, (Campaign, u64)>,
 }
 
 #[derive(Debug)]

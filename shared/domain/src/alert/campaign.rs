@@ -77,7 +77,7 @@ impl AlertKind {
 }
 
 /// Which alerts are one campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CampaignScope {
     /// The fleet of the SIMs, as it was known when the alert came up.
     pub fleet: Option<FleetSid>,
@@ -210,7 +210,7 @@ impl Campaign {
         if self.open.is_some() || waiting.is_empty() || !self.is_due(waiting.len(), now) {
             return None;
         }
-        waiting.sort_by(|one, other| (one.at, one.sim).cmp(&(other.at, other.sim)));
+        waiting.sort_by_key(|line| (line.at, line.sim));
         waiting.truncate(TOLD_TOGETHER_MAX);
         let open = Together { at: now, is_out: false, lines: waiting };
         Some(Self { open: Some(open), ..self.clone() })
