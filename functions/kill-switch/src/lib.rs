@@ -12,6 +12,7 @@ mod campaign;
 mod choice;
 #[cfg(feature = "aws")]
 pub mod config;
+mod digest;
 pub mod engine;
 pub mod error;
 mod find;

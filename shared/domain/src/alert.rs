@@ -2,6 +2,7 @@
 
 mod account;
 mod campaign;
+mod digest;
 mod leak;
 mod many;
 mod stack;
@@ -17,6 +18,7 @@ use crate::state::SimState;
 pub use campaign::{
     ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
 };
+pub use digest::{Digest, FLEETS_SHOWN_MAX, ToLook};
 pub use stack::StackName;
 pub(crate) use stack::typed;
 

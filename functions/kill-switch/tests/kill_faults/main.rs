@@ -15,6 +15,7 @@ mod bulk;
 mod campaigns;
 mod choices;
 mod crashes;
+mod digests;
 mod fleets;
 mod freezes;
 mod gate;
