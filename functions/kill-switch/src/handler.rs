@@ -80,11 +80,11 @@ where
             let event = serde_json::from_value(payload).map_err(wrong)?;
             // Findings first: news may wait, a kill may not.
             let news = news_in(&event);
-            let response = self.take_findings(event).await;
+            let response = Box::pin(self.take_findings(event)).await;
             self.tell_news(news).await;
             serde_json::to_value(response).map_err(wrong)
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
-            let swept = self.sweep().await;
+            let swept = Box::pin(self.sweep()).await;
             self.tell_suppressed_news().await;
             Box::pin(self.tell_untold_acts()).await;
             Box::pin(self.record_heads()).await;
