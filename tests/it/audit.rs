@@ -146,7 +146,7 @@ async fn record_heads(up: &Up, instead: impl FnOnce(&mut Vec<ChainHead>)) {
     let day = records[0].entry.at.to_zoned(TimeZone::UTC).date();
     let so_far = DayHeads::of(day).with(1, &heads);
     instead(&mut heads);
-    let run = HeadsRun { so_far, after: None, is_whole: true };
+    let run = HeadsRun { so_far, after: None, is_whole: true, tally: None };
     // Its own sweep may be about to write, too.
     loop {
         let (_, version) = table.read_heads_run().await.unwrap();

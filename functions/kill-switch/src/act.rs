@@ -6,7 +6,7 @@ use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::incident::{self, Authority, Desired, Incident, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    Alerts, Campaigns, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
     ProviderError, Sim, SuperSim, TargetStatus,
 };
 
@@ -32,7 +32,7 @@ pub(crate) enum Acted {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

@@ -8,8 +8,9 @@ use simfuse_domain::audit::{
 };
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
-    Alerts, AuditCursor, AuditLog, AuditQuery, AuditTrail, Cases, Clock, Committed, Fleets,
-    HeadsLog, Heartbeat, Policies, PolicyVersions, ProviderError, SuperSim, TableError,
+    Alerts, AuditCursor, AuditLog, AuditQuery, AuditTrail, Campaigns, Cases, Clock, Committed,
+    Fleets, HeadsLog, Heartbeat, Policies, PolicyVersions, ProviderError, States, SuperSim,
+    TableError, UsageRanks,
 };
 
 use crate::engine::KillSwitch;
@@ -73,7 +74,7 @@ pub struct HeadsAnswer {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
+    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -204,7 +205,9 @@ where
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: AuditTrail + HeadsLog,
+    T: Campaigns + Cases + Policies + Heartbeat + States + UsageRanks + AuditTrail + HeadsLog,
+    P: SuperSim + Fleets,
+    A: Alerts,
     C: Clock,
 {
     /// Records the heads of the days that are over. What fails is left to the next sweep: it must
@@ -231,18 +234,23 @@ where
             // The digest is worth most where those who may write the table may not: in the log.
             let DayHeads { day, digest, .. } = run.so_far;
             tracing::info!(audit.day = %day, audit.digest = %digest, "{}", run.so_far);
+            if !Box::pin(self.tell_digest(&run)).await {
+                return Ok(Committed::Conflict);
+            }
             return self.table.write_heads_run(&run.next(), None, version).await;
         }
         if !run.is_due(now) {
             return Ok(Committed::Conflict);
         }
         let (since, until) = run.span();
-        let (mut so_far, after) = (run.so_far, run.after.as_deref().map(str::parse::<AuditCursor>));
+        let (mut so_far, mut tally) = (run.so_far, run.tally);
+        let after = run.after.as_deref().map(str::parse::<AuditCursor>);
         let after = match after.transpose() {
             Ok(after) => after,
             // From the beginning: half of a day under one digest would say nothing.
             Err(_unreadable) => {
                 so_far = DayHeads::of(so_far.day);
+                tally = tally.map(|tally| tally.begun_anew());
                 None
             }
         };
@@ -254,8 +262,12 @@ where
         if has_heads {
             so_far = so_far.with(u64::try_from(page.records.len()).unwrap_or(u64::MAX), &heads);
         }
+        if let Some(tally) = &mut tally {
+            page.records.iter().for_each(|record| tally.count(so_far.day, &record.entry));
+        }
         let is_whole = page.next.is_none();
-        let run = HeadsRun { so_far, after: page.next.map(|next| next.to_string()), is_whole };
+        let run =
+            HeadsRun { so_far, after: page.next.map(|next| next.to_string()), is_whole, tally };
         self.table.write_heads_run(&run, has_heads.then_some(heads.as_slice()), version).await
     }
 }

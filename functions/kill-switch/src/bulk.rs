@@ -12,8 +12,8 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
-    States, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
+    PolicyVersions, States, SuperSim, UsageRanks,
 };
 
 use crate::choice::{CONFIRM_ABOVE, Choice, Select, digest_of};
@@ -74,7 +74,15 @@ impl Course<'_> {
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
+    T: Campaigns
+        + Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -233,7 +241,7 @@ where
         if told.is_some_and(|told| now.duration_since(told) < TOLD_AGAIN_AFTER) {
             return true;
         }
-        let alert = Alert::of_many(id.clone(), &happened, done, &by, &why);
+        let alert = Alert::of_many(id.clone(), &happened, done, (&by, &why), self.stack.as_ref());
         if let Err(error) = self.publish(&alert).await {
             tracing::error!(error = %Chain(&error), "that many SIMs are acted on is not told");
             return false;

@@ -1,6 +1,7 @@
 //! The kill-switch's environment: read here and nowhere else.
 
 use simfuse_aws::function::{ConfigError, Environment};
+use simfuse_domain::alert::StackName;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::signed_link::ConsoleOrigin;
 use simfuse_supersim::Provider;
@@ -21,6 +22,8 @@ pub struct Config {
     pub token_url: TokenUrl,
     /// Where alerts go.
     pub alert_topic_arn: String,
+    /// Which stack alerts say that they are of.
+    pub stack: Option<StackName>,
     /// Where those go as well that nobody answers.
     pub escalation_topic_arn: Option<String>,
     /// Whether anything is deactivated automatically.
@@ -78,6 +81,7 @@ impl Config {
             )?,
             token_url: env.parsed_or("SUPERSIM_TOKEN_URL", "an https URL", token_url)?,
             alert_topic_arn: env.required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
+            stack: env.parsed_if("STACK_NAME", "the name of a CloudFormation stack")?,
             escalation_topic_arn: env.optional("ESCALATION_TOPIC_ARN"),
             mode: env.parsed_or(
                 "ENFORCEMENT_MODE",
@@ -139,6 +143,15 @@ mod tests {
         assert_eq!(read(&[("LINK_SECRET_ARN", arn)]).unwrap_err(), expected);
         let wrong = [("CONSOLE_URL", "http://c.example.com"), ("LINK_SECRET_ARN", arn)];
         assert!(read(&wrong).unwrap_err().starts_with("CONSOLE_URL: found http://"));
+    }
+
+    #[test]
+    fn a_stack_may_have_no_name_but_no_impossible_one() {
+        let stack = |name| read(&[("STACK_NAME", name)]).map(|config| config.stack);
+        assert_eq!(stack(""), Ok(None));
+        assert_eq!(stack("prod").unwrap().unwrap().to_string(), "prod");
+        let expected = "STACK_NAME: found prod;ls, allowed is the name of a CloudFormation stack";
+        assert_eq!(stack("prod;ls").unwrap_err(), expected);
     }
 
     #[test]

@@ -7,20 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, StackName};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName, SuperSim,
-    TargetStatus,
+    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName,
+    SuperSim, TargetStatus,
 };
 use simfuse_domain::signed_link::Links;
 use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
+use crate::campaign::USUALLY_ALONE;
 use crate::error::{Chain, KillSwitchError};
 use crate::pace::Paced;
 
@@ -43,12 +44,16 @@ pub struct KillSwitch<T, P, A, C> {
     /// What the environment allows: automatic acts need this *and* policy to enforce.
     pub(crate) armed: Mode,
     /// Writes links into alerts, where there is a console to serve them.
-    links: Option<Links>,
+    pub(crate) links: Option<Links>,
+    /// Which stack this is, where it has a name.
+    pub(crate) stack: Option<StackName>,
+    /// Alerts of a campaign that are told one by one.
+    pub(crate) alone_max: usize,
 }
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -57,13 +62,20 @@ where
     pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
         let clock = Arc::new(clock);
         let provider = Paced::new(provider, Arc::clone(&clock));
-        Self { table, provider, alerts, clock, armed, links: None }
+        let (links, stack, alone_max) = (None, None, USUALLY_ALONE);
+        Self { table, provider, alerts, clock, armed, links, stack, alone_max }
     }
 
     /// The same kill-switch, whose alerts hold these links.
     #[must_use]
     pub fn linking(self, links: Option<Links>) -> Self {
         Self { links, ..self }
+    }
+
+    /// The same of a stack with a name: commands in alerts are for it.
+    #[must_use]
+    pub fn of_stack(self, stack: Option<StackName>) -> Self {
+        Self { stack, ..self }
     }
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
@@ -258,17 +270,22 @@ where
         stored.chain(known).chain(current.into_keys()).chain(before).collect()
     }
 
-    /// Publishes the incident's pending alerts, and records which are out. One that does not go out
-    /// stays pending, and keeps nothing else from being done.
+    /// Publishes the incident's pending alerts, but for those that the sweep tells together with
+    /// others, and records which are out. One that does not go out stays pending, and keeps nothing
+    /// else from being done.
     pub(crate) async fn tell(
         &self,
         mut incident: Incident,
         version: u64,
         state: Option<&SimState>,
     ) -> Result<(Incident, u64), KillSwitchError> {
+        let (stack, links) = (self.stack.as_ref(), self.links.as_ref());
         let mut told = Vec::new();
         for pending in &incident.alerts {
-            let alert = Alert::of_incident(&incident, pending, state, self.links.as_ref());
+            if !self.is_told_alone(&incident, pending).await {
+                continue;
+            }
+            let alert = Alert::of_incident(&incident, pending, state, stack, links);
             match self.publish(&alert).await {
                 Ok(()) => told.push(pending.number),
                 Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),

@@ -12,7 +12,8 @@ use simfuse_domain::incident::{
 };
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, Sim, SuperSim,
+    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, Sim,
+    SuperSim,
 };
 
 use crate::engine::{KillSwitch, Step, incident_version};
@@ -26,7 +27,7 @@ const JUDGED_MAX: usize = 400;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

@@ -3,7 +3,7 @@
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::policy::FLEET_LIMIT_MB;
 use simfuse_domain::port::{
-    Alerts, AuditLog, Cases, Clock, Fleet, Fleets, Heartbeat, Policies, PolicyVersions,
+    Alerts, AuditLog, Campaigns, Cases, Clock, Fleet, Fleets, Heartbeat, Policies, PolicyVersions,
     ProviderError, SuperSim,
 };
 
@@ -14,7 +14,7 @@ use crate::request::{FleetAnswer, Outcome, Request};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

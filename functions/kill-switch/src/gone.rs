@@ -7,7 +7,7 @@ use simfuse_domain::device::Imei14;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Human, Incident, Stage};
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SuperSim,
+    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SuperSim,
 };
 
 use crate::bulk::Course;
@@ -18,7 +18,7 @@ use crate::request::{Action, Outcome, SimAnswer};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

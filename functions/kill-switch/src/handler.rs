@@ -10,8 +10,8 @@ use serde_json::Value;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits, Policies,
-    PolicyVersions, States, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, HeadsLog, Heartbeat, NewsLimits,
+    Policies, PolicyVersions, States, SuperSim, UsageRanks,
 };
 
 use crate::engine::{KillSwitch, within};
@@ -34,7 +34,8 @@ const NEWS: &str = "NEWS#";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases
+    T: Campaigns
+        + Cases
         + Policies
         + PolicyVersions
         + AuditLog
@@ -79,12 +80,13 @@ where
             let event = serde_json::from_value(payload).map_err(wrong)?;
             // Findings first: news may wait, a kill may not.
             let news = news_in(&event);
-            let response = self.take_findings(event).await;
+            let response = Box::pin(self.take_findings(event)).await;
             self.tell_news(news).await;
             serde_json::to_value(response).map_err(wrong)
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
-            let swept = self.sweep().await;
+            let swept = Box::pin(self.sweep()).await;
             self.tell_suppressed_news().await;
+            Box::pin(self.tell_untold_acts()).await;
             Box::pin(self.record_heads()).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))

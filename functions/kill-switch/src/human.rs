@@ -8,8 +8,8 @@ use simfuse_domain::incident::{
 };
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies, Sim,
-    SimStatus, SuperSim, TargetStatus,
+    Alerts, Campaigns, Case, Cases, Change, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    Sim, SimStatus, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -22,7 +22,7 @@ use crate::request::{Action, Outcome, Request, SimAnswer};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

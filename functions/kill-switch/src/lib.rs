@@ -8,9 +8,11 @@ mod act;
 pub mod adapters;
 pub mod audit;
 mod bulk;
+mod campaign;
 mod choice;
 #[cfg(feature = "aws")]
 pub mod config;
+mod digest;
 pub mod engine;
 pub mod error;
 mod false_alarm;
@@ -27,3 +29,4 @@ pub mod request;
 mod select;
 mod status;
 mod sweep;
+mod told;

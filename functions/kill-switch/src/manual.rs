@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
-    Alerts, AuditLog, AuditTrail, Cases, Clock, Fleets, Heartbeat, Policies, PolicyVersions,
-    ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
+    Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
+    PolicyVersions, ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
 };
 
 use crate::bulk::Course;
@@ -21,7 +21,15 @@ pub(crate) const TRIES_MAX: u32 = 10;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat + States + UsageRanks,
+    T: Campaigns
+        + Cases
+        + Policies
+        + PolicyVersions
+        + AuditLog
+        + AuditTrail
+        + Heartbeat
+        + States
+        + UsageRanks,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -200,8 +208,11 @@ where
             reason: request.reason.clone(),
             at: self.clock.now(),
         });
-        let written = self.table.write_stop(stop.as_ref(), &self.entry(request, None, None)).await;
-        written.map_err(KillSwitchError::table("writing the stop switch"))
+        let entry = self.entry(request, None, None);
+        let written = self.table.write_stop(stop.as_ref(), &entry).await;
+        written.map_err(KillSwitchError::table("writing the stop switch"))?;
+        self.tell_act(&entry, &[]).await;
+        Ok(())
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {

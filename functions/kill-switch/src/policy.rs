@@ -3,8 +3,8 @@
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Applied, AuditLog, Cases, Clock, Committed, Heartbeat, Policies, PolicyChange,
-    PolicyVersion, PolicyVersions, SuperSim,
+    Alerts, Applied, AuditLog, Campaigns, Cases, Clock, Committed, Fleets, Heartbeat, Policies,
+    PolicyChange, PolicyVersion, PolicyVersions, SuperSim,
 };
 
 use crate::engine::KillSwitch;
@@ -14,8 +14,8 @@ use crate::request::{PolicyAnswer, PolicyOutcome, Request};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
-    P: SuperSim,
+    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
 {
@@ -63,6 +63,7 @@ where
             Committed::Conflict => Ok(Err(overtaken(&self.policy_version().await?, compared))),
             Committed::Done => {
                 tracing::info!(policy.number = compared.saturating_add(1), "policy applied");
+                self.tell_act(&change.audit, &changes).await;
                 let applied = PolicyVersion {
                     number: compared.saturating_add(1),
                     text: toml.clone(),

@@ -7,7 +7,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim, States,
+    Alerts, Campaigns, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim, States,
     StoredState, SuperSim,
 };
 use simfuse_domain::verdict::Verdict;
@@ -24,7 +24,7 @@ const ATTENTION_MAX: usize = 20;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat + States,
+    T: Campaigns + Cases + Policies + Heartbeat + States,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

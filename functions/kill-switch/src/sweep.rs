@@ -5,13 +5,19 @@ use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
-use simfuse_domain::port::{Alerts, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim};
+use simfuse_domain::port::{
+    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim,
+};
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 
 /// SIMs looked at in one sweep; the others come with the next.
 const SIMS_MAX: usize = 200;
+
+/// Due incidents listed in one sweep: of a campaign's alerts a message names as many as it can, and
+/// an incident that waits only for that takes nobody's place.
+const DUE_MAX: usize = 5_000;
 
 /// SIMs looked at at the same time: the provider throttles by concurrency.
 pub(crate) const SIMS_AT_ONCE: usize = 8;
@@ -30,7 +36,7 @@ const HELD: &str = "held";
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Cases + Policies + Heartbeat,
+    T: Campaigns + Cases + Policies + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,
@@ -42,17 +48,22 @@ where
     /// [`KillSwitchError`]; everything that could be looked at was.
     pub async fn sweep(&self) -> Result<(), KillSwitchError> {
         let now = self.clock.now();
-        let due = self.table.open_incidents(now, SIMS_MAX).await;
+        let due = self.table.open_incidents(now, DUE_MAX).await;
         let due = due.map_err(KillSwitchError::table("listing due incidents"))?;
         let before = now.saturating_sub(UNDELIVERED_AFTER).unwrap_or(Timestamp::MIN);
         let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
         let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
-        let mut sims: Vec<SimSid> = due.iter().map(|open| open.incident.sim).collect();
+        let waiting = self.waiting(&due).await;
+        let sims = due.iter().map(|open| open.incident.sim);
+        let sims = sims.filter(|sim| !waiting.sims.contains(sim));
+        let mut sims: Vec<SimSid> = sims.take(SIMS_MAX).collect();
         sims.extend(undelivered);
         sims.sort_unstable();
         sims.dedup();
-        // The page must not wait for a provider that does not answer.
-        let (looked, paged) = future::join(self.converge_all(&sims), self.page_held(now)).await;
+        // Pages must not wait for a provider that does not answer.
+        let looks = self.converge_all(&sims);
+        let (looked, paged, ()) =
+            future::join3(looks, self.page_held(now), self.tell_together(waiting)).await;
         paged?;
         let all = looked.len();
         let mut errors = looked.into_iter().filter_map(|(_, result)| result.err());
@@ -108,7 +119,7 @@ where
         }
         // Made from the page before, so that it is the same if this one has to be published again.
         let id = format!("held-{}", paged.map_or(0, Timestamp::as_second));
-        match self.publish(&Alert { id, ..Alert::of_held(&held, now) }).await {
+        match self.publish(&Alert { id, ..Alert::of_held(&held, now, self.stack.as_ref()) }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;
                 recorded.map_err(KillSwitchError::table("recording a page"))

@@ -1,6 +1,7 @@
 //! The aggregator's environment: read here and nowhere else.
 
 use simfuse_aws::function::{ConfigError, Environment};
+use simfuse_domain::alert::StackName;
 use simfuse_supersim::Provider;
 use simfuse_supersim::client::{ApiOrigin, TokenUrl};
 
@@ -19,6 +20,8 @@ pub struct Config {
     pub token_url: TokenUrl,
     /// Where alerts go.
     pub alert_topic_arn: String,
+    /// Which stack alerts say that they are of.
+    pub stack: Option<StackName>,
 }
 
 impl Config {
@@ -47,6 +50,7 @@ impl Config {
             )?,
             token_url: env.parsed_or("SUPERSIM_TOKEN_URL", "an https URL", token_url)?,
             alert_topic_arn: env.required("ALERT_TOPIC_ARN", "the ARN of an SNS topic")?,
+            stack: env.parsed_if("STACK_NAME", "the name of a CloudFormation stack")?,
         })
     }
 }
@@ -76,6 +80,15 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.provider, Provider::Twilio);
         assert_eq!(config.api_base.to_string(), "https://supersim.twilio.com");
+    }
+
+    #[test]
+    fn a_stack_may_have_no_name_but_no_impossible_one() {
+        let stack = |name| read(&[("STACK_NAME", name)]).map(|config| config.stack);
+        assert_eq!(stack(""), Ok(None));
+        assert_eq!(stack("prod").unwrap().unwrap().to_string(), "prod");
+        let expected = "STACK_NAME: found prod;ls, allowed is the name of a CloudFormation stack";
+        assert_eq!(stack("prod;ls").unwrap_err(), expected);
     }
 
     #[test]

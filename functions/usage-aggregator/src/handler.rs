@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use simfuse_domain::alert::StackName;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::port::{
     Alerts, Clock, Heartbeat, Inventory, Policies, States, UsageRecords, UsageStore, Usages,
@@ -22,6 +23,7 @@ pub struct Aggregator<T, P, A, C> {
     pub(crate) provider: P,
     pub(crate) alerts: A,
     pub(crate) clock: C,
+    pub(crate) stack: Option<StackName>,
 }
 
 /// One invocation.
@@ -74,7 +76,13 @@ where
 {
     /// An aggregator on these ports.
     pub const fn new(table: T, provider: P, alerts: A, clock: C) -> Self {
-        Self { table, provider, alerts, clock }
+        Self { table, provider, alerts, clock, stack: None }
+    }
+
+    /// The same of a stack with a name: commands in alerts are for it.
+    #[must_use]
+    pub fn of_stack(self, stack: Option<StackName>) -> Self {
+        Self { stack, ..self }
     }
 
     /// Handles one invocation: `{"run": true}`, from the schedule or from a human.

@@ -20,9 +20,11 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let aws = load_config().await;
     let table = function::table(&aws, &config.table_name);
     let alerts = function::alerts(&aws, &config.alert_topic_arn);
+    let alerts = alerts.of_stack(config.stack.clone());
     let (provider, ()) = tokio::join!(adapters::provider(&aws, &config), function::open(&table));
     let provider = provider.inspect_err(|error| function::cannot_start(&**error))?;
-    let aggregator = &Aggregator::new(table, provider, alerts, SystemClock);
+    let aggregator = Aggregator::new(table, provider, alerts, SystemClock);
+    let aggregator = &aggregator.of_stack(config.stack);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         let invocation = Invocation {

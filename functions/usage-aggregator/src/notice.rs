@@ -38,7 +38,7 @@ where
         if read.map_err(AggregatorError::table("looking for a notice"))?.is_some() {
             return Ok(true);
         }
-        if let Err(error) = self.alerts.publish(&notice.alert(now)).await {
+        if let Err(error) = self.alerts.publish(&notice.alert(now, self.stack.as_ref())).await {
             tracing::error!(error = %Chain(&error), "notice not published");
             return Ok(false);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, StackName};
 use simfuse_domain::port::{AlertError, Alerts};
 
 /// Publishes alerts to one topic, and those that nobody answers to a second one as well.
@@ -19,19 +19,26 @@ pub struct SnsAlerts {
     client: Client,
     topic_arn: String,
     escalation_topic_arn: Option<String>,
+    stack: Option<StackName>,
 }
 
 impl SnsAlerts {
     /// Publishes to this topic.
     #[must_use]
     pub const fn new(client: Client, topic_arn: String) -> Self {
-        Self { client, topic_arn, escalation_topic_arn: None }
+        Self { client, topic_arn, escalation_topic_arn: None, stack: None }
     }
 
     /// Publishes to this topic, too, what nobody answers.
     #[must_use]
     pub fn escalating_to(self, topic_arn: Option<String>) -> Self {
         Self { escalation_topic_arn: topic_arn, ..self }
+    }
+
+    /// Says with each alert that it is of this stack.
+    #[must_use]
+    pub fn of_stack(self, stack: Option<StackName>) -> Self {
+        Self { stack, ..self }
     }
 
     async fn send(&self, alert: &Alert) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -65,7 +72,8 @@ impl SnsAlerts {
 
 impl Alerts for SnsAlerts {
     async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
-        let sent = Box::pin(self.send(alert)).await;
+        let named = self.stack.as_ref().map(|stack| alert.clone().of_stack(stack));
+        let sent = Box::pin(self.send(named.as_ref().unwrap_or(alert))).await;
         sent.map_err(|source| AlertError { alert_id: alert.id.clone(), source })
     }
 }
@@ -91,6 +99,7 @@ fn attributes(
         ("detector", alert.detector.map_or(String::new(), |detector| detector.to_string())),
         ("action", alert.action.clone()),
         ("alert_id", alert.id.clone()),
+        ("stack", alert.stack.clone().unwrap_or_default()),
         ("sms", sms.to_owned()),
     ];
     let present = values.into_iter().filter(|(_, value)| !value.is_empty());
@@ -129,6 +138,8 @@ mod tests {
             detector: Some(DetectorId::HourLimit),
             action: "deactivated".to_owned(),
             escalated: false,
+            stack: None,
+            tells: Vec::new(),
         }
     }
 
@@ -178,6 +189,19 @@ mod tests {
             ("sms", "yes"),
         ];
         assert_eq!(attributes, BTreeMap::from(expected));
+    }
+
+    #[tokio::test]
+    async fn an_alert_of_a_named_stack_says_so() {
+        let service = Loopback::answering([(200, PUBLISHED)]).await;
+        let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+        let alerts = alerts.of_stack(Some("prod".parse().unwrap()));
+        alerts.publish(&alert()).await.unwrap();
+        let [body] = service.bodies().try_into().unwrap();
+        let form = form_of(body).await;
+        assert_eq!(form["Subject"], "SimFuse prod: pump-17 deactivated");
+        assert_eq!(attributes_in(&form)["stack"], "prod");
+        assert!(form["Message"].contains("Stack:      prod"), "{}", form["Message"]);
     }
 
     #[tokio::test]

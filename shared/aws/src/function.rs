@@ -124,7 +124,19 @@ impl<L: Fn(&str) -> Option<String>> Environment<L> {
         parse(name, self.required(name, allowed)?, allowed)
     }
 
-    /// The same, and what `otherwise` means where the variable is not set.
+    /// The same, or nothing where the variable is not set.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with what is allowed, when it means nothing.
+    pub fn parsed_if<T: FromStr>(
+        &self,
+        name: &'static str,
+        allowed: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
+        self.optional(name).map(|value| parse(name, value, allowed)).transpose()
+    }
+
+    /// What the variable's value means, and what `otherwise` means where the variable is not set.
     ///
     /// # Errors
     /// [`ConfigError`], with what is allowed, when it means nothing.

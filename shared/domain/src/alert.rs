@@ -1,6 +1,11 @@
 //! What a human is told: subject, e-mail and SMS.
 
+mod account;
+mod campaign;
+mod digest;
+mod leak;
 mod many;
+mod stack;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,6 +15,13 @@ use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
 use crate::signed_link::{LinkAct, Links, SignedLink};
 use crate::state::SimState;
+
+pub use campaign::{
+    ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
+};
+pub use digest::{Digest, FLEETS_SHOWN_MAX, ToLook};
+pub use stack::StackName;
+pub(crate) use stack::typed;
 
 /// A subject that SNS accepts: ASCII, shorter than this.
 pub(crate) const SUBJECT_BYTES_MAX: usize = 99;
@@ -25,7 +37,7 @@ const SMS_NAME_CHARS_MAX: usize = 20;
 pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
 /// What an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertKind {
     /// A verdict that asks for a human, not for an act.
@@ -85,6 +97,9 @@ pub struct PendingAlert {
     pub kind: AlertKind,
     /// When it came up.
     pub at: Timestamp,
+    /// The SIM's fleet then: alerts of one fleet may be told together.
+    #[serde(default)]
+    pub fleet: Option<FleetSid>,
 }
 
 /// An alert as it is published.
@@ -109,19 +124,30 @@ pub struct Alert {
     /// Whether those are told, too, who hear only of what nobody answers.
     #[serde(default)]
     pub escalated: bool,
+    /// The stack that it is of, where that has a name.
+    #[serde(default)]
+    pub stack: Option<String>,
+    /// Ids of the alerts that this one tells together.
+    #[serde(default)]
+    pub tells: Vec<String>,
 }
 
 impl Alert {
-    /// Writes out one of an incident's alerts, with links that act where there is a console to serve
-    /// them. The same alert of the same incident is the same each time, links included.
+    /// Writes out one of an incident's alerts: its commands are for this stack, where it has a name,
+    /// and its links act, where there is a console to serve them. The same alert of the same incident
+    /// is the same each time, links included.
     #[must_use]
     pub fn of_incident(
         incident: &Incident,
         pending: &PendingAlert,
         state: Option<&SimState>,
+        stack: Option<&StackName>,
         links: Option<&Links>,
     ) -> Self {
-        let words = words_of(pending.kind, incident);
+        let mut words = words_of(pending.kind, incident);
+        if pending.kind == AlertKind::Proven {
+            words.happened = leak::proven(incident, state);
+        }
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
         let leak =
             incident.findings.iter().find(leak).filter(|_| pending.kind == AlertKind::Leaking);
@@ -131,22 +157,24 @@ impl Alert {
         let found = incident.findings.first().map(ToString::to_string);
         let why = leak.map(ToString::to_string).or(human).or(found).unwrap_or_default();
         Self {
-            id: format!("{}-{}", incident.id, pending.number),
+            id: alert_id(&incident.id, pending.number),
             severity: words.severity,
             subject: subject(&incident.name, &words),
-            email: email(incident, pending, state, &words, links),
-            sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why)),
+            email: email(incident, pending, state, &words, (stack, links)),
+            sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why, stack)),
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
             action: words.action.to_owned(),
             escalated: false,
+            stack: None,
+            tells: Vec::new(),
         }
     }
 
     /// The page that lists kills that a cap holds back. Once one has waited for [`ESCALATE_AFTER`], more
     /// people are told.
     #[must_use]
-    pub fn of_held(held: &[&Incident], now: Timestamp) -> Self {
+    pub fn of_held(held: &[&Incident], now: Timestamp, stack: Option<&StackName>) -> Self {
         use std::fmt::Write as _;
         /// SIMs named in one page; the count is of all.
         const NAMED_MAX: usize = 100;
@@ -164,11 +192,15 @@ impl Alert {
         if count > NAMED_MAX {
             _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
         }
+        let commands = [
+            "To deactivate all of them:   simfuse approve --all --reason \"...\"",
+            "To deactivate one of them:   simfuse approve SIM --reason \"...\"",
+            "To see why one waits:        simfuse status SIM",
+        ];
+        let commands = commands.map(|command| typed(command, stack)).join("\n");
         _ = write!(
             email,
-            "\nTo deactivate all of them:   simfuse approve --all --reason \"...\"\n\
-             To deactivate one of them:   simfuse approve SIM --reason \"...\"\n\
-             To see why one waits:        simfuse status SIM\n\
+            "\n{commands}\n\
              This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");
@@ -177,14 +209,18 @@ impl Alert {
             severity: Severity::Critical,
             subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
             email,
-            sms: Some(plain(
-                &format!("SimFuse: {happened}. Mass theft or wrong rule? simfuse approve --all"),
-                SMS_CHARS_MAX,
+            sms: Some(sms_of(
+                &happened,
+                "Mass theft or wrong rule? simfuse approve --all",
+                "",
+                stack,
             )),
             fleet: None,
             detector: None,
             action: "held".to_owned(),
             escalated: oldest.is_some_and(|at| now.duration_since(at) >= ESCALATE_AFTER),
+            stack: None,
+            tells: Vec::new(),
         }
     }
 }
@@ -296,10 +332,15 @@ fn subject(name: &str, words: &Words) -> String {
 }
 
 /// What happened, why, and what to do; the reason is shortened first.
-fn sms(incident: &Incident, words: &Words, why: &str) -> String {
+fn sms(incident: &Incident, words: &Words, why: &str, stack: Option<&StackName>) -> String {
     let name = plain(&incident.name, SMS_NAME_CHARS_MAX);
-    let head = format!("SimFuse: {name} {}", words.happened);
-    let to_do = words.to_do.replace("SIM", &handle(incident));
+    let happened = format!("{name} {}", words.happened);
+    sms_of(&happened, &words.to_do.replace("SIM", &handle(incident)), why, stack)
+}
+
+/// An SMS of what happened and what to do, and of why as much as there is room for.
+pub(crate) fn sms_of(happened: &str, to_do: &str, why: &str, stack: Option<&StackName>) -> String {
+    let (head, to_do) = stack::in_sms(happened, to_do, stack);
     let room = SMS_CHARS_MAX.saturating_sub(format!("{head}. . {to_do}").len());
     let why = plain(why, room);
     let dot = if why.is_empty() { "" } else { ". " };
@@ -324,7 +365,7 @@ fn email(
     pending: &PendingAlert,
     state: Option<&SimState>,
     words: &Words,
-    links: Option<&Links>,
+    (stack, links): (Option<&StackName>, Option<&Links>),
 ) -> String {
     let mut lines = vec![
         format!("{} {}", one_line(&incident.name), words.happened),
@@ -341,7 +382,10 @@ fn email(
     if let Some(human) = &incident.human {
         lines.push(format!("By         {}: {}", one_line(&human.by), one_line(&human.reason)));
     }
-    if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
+    let is_over = pending.kind == AlertKind::Proven;
+    if is_over {
+        lines.extend(leak::steps(incident, pending, state));
+    } else if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
         let bytes = incident.bytes_since(state);
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
@@ -356,19 +400,20 @@ fn email(
         lines.push(format!("Frozen     until {until}, then it comes back by itself"));
     }
     if let Some(proof) = &incident.proof {
-        lines.push(format!("Proof      the provider says inactive, and {proof}"));
+        lines.push(format!("Proven by  the provider, which says inactive, and {proof}"));
     }
     if let Some(trouble) = &incident.trouble {
         lines.push(format!("Trouble    {trouble}"));
     }
     lines.push(String::new());
-    lines.push(format!("What to do: {}", words.to_do.replace("SIM", &incident.sim.to_string())));
+    let to_do = typed(&words.to_do.replace("SIM", &incident.sim.to_string()), stack);
+    lines.push(format!("What to do: {to_do}"));
     if pending.kind == AlertKind::Killed {
         lines.push(
             "Making it active again bills a month; a `ready` SIM comes back as `active`.".into(),
         );
     }
-    lines.push(format!("Details:    simfuse status {}", incident.sim));
+    lines.push(typed(&format!("Details:    simfuse status {}", incident.sim), stack));
     lines.extend(links.into_iter().flat_map(|links| linked(incident, pending, links)));
     lines.join("\n")
 }

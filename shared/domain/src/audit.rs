@@ -8,6 +8,7 @@
 mod hash;
 mod heads;
 mod link;
+mod tally;
 mod verify;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::id::{FleetSid, IdError, SimSid};
 pub use hash::{Digest, Salt};
 pub use heads::{ChainHead, DayHeads, HeadsRun, heads_of};
 pub use link::{AuditRecord, Before, Head, KnownHead, Link};
+pub use tally::{Counts, DayTally};
 pub use verify::{Break, BreakKind, Verified, Verifier};
 
 /// One entry.

@@ -215,6 +215,8 @@ impl News {
         lines.push("This is news, not an alarm: the policy's [notify] asks for it.".to_owned());
         Alert {
             escalated: false,
+            stack: None,
+            tells: Vec::new(),
             id: format!("news-{}-{}-{}", self.sim, self.kind, self.event),
             severity: Severity::Info,
             subject: subject_of(&format!("SimFuse news: {name} {happened}")),
@@ -308,6 +310,8 @@ pub fn suppressed_alert(hour: Hour, suppressed: u32) -> Alert {
     let text = format!("{suppressed} more news suppressed in {hour}");
     Alert {
         escalated: false,
+        stack: None,
+        tells: Vec::new(),
         id: format!("news-suppressed-{hour}"),
         severity: Severity::Info,
         subject: subject_of(&format!("SimFuse news: {text}")),

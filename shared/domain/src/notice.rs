@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Alert, SMS_CHARS_MAX, SUBJECT_BYTES_MAX, Severity, plain};
+use crate::alert::{Alert, SMS_CHARS_MAX, SUBJECT_BYTES_MAX, Severity, StackName, plain, typed};
 use crate::finding::DetectorId;
 use crate::id::FleetSid;
 use crate::port::Fleet;
@@ -96,9 +96,9 @@ impl Notice {
         format!("{}-{about}-{}", self.words().detector, now.strftime("%Y-%m-%d"))
     }
 
-    /// The alert in which it is told.
+    /// The alert in which it is told. Its commands are for this stack, where it has a name.
     #[must_use]
-    pub fn alert(&self, now: Timestamp) -> Alert {
+    pub fn alert(&self, now: Timestamp, stack: Option<&StackName>) -> Alert {
         let words = self.words();
         let mut email = format!("{}\n\n{}\nTime       {now}\n", words.happened, words.why);
         if let Self::BytesUnseen { sims, named } | Self::Silent { sims, named } = self {
@@ -111,11 +111,13 @@ impl Notice {
                 _ = writeln!(email, "… and {} more", sims.saturating_sub(named));
             }
         }
-        _ = write!(email, "\nWhat to do: {}\n", words.to_do);
+        _ = write!(email, "\nWhat to do: {}\n", typed(&words.to_do, stack));
         let subject = plain(&format!("SimFuse: {}", words.happened), SUBJECT_BYTES_MAX);
         let sms = || plain(&format!("SimFuse: {}. {}", words.happened, words.to_do), SMS_CHARS_MAX);
         Alert {
             escalated: false,
+            stack: None,
+            tells: Vec::new(),
             id: self.id(now),
             severity: words.severity,
             subject,
@@ -229,7 +231,7 @@ mod tests {
     #[test]
     fn a_drift_says_what_is_and_how_to_mend_it() {
         let drift = Drift::Changed { was_mb: 250 };
-        let alert = Notice::LimitDrift { fleet: fleet(Some(2_000)), drift }.alert(now());
+        let alert = Notice::LimitDrift { fleet: fleet(Some(2_000)), drift }.alert(now(), None);
         assert_eq!(
             alert.subject,
             "SimFuse: fleet pumps: data limit changed from 250 MB to 2000 MB"
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn silence_of_the_pipeline_wakes_someone() {
         let allowed = SignedDuration::from_hours(3);
-        let alert = Notice::NoEvents { since: None, allowed }.alert(now());
+        let alert = Notice::NoEvents { since: None, allowed }.alert(now(), None);
         assert_eq!(alert.severity, Severity::Critical);
         let sms = alert.sms.unwrap();
         assert!(sms.len() <= 160 && sms.contains("no event ever came"), "{sms}");
@@ -262,7 +264,7 @@ mod tests {
     #[test]
     fn a_list_names_some_and_counts_all() {
         let named = vec!["pump-1: silent".to_owned()];
-        let alert = Notice::Silent { sims: 41, named }.alert(now());
+        let alert = Notice::Silent { sims: 41, named }.alert(now(), None);
         assert!(alert.email.contains("- pump-1: silent\n… and 40 more"), "{}", alert.email);
         assert_eq!(alert.subject, "SimFuse: 41 SIMs fell silent");
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -27,9 +27,9 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
-    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
-    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Campaigns, Case, Cases,
+    Commit, Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat,
+    NewsFeed, NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
     PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
     SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
@@ -59,6 +59,8 @@ pub enum Method {
     InsertNews,
     ReadTold,
     WriteTold,
+    ReadCampaign,
+    WriteCampaign,
     ReadCase,
     ReadKillWindow,
     Commit,
@@ -97,7 +99,7 @@ pub enum Fault {
     Unreachable,
     /// It took effect, and the answer was lost.
     LostAnswer,
-    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told`,
+    /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told`, `write_campaign`,
     /// `write_heads_run` and `replace_policy`,
     /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
     /// throttled.
@@ -324,6 +326,29 @@ impl<P: NewsLimits> NewsLimits for Faulty<P> {
             fault => {
                 let call = self.inner.write_told(scope, told, read, now);
                 plain(Method::WriteTold, fault, call).await
+            }
+        }
+    }
+}
+
+impl<P: Campaigns> Campaigns for Faulty<P> {
+    async fn read_campaign(&self, scope: CampaignScope) -> Result<(Campaign, u64), TableError> {
+        let fault = self.next(Method::ReadCampaign);
+        plain(Method::ReadCampaign, fault, self.inner.read_campaign(scope)).await
+    }
+
+    async fn write_campaign(
+        &self,
+        scope: CampaignScope,
+        campaign: &Campaign,
+        read: u64,
+        now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        match self.next(Method::WriteCampaign) {
+            Some(Fault::Conflict) => Ok(Committed::Conflict),
+            fault => {
+                let call = self.inner.write_campaign(scope, campaign, read, now);
+                plain(Method::WriteCampaign, fault, call).await
             }
         }
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -15,9 +15,9 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
-    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
-    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Campaigns, Case, Cases,
+    Commit, Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat,
+    NewsFeed, NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
     PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
     SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
@@ -234,6 +234,23 @@ impl<P: NewsLimits, G: Gate> NewsLimits for Gated<P, G> {
     ) -> Result<Committed, TableError> {
         let call = Call::Plain(Method::WriteTold);
         self.committed(call, self.inner.write_told(scope, told, read, now)).await
+    }
+}
+
+impl<P: Campaigns, G: Gate> Campaigns for Gated<P, G> {
+    async fn read_campaign(&self, scope: CampaignScope) -> Result<(Campaign, u64), TableError> {
+        self.table(Call::Plain(Method::ReadCampaign), self.inner.read_campaign(scope)).await
+    }
+
+    async fn write_campaign(
+        &self,
+        scope: CampaignScope,
+        campaign: &Campaign,
+        read: u64,
+        now: Timestamp,
+    ) -> Result<Committed, TableError> {
+        let call = Call::Plain(Method::WriteCampaign);
+        self.committed(call, self.inner.write_campaign(scope, campaign, read, now)).await
     }
 }
 

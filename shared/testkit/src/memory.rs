@@ -1,6 +1,7 @@
 //! The table and the topic in memory, held to the same contract as the real ones.
 
 mod audit;
+mod campaigns;
 mod link_claims;
 mod usages;
 
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -57,6 +58,7 @@ struct Content {
     told: BTreeMap<Scope, (Told, u64)>,
     /// Links that were used: by their id, the call and when.
     links: BTreeMap<String, (String, Timestamp)>,
+    campaigns: BTreeMap<CampaignScope, (Campaign, u64)>,
 }
 
 #[derive(Debug)]

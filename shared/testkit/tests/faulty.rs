@@ -77,6 +77,8 @@ async fn an_alert_whose_answer_is_lost_is_published() {
     let alerts = Faulty::new(MemoryAlerts::new());
     let alert = Alert {
         escalated: false,
+        stack: None,
+        tells: Vec::new(),
         id: "1".to_owned(),
         severity: Severity::Info,
         subject: String::new(),

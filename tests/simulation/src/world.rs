@@ -30,6 +30,9 @@ const WEBHOOK_OVERDUE_MS: i64 = 30_000;
 /// The stream hands a record over this often (`template.yaml`: two retries).
 const STREAM_TIMES_MAX: u32 = 3;
 
+/// Alerts of a campaign that are told one by one: few, so that a world of few SIMs has campaigns.
+const ALONE_MAX: usize = 2;
+
 /// The provider sends an event again this often.
 const DELIVERIES_MAX: u32 = 40;
 
@@ -283,6 +286,7 @@ impl World {
         let topic = Gated { inner: self.alerts.clone(), gate };
         let clock = InstanceClock { shared: Arc::clone(&self.shared), skew_ms };
         let switch = KillSwitch::new(table, provider, topic, clock, self.armed);
+        let switch = switch.telling_alone(ALONE_MAX);
         let future = async move {
             let answer = switch.handle(payload).await;
             Answer::KillSwitch(answer.map_err(|error| error.to_string()))

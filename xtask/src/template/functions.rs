@@ -26,6 +26,7 @@ const USAGE_AGGREGATOR: Environment = &[
     ("SUPERSIM_API_BASE", "SupersimApiBase"),
     ("SUPERSIM_TOKEN_URL", "SupersimTokenUrl"),
     ("ALERT_TOPIC_ARN", "Topic"),
+    ("STACK_NAME", "AWS::StackName"),
 ];
 
 const KILL_SWITCH: Environment = &[
@@ -35,6 +36,7 @@ const KILL_SWITCH: Environment = &[
     ("SUPERSIM_API_BASE", "SupersimApiBase"),
     ("SUPERSIM_TOKEN_URL", "SupersimTokenUrl"),
     ("ALERT_TOPIC_ARN", "Topic"),
+    ("STACK_NAME", "AWS::StackName"),
     ("ESCALATION_TOPIC_ARN", "EscalationTopic"),
     ("ENFORCEMENT_MODE", "EnforcementMode"),
     ("LINK_SECRET_ARN", LINK_SECRET),

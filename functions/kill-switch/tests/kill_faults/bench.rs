@@ -157,6 +157,12 @@ impl Bench {
         Arc::new(switch)
     }
 
+    /// Another, which tells only two alerts of a campaign one by one.
+    pub(crate) fn gathering(&self, gate: Gate) -> TestSwitch {
+        let (clock, armed) = (&self.clock, Mode::Enforce);
+        switch(&self.table, &self.provider, &self.topic, clock, armed, gate).telling_alone(2)
+    }
+
     pub(crate) async fn apply(&self, policy: &str) {
         self.memory.apply_policy(&policy.parse::<Policy>().unwrap()).await.unwrap();
     }

@@ -144,7 +144,8 @@ async fn alerts_hold_links_where_there_is_a_console() {
     let link = |alert: &Alert| alert.email.lines().last().unwrap().to_owned();
     assert_eq!(link(first), link(again));
     let incident: Incident = bench.incident(1).await.unwrap();
-    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: incident.opened_at };
-    let expected = Alert::of_incident(&incident, &pending, None, Some(&links));
+    let pending =
+        PendingAlert { number: 1, kind: AlertKind::Killed, at: incident.opened_at, fleet: None };
+    let expected = Alert::of_incident(&incident, &pending, None, None, Some(&links));
     assert_eq!(link(first), link(&expected));
 }

@@ -7,12 +7,15 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod acts;
 mod alerts;
 mod audit;
 mod bench;
 mod bulk;
+mod campaigns;
 mod choices;
 mod crashes;
+mod digests;
 mod false_alarms;
 mod fleets;
 mod freezes;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use simfuse_domain::alert::CampaignScope;
 use simfuse_domain::audit::{AuditEntry, ChainName};
 use simfuse_domain::guard::CapScope;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -78,6 +79,10 @@ impl Key {
 
     pub(super) fn kill_window(scope: CapScope) -> Self {
         Self::new(format!("KS#CAP#{scope}"), "WINDOW")
+    }
+
+    pub(super) fn campaign(scope: CampaignScope) -> Self {
+        Self::new(format!("KS#CAMPAIGN#{scope}"), "TOLD")
     }
 
     pub(super) fn paged(name: &str) -> Self {

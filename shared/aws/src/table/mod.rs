@@ -5,6 +5,7 @@
 //! `isk` and are in the sparse index for as long as they do.
 
 mod audit;
+mod campaigns;
 mod cases;
 mod dead_letters;
 mod error;

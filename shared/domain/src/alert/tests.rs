@@ -56,13 +56,13 @@ fn incident(name: &str, stage: Stage, findings: &[Finding]) -> Incident {
 }
 
 fn alert(incident: &Incident, kind: AlertKind) -> Alert {
-    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
-    Alert::of_incident(
-        incident,
-        &pending,
-        Some(&state_of(&[used("01T14:00", "01T14:06", 31 * MB)])),
-        None,
-    )
+    alert_of(incident, kind, None)
+}
+
+fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
+    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
+    let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
+    Alert::of_incident(incident, &pending, Some(&state), stack, None)
 }
 
 /// The default alphabet of GSM 03.38, as far as it is ASCII and takes one septet.
@@ -132,6 +132,44 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
             }
         }
     }
+}
+
+#[test]
+fn of_a_named_stack_every_command_says_which() {
+    let stacks = ["prod", "simfuse-production-eu", &"s".repeat(128)].map(|name| name.parse());
+    for stack in stacks.map(Result::unwrap) {
+        for kind in KINDS {
+            let stage = Stage::Held(Hold::Protected);
+            let alert = alert_of(&incident("pump-17", stage, &[too_much()]), kind, Some(&stack));
+            for line in alert.email.lines().filter(|line| line.contains("simfuse ")) {
+                assert!(line.ends_with(&format!(" --stack {stack}")), "{line}");
+            }
+            let Some(sms) = alert.sms.clone() else { continue };
+            assert!(sms.len() <= 160 && is_gsm_7(&sms), "{sms}");
+            let told = alert.of_stack(&stack);
+            assert!(told.sms.as_deref().unwrap().len() <= 160 && told.subject.len() < 100);
+            let is_short = stack.to_string().len() < 30;
+            let has_command = sms.contains("simfuse ");
+            assert_eq!(
+                sms.contains(&format!(" --stack {stack}")),
+                is_short && has_command,
+                "{sms}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_sms_of_a_named_stack() {
+    let stack = "prod".parse().unwrap();
+    let stolen = incident("pump-17", Stage::Inactive, &[strange_device(0)]);
+    let killed = alert_of(&stolen, AlertKind::Killed, Some(&stack)).of_stack(&stack);
+    insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse prod: pump-17 deactivated. in device 86600905000001 (model 86600905) instead of 35378572000001. To undo: simfuse restore pump-17 --stack prod");
+    insta::assert_snapshot!(killed.subject, @"SimFuse prod: pump-17 deactivated");
+    let held = incident("pump-17", Stage::Held(Hold::Cap), &[too_much()]);
+    let page = Alert::of_held(&[&held], time("01T14:15"), Some(&stack)).of_stack(&stack);
+    assert!(page.email.contains("simfuse approve --all --reason \"...\" --stack prod\n"));
+    insta::assert_snapshot!(page.sms.unwrap(), @"SimFuse prod: 1 kills held by the cap, approve or look. Mass theft or wrong rule? simfuse approve --all --stack prod");
 }
 
 #[test]
@@ -211,20 +249,47 @@ fn a_hold_is_told() {
 fn a_proof_is_told() {
     let mut incident = incident("pump-17", Stage::Proven, &[too_much()]);
     incident.proof = Some(Proof::AttachRejected(time("01T14:09")));
-    insta::assert_snapshot!(alert(&incident, AlertKind::Proven).email, @r"
-        pump-17 proven dead
+    (incident.sent_at, incident.inactive_at) =
+        (Some(time("01T14:06:06")), Some(time("01T14:06:56")));
+    let proven = alert(&incident, AlertKind::Proven);
+    insta::assert_snapshot!(proven.subject, @"SimFuse: pump-17 proven dead, at least 31.0 MB leaked in 6 min");
+    insta::assert_snapshot!(proven.email, @r"
+        pump-17 proven dead, at least 31.0 MB leaked in 6 min
 
         SIM        HS01010101010101010101010101010101
         Fleet      HF02020202020202020202020202020202
         Time       2026-03-01T14:06:07Z
         Why        hour_limit: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB (at 2026-03-01T14:06:00Z)
-        Used       at least 31.0 MB since 2026-03-01T14:00:00Z
+        Leaked     at least 31.0 MB, since the first sign
+        First sign 2026-03-01T14:00:00Z
+        Found      2026-03-01T14:06:05Z (+6 min)
+        Request    2026-03-01T14:06:06Z (+6 min)
+        Inactive   2026-03-01T14:06:56Z (+6 min)
+        Proof      2026-03-01T14:09:00Z (+9 min)
+        Told       2026-03-01T14:06:07Z (+6 min)
         Stage      proven
-        Proof      the provider says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
+        Proven by  the provider, which says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
 
         What to do: To undo: simfuse restore HS01010101010101010101010101010101
         Details:    simfuse status HS01010101010101010101010101010101
         ");
+}
+
+#[test]
+fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
+    let proven = incident("pump-17", Stage::Proven, &[too_much()]);
+    let pending =
+        PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07"), fleet: None };
+    let alert = Alert::of_incident(&proven, &pending, None, None, None);
+    assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
+    assert!(
+        alert.email.contains("\nLeaked     unknown, no event of it is kept"),
+        "{}",
+        alert.email
+    );
+    let by_hand =
+        Alert::of_incident(&incident("pump-17", Stage::Proven, &[]), &pending, None, None, None);
+    assert!(!by_hand.email.contains("Leaked"), "nothing was found: {}", by_hand.email);
 }
 
 #[test]
@@ -285,7 +350,7 @@ fn one_page_lists_what_a_cap_holds() {
         .collect();
     let page = |count: usize| {
         let held: Vec<&Incident> = held.iter().take(count).collect();
-        Alert::of_held(&held, time("01T14:15"))
+        Alert::of_held(&held, time("01T14:15"), None)
     };
     insta::assert_snapshot!(page(2).email, @r#"
         2 SIMs should be deactivated and wait, because the cap on automatic kills is reached.
@@ -323,14 +388,14 @@ fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
 fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
     let key = LinkKey::new(&[7; 32]).unwrap();
     let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
-    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07") };
-    let alert = Alert::of_incident(incident, &pending, None, Some(&links));
+    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
+    let alert = Alert::of_incident(incident, &pending, None, None, Some(&links));
     assert_eq!(
         alert,
-        Alert::of_incident(incident, &pending, None, Some(&links)),
+        Alert::of_incident(incident, &pending, None, None, Some(&links)),
         "always the same"
     );
-    let plain = Alert::of_incident(incident, &pending, None, None);
+    let plain = Alert::of_incident(incident, &pending, None, None, None);
     assert!(alert.email.starts_with(&plain.email), "links come below all else");
     assert_eq!((alert.sms, alert.subject), (plain.sms, plain.subject), "links are for e-mail");
     let lines: Vec<&str> = alert.email.lines().collect();
@@ -381,9 +446,10 @@ fn an_alert_links_to_what_may_be_done_about_it() {
 fn links_are_told_below_the_commands() {
     let links =
         Links::new("http://127.0.0.1:8787".parse().unwrap(), LinkKey::new(&[7; 32]).unwrap());
-    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: time("01T14:06:07") };
+    let pending =
+        PendingAlert { number: 1, kind: AlertKind::Killed, at: time("01T14:06:07"), fleet: None };
     let incident = incident("pump-17", Stage::Inactive, &[]);
-    let email = Alert::of_incident(&incident, &pending, None, Some(&links)).email;
+    let email = Alert::of_incident(&incident, &pending, None, None, Some(&links)).email;
     let (_, below) = email.split_once("Details:").unwrap();
     insta::assert_snapshot!(below.trim_start(), @r"
         simfuse status HS01010101010101010101010101010101

@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::hash::Fields;
-use super::{AuditRecord, ChainName, Digest, Head};
+use super::{AuditRecord, ChainName, DayTally, Digest, Head};
 
 /// A day is recorded this long after its end: the index follows the table within seconds, clocks
 /// differ by less, and an entry is written at most minutes after the time that it bears.
@@ -59,6 +59,10 @@ pub struct HeadsRun {
     pub after: Option<String>,
     /// Whether all of the day is recorded; what is left is to tell it.
     pub is_whole: bool,
+    /// What happened on the day, as far as it is read; absent where nobody is to be told: on the day
+    /// before the first, and on one whose record an older version began.
+    #[serde(default)]
+    pub tally: Option<DayTally>,
 }
 
 impl DayHeads {
@@ -99,20 +103,23 @@ impl HeadsRun {
     /// The record of this day is to begin.
     #[must_use]
     pub fn of(day: Date) -> Self {
-        Self { so_far: DayHeads::of(day), after: None, is_whole: false }
+        let tally = Some(DayTally::default());
+        Self { so_far: DayHeads::of(day), after: None, is_whole: false, tally }
     }
 
     /// What there is to record where nothing was recorded yet: the day before.
     #[must_use]
     pub fn first(now: Timestamp) -> Self {
         let today = now.to_zoned(TimeZone::UTC).date();
-        Self::of(today.yesterday().unwrap_or(today))
+        Self { tally: None, ..Self::of(today.yesterday().unwrap_or(today)) }
     }
 
     /// The day after this one.
     #[must_use]
     pub fn next(&self) -> Self {
-        Self::of(self.so_far.day.tomorrow().unwrap_or(Date::MAX))
+        let day = self.so_far.day;
+        let tally = self.tally.as_ref().map(|tally| tally.next(day)).unwrap_or_default();
+        Self { tally: Some(tally), ..Self::of(day.tomorrow().unwrap_or(Date::MAX)) }
     }
 
     /// The day's begin and end.

@@ -305,7 +305,8 @@ impl Incident {
     /// Puts an alert into the incident's outbox.
     pub fn alert(&mut self, kind: AlertKind, at: Timestamp) {
         self.alerts_made = self.alerts_made.saturating_add(1);
-        self.alerts.push(PendingAlert { number: self.alerts_made, kind, at });
+        let (number, fleet) = (self.alerts_made, self.fleet);
+        self.alerts.push(PendingAlert { number, kind, at, fleet });
     }
 
     /// When the sweep has to look at the incident: at its next check, or sooner while an alert is not

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit_log;
+mod campaigns;
 mod cases;
 mod clock;
 mod dead_letters;
@@ -22,6 +23,7 @@ use std::error::Error;
 
 pub use alerts::{AlertError, Alerts};
 pub use audit_log::{AuditCursor, AuditLog, AuditPage, AuditQuery, AuditTrail, HeadsLog};
+pub use campaigns::Campaigns;
 pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::{Clock, Sleep};
 pub use dead_letters::{DeadLetter, DeadLetters};

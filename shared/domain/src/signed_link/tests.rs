@@ -10,7 +10,8 @@ fn key() -> LinkKey {
 
 fn link(act: LinkAct) -> SignedLink {
     let incident = Incident::open(sim(), "pump-17".to_owned(), Some(fleet()), time("01T14:06:05"));
-    let pending = PendingAlert { number: 2, kind: AlertKind::Killed, at: time("01T14:06:07") };
+    let pending =
+        PendingAlert { number: 2, kind: AlertKind::Killed, at: time("01T14:06:07"), fleet: None };
     SignedLink::of(act, &incident, &pending)
 }
 
@@ -72,7 +73,12 @@ fn links_differ_by_all_that_they_say() {
 #[test]
 fn a_long_name_is_cut_between_characters_and_the_longest_token_is_read() {
     let mut incident = Incident::open(sim(), "\u{1f6b0}".repeat(40), None, time("01T14:06:05"));
-    let pending = PendingAlert { number: u32::MAX, kind: AlertKind::Killed, at: time("01T14:06") };
+    let pending = PendingAlert {
+        number: u32::MAX,
+        kind: AlertKind::Killed,
+        at: time("01T14:06"),
+        fleet: None,
+    };
     let read = |incident: &Incident| {
         let token = key().sign(&SignedLink::of(LinkAct::Restore, incident, &pending));
         (key().verify(&token, pending.at).unwrap().name, token.len())

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use simfuse_domain::audit::{
-    AuditEntry, AuditRecord, ChainName, DayHeads, HeadsRun, Verified, Verifier, heads_of,
+    AuditEntry, AuditRecord, ChainName, DayHeads, DayTally, HeadsRun, Verified, Verifier, heads_of,
 };
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Desired, Stage};
@@ -220,7 +220,7 @@ pub async fn the_heads_of_a_day_are_recorded(table: &(impl Cases + AuditTrail + 
     assert_eq!(heads.len(), 2);
     let so_far = DayHeads::of(day).with(2, &heads);
     let after = Some("somewhere".to_owned());
-    let run = HeadsRun { so_far, after, is_whole: false };
+    let run = HeadsRun { so_far, after, is_whole: false, tally: Some(DayTally::default()) };
     let written = table.write_heads_run(&run, Some(&heads), 0).await.unwrap();
     assert_eq!(written, Committed::Done);
     let again = table.write_heads_run(&run, Some(&heads), 0).await.unwrap();
@@ -228,7 +228,7 @@ pub async fn the_heads_of_a_day_are_recorded(table: &(impl Cases + AuditTrail + 
     assert_eq!(table.read_heads_run().await.unwrap(), (Some(run), 1));
     assert_eq!(table.heads_page(day, 1).await.unwrap(), Some(heads));
     assert_eq!(table.day_heads(day).await.unwrap(), None, "not whole yet");
-    let whole = HeadsRun { so_far, after: None, is_whole: true };
+    let whole = HeadsRun { so_far, after: None, is_whole: true, tally: None };
     assert_eq!(table.write_heads_run(&whole, None, 1).await.unwrap(), Committed::Done);
     assert_eq!(table.day_heads(day).await.unwrap(), Some(so_far));
     assert_eq!(table.heads_page(day, 2).await.unwrap(), None);

@@ -10,6 +10,7 @@
 )]
 
 pub mod audit;
+pub mod campaigns;
 pub mod cases;
 pub mod links;
 pub mod news;

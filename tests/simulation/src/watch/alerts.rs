@@ -8,8 +8,19 @@ use super::{Caller, Published, Watch};
 
 impl Watch {
     pub(super) fn note_published(&mut self, now_ms: i64, caller: &Caller, alert: &Alert) {
+        self.note_out(now_ms, caller, alert, alert.id.clone());
+        for told in &alert.tells {
+            self.note_out(now_ms, caller, alert, told.clone());
+        }
+    }
+
+    /// An alert is out, in this message.
+    fn note_out(&mut self, now_ms: i64, caller: &Caller, message: &Alert, id: String) {
         let effects = self.effects;
+        let alert = &Alert { id, ..message.clone() };
+        let by = message.id.clone();
         let known = self.published.entry(alert.id.clone()).or_insert_with(|| Published {
+            by: by.clone(),
             action: alert.action.clone(),
             times: 0,
             last_ms: now_ms,
@@ -18,6 +29,10 @@ impl Watch {
         known.times += 1;
         known.last_ms = now_ms;
         let (action, recorded_at) = (known.action.clone(), known.recorded_at);
+        let first = known.by.clone();
+        if first != by {
+            self.broken("alerts_once", || format!("{} went out in {first} and in {by}", alert.id));
+        }
         if action != alert.action {
             self.broken("alert_ids", || {
                 format!("{} said {action}, and now says {}", alert.id, alert.action)

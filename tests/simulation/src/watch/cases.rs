@@ -23,6 +23,7 @@ impl Watch {
             | Method::ReplacePolicy
             | Method::RecordAudit
             | Method::WriteTold
+            | Method::WriteCampaign
             | Method::Publish
             | Method::Fetch
             | Method::SetStatus => is_webhook,

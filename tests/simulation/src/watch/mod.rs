@@ -88,6 +88,8 @@ pub(crate) struct Watch {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Published {
+    /// In which message: its own, or one that tells many.
+    pub(crate) by: String,
     pub(crate) action: String,
     pub(crate) times: u32,
     pub(crate) last_ms: i64,

@@ -1,0 +1,200 @@
+//! Many SIMs of one fleet within hours: a handful of messages that name all, each alert told once,
+//! whichever call fails or is the last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use simfuse_domain::alert::Alert;
+use simfuse_domain::id::SimSid;
+use simfuse_domain::policy::Mode;
+use simfuse_domain::port::{Cases as _, Sim, SimStatus};
+
+use crate::bench::{Bench, STRICT, TABLET, fleet, rejection, session, sim};
+use crate::crashes::{TRAPS, invoke};
+use crate::gate::{Gate, Trap};
+
+const SIMS: u16 = 400;
+
+/// As strict, and no cap is in the way.
+fn uncapped() -> String {
+    let cap = "max_kills = { count = 5, window_mins = 60 }";
+    let more = "{ count = 1000, window_mins = 60 }";
+    STRICT.replace(cap, &format!("max_kills = {more}\naccount_max_kills = {more}"))
+}
+
+fn one_of_many(number: u16) -> SimSid {
+    let [high, low] = number.to_be_bytes();
+    SimSid::from_bytes([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, high, low])
+}
+
+fn name_of(number: u16) -> String {
+    format!("meter-{number}")
+}
+
+/// Each id of an alert, with the messages that told it and what they say was done.
+fn tellings(alerts: &[Alert]) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut told: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for alert in alerts {
+        let own = vec![alert.id.clone()];
+        for id in if alert.tells.is_empty() { &own } else { &alert.tells } {
+            let telling = (alert.id.clone(), alert.action.clone());
+            told.entry(id.clone()).or_default().push(telling);
+        }
+    }
+    told
+}
+
+async fn all_fall_silent(bench: &Bench) {
+    for number in 1..=SIMS {
+        let mut event = rejection(1, bench.now());
+        (event.sim, event.unique_name) = (one_of_many(number), Some(name_of(number)));
+        bench.happen(one_of_many(number), &[event]).await;
+    }
+}
+
+#[tokio::test]
+async fn of_four_hundred_stolen_sims_a_handful_of_messages_tells_and_names_each_once() {
+    let bench = Bench::with(0, &uncapped(), Mode::Enforce).await;
+    for number in 1..=SIMS {
+        let (sid, unique_name) = (one_of_many(number), Some(name_of(number)));
+        let (status, fleet) = (SimStatus::Active, Some(fleet()));
+        bench.service.add_sim(Sim { sid, iccid: None, unique_name, status, fleet });
+        let mut event = session(1, TABLET, bench.now(), 1_000_000);
+        (event.sim, event.unique_name) = (sid, Some(name_of(number)));
+        bench.happen(sid, &[event]).await;
+    }
+    assert!(bench.deliver().await);
+    assert_eq!(bench.posts(), usize::from(SIMS), "each is switched off before anyone is told");
+    bench.minutes(2).await;
+    all_fall_silent(&bench).await;
+    bench.minutes(30).await;
+
+    let alerts = bench.alerts.published();
+    for action in ["deactivated", "proven"] {
+        let of: Vec<&Alert> = alerts.iter().filter(|alert| alert.action == action).collect();
+        let together = of.iter().filter(|alert| !alert.tells.is_empty()).count();
+        assert_eq!(of.len() - together, 10, "{action} alone");
+        assert!((1..=6).contains(&together), "{action}: {together} messages");
+        let emails: String = of.iter().map(|alert| alert.email.as_str()).collect();
+        for number in 1..=SIMS {
+            assert!(
+                emails.contains(&format!("({})", one_of_many(number)))
+                    || emails.contains(&format!("SIM        {}", one_of_many(number))),
+                "{number}"
+            );
+        }
+    }
+    let tellings = tellings(&alerts);
+    assert_eq!(tellings.len(), 2 * usize::from(SIMS), "killed and proven, of each");
+    assert!(tellings.values().all(|by| by.len() == 1), "once each");
+    for number in 1..=SIMS {
+        let case = bench.memory.read_case(one_of_many(number)).await.unwrap();
+        assert!(case.incident.is_none(), "{number} is filed");
+    }
+}
+
+/// Six SIMs are stolen, of which two are told alone.
+const FEW: u8 = 6;
+
+/// Lets six SIMs be stolen and the sweep tell, with the trap in this sweep; then all goes well.
+/// Says whether the trap was reached.
+async fn told_with(trap: Option<Trap>, sweep: usize) -> (Bench, usize) {
+    let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;
+    let calm = bench.gathering(Gate::new(None));
+    for number in 1..=FEW {
+        bench.steal(number).await;
+    }
+    invoke(&calm, &Gate::new(None), bench.stream()).await;
+    let gate = Gate::new(trap);
+    let trapped = bench.gathering(gate.clone());
+    for minute in 0..20 {
+        bench.pass(60);
+        if minute == 1 {
+            for number in 1..=FEW {
+                bench.happen(sim(number), &[rejection(number, bench.now())]).await;
+            }
+        }
+        if minute == sweep {
+            invoke(&trapped, &gate, json!({ "sweep": true })).await;
+        } else {
+            invoke(&calm, &Gate::new(None), json!({ "sweep": true })).await;
+        }
+    }
+    (bench, gate.calls())
+}
+
+fn check(bench: &Bench, what: &str) {
+    let alerts = bench.alerts.published();
+    let tellings = tellings(&alerts);
+    for action in ["deactivated", "proven"] {
+        let told = tellings.iter().filter(|(_, by)| by.iter().all(|(_, told)| told == action));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), usize::from(FEW), "{what}: {action} {told:?}");
+        for (id, by) in told {
+            let messages: BTreeSet<&str> = by.iter().map(|(message, _)| message.as_str()).collect();
+            assert_eq!(messages.len(), 1, "{what}: {id} went out in {by:?}");
+        }
+        let alone = alerts.iter().filter(|a| a.action == action && a.tells.is_empty());
+        let alone: BTreeSet<&str> = alone.map(|alert| alert.id.as_str()).collect();
+        assert_eq!(alone.len(), 2, "{what}: {action} alone {alone:?}");
+    }
+    let mut copies: BTreeMap<&str, Vec<&Alert>> = BTreeMap::new();
+    for alert in &alerts {
+        copies.entry(&alert.id).or_default().push(alert);
+    }
+    for (id, copies) in copies {
+        assert!(copies.iter().all(|copy| copy == &copies[0]), "{what}: {id} changed");
+        assert!(copies.len() <= 2, "{what}: {id} came {} times", copies.len());
+    }
+}
+
+#[tokio::test]
+async fn without_a_fault_nothing_comes_twice() {
+    let (bench, _) = told_with(None, 0).await;
+    check(&bench, "calm");
+    assert!(tellings(&bench.alerts.published()).values().all(|by| by.len() == 1));
+    for number in 1..=FEW {
+        assert_eq!(bench.stage(number).await, "none");
+    }
+}
+
+#[tokio::test]
+async fn whichever_call_of_a_sweep_fails_or_is_the_last_each_alert_is_told_in_one_message() {
+    for trap in TRAPS {
+        for sweep in [0, 2] {
+            let mut reached = 0;
+            for call in 1.. {
+                let (bench, calls) = told_with(Some(trap(call)), sweep).await;
+                if calls < call {
+                    break;
+                }
+                reached = call;
+                check(&bench, &format!("{:?} in sweep {sweep}", trap(call)));
+                for number in 1..=FEW {
+                    assert_eq!(bench.stage(number).await, "none", "{:?}", trap(call));
+                }
+            }
+            assert!(reached > 5, "a sweep has more calls than {reached}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_fails_makes_a_campaign_later_and_no_other() {
+    for failures in [1, 3, 9, 30] {
+        let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;
+        let calm = bench.gathering(Gate::new(None));
+        for number in 1..=FEW {
+            bench.steal(number).await;
+        }
+        bench.alerts.fail_next(failures);
+        invoke(&calm, &Gate::new(None), bench.stream()).await;
+        for _minute in 0..40 {
+            bench.pass(60);
+            invoke(&calm, &Gate::new(None), json!({ "sweep": true })).await;
+        }
+        let tellings = tellings(&bench.alerts.published());
+        assert_eq!(tellings.len(), usize::from(FEW), "{failures} failures");
+        assert!(tellings.values().all(|by| by.len() == 1), "{failures} failures: {tellings:?}");
+    }
+}

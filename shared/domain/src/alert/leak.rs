@@ -1,0 +1,84 @@
+//! What a stolen SIM cost until it was dead: bytes, and the time of each step.
+
+use jiff::Timestamp;
+
+use super::PendingAlert;
+use crate::incident::Incident;
+use crate::state::SimState;
+
+/// What happened, with what it cost where that is known.
+pub(super) fn proven(incident: &Incident, state: Option<&SimState>) -> String {
+    match state.filter(|_| !incident.findings.is_empty()) {
+        Some(state) => {
+            let (bytes, end) = (incident.bytes_since(state), end_of(incident));
+            let time = end.map(|end| format!(" in {}", span(incident.rogue_since(), end)));
+            format!("proven dead, at least {bytes} leaked{}", time.unwrap_or_default())
+        }
+        None => "proven dead".to_owned(),
+    }
+}
+
+/// The lines of an e-mail that say how much went through and how long each step took. Bytes that no
+/// kept event shows are unknown, not none.
+pub(super) fn steps(
+    incident: &Incident,
+    pending: &PendingAlert,
+    state: Option<&SimState>,
+) -> Vec<String> {
+    let begin = (!incident.findings.is_empty()).then(|| incident.rogue_since());
+    let proof = incident.proof.map(|proof| proof.at());
+    let mut lines = Vec::new();
+    if let Some(begin) = begin {
+        let leaked = match state {
+            Some(state) => format!("at least {}", incident.bytes_since(state)),
+            None => "unknown, no event of it is kept".to_owned(),
+        };
+        lines.push(format!("Leaked     {leaked}, since the first sign"));
+        lines.push(format!("First sign {begin}"));
+    }
+    let begin = begin.unwrap_or(incident.opened_at);
+    let steps = [
+        ("Found     ", Some(incident.opened_at)),
+        ("Request   ", incident.sent_at),
+        ("Inactive  ", incident.inactive_at),
+        ("Proof     ", proof),
+        ("Told      ", Some(pending.at)),
+    ];
+    for (label, at) in steps {
+        if let Some(at) = at {
+            lines.push(format!("{label} {at} (+{})", span(begin, at)));
+        }
+    }
+    lines
+}
+
+/// When the SIM carried nothing more: the sign, or that the provider said so.
+fn end_of(incident: &Incident) -> Option<Timestamp> {
+    let proof = incident.proof.map(|proof| proof.at());
+    proof.into_iter().chain(incident.inactive_at).min()
+}
+
+/// How long it was from one time to another, as one says it; clocks of the provider and ours may
+/// differ by seconds, which is no time at all.
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
+    let secs = to.duration_since(from).as_secs().max(0);
+    let (minutes, hours) = (secs.wrapping_div(60), secs.wrapping_div(3_600));
+    match (hours, minutes, secs) {
+        (_, 0..2, secs) => format!("{secs} s"),
+        (0..2, minutes, _) => format!("{minutes} min"),
+        (hours, minutes, _) => format!("{hours} h {} min", minutes.wrapping_rem(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_reads_well() {
+        let begin: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+        let after = |secs| span(begin, begin + jiff::SignedDuration::from_secs(secs));
+        let read = [-5, 0, 119, 120, 7_199, 7_200, 100_000].map(after);
+        assert_eq!(read, ["0 s", "0 s", "119 s", "2 min", "119 min", "2 h 0 min", "27 h 46 min"]);
+    }
+}
