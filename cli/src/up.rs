@@ -55,93 +55,42 @@ struct Places {
 }
 
 /// Runs the command until it is interrupted.
-pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError> {
-    // A variable that is set to nothing is not set.
-    for value in [
-        &mut args.public_webhook_url,
-        &mut args.secret_json,
-        &mut args.supersim_api_base,
-        &mut args.supersim_token_url,
-    ] {
-        *value = value.take().filter(|text| !text.is_empty());
-    }
-    let is_http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
-    if let Some(url) = args.public_webhook_url.as_ref().filter(|url| !is_http(url)) {
-        let why = "expected an absolute http or https URL";
-        return Err(CliError::Usage(format!("PUBLIC_WEBHOOK_URL {url}: {why}")));
-    }
+pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
+    let args = checked(args)?;
     let address = loopback(&args.listen)?;
     let interrupted = interrupts();
     let interrupted =
         interrupted.map_err(|error| CliError::local("listening for Ctrl-C")(error.into()))?;
     let policy = policy_of(args.policy.as_deref())?;
-    let provider: Provider = args.provider.into();
     let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
-    let (secrets, made_up) = webhook_secrets(provider, args.secret_json.as_deref())?;
     let service = LocalService::start(Arc::clone(&clock)).await?;
     let (listener, origin) = local::listen(&address.to_string()).await?;
-    let (links, key) = local::links(&origin)?;
-    let (client, supersim) = match &args.supersim_api_base {
-        None => (service.client()?, service.origin.clone()),
-        Some(origin) => {
-            note(&format!("Kills go to {origin}, not to the simulated Super SIM service."));
-            let credentials = api_credentials(provider, args.secret_json.as_deref())?;
-            let token_url = args.supersim_token_url.as_deref();
-            (local::client(origin, token_url, credentials)?, origin.clone())
-        }
-    };
     let local = LocalTable::start(&policy, clock.now()).await?;
-    let events = format!("{origin}/events");
-    let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
     let mailbox =
         Mailbox::new().map_err(|error| CliError::local("making a mailbox")(error.into()))?;
-    let table = local.table.clone();
-    let live = Receipt::Live;
-    let webhook =
-        local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
-    let armed = args.mode.into();
-    // A provider elsewhere does not reach this machine.
-    let is_simulated = args.supersim_api_base.is_none();
-    let callbacks = is_simulated.then(|| local::callbacks(links.clone(), Arc::clone(&clock)));
-    let client = client.calling_back(callbacks);
-    let (table_of, clock_of) = (table.clone(), Arc::clone(&clock));
-    let kill_switch = local::kill_switch(table_of, client, mailbox.clone(), clock_of, armed);
-    let kill_switch = Arc::new(kill_switch.linking(Some(links)));
-    let console = local::console(table, Arc::clone(&kill_switch), clock, key);
-    let simulated = is_simulated.then(|| service.service.clone());
-    let calls_back = tokio::spawn(call_back(service.service.clone()));
-    let served = Served {
-        webhook: Arc::new(webhook),
-        kill_switch,
-        console: Some(Arc::new(console)),
-        received: Arc::new(Notify::new()),
-        accepted: simulated
-            .map(|service| -> Listener { Arc::new(move |body| introduce(&service, body)) }),
-    };
+    let (served, supersim, made_up) = serve(&args, &origin, &service, &local, &mailbox, clock)?;
     let running = Running { origin: origin.clone(), pid: std::process::id() };
     if let Err(error) = run_file::write(&running) {
         tracing::debug!(%error, "other commands have to be told `--up {origin}`");
     }
     let places = Places {
-        webhook: events.clone(),
+        webhook: events_url(&origin),
         console: origin.clone(),
         supersim,
         table: local.endpoint.clone(),
         invoke: origin,
         mailbox: mailbox.path().display().to_string(),
         policy_mode: policy.base().mode,
-        mode: armed,
+        mode: args.mode.into(),
         secret: made_up,
     };
     for warning in policy.warnings() {
         note(&format!("warning: {warning}"));
     }
     output.print(&places, || text(&places, &args));
-    let work = tokio::spawn(work(
-        local.stream(),
-        Arc::clone(&served.kill_switch),
-        Arc::clone(&served.received),
-    ));
+    let calls_back = tokio::spawn(call_back(service.service.clone()));
+    let (kill_switch, received) = (Arc::clone(&served.kill_switch), Arc::clone(&served.received));
+    let work = tokio::spawn(work(local.stream(), kill_switch, received));
     let ended = tokio::select! {
         ended = axum::serve(listener, router(served)) => {
             ended.map_err(|error| CliError::local("serving")(error.into()))
@@ -152,6 +101,77 @@ pub(crate) async fn run(mut args: UpArgs, output: Output) -> Result<u8, CliError
     calls_back.abort();
     run_file::remove(&running);
     ended.map(|()| 0)
+}
+
+/// The arguments, of which a variable that is set to nothing is not set.
+fn checked(mut args: UpArgs) -> Result<UpArgs, CliError> {
+    for value in [
+        &mut args.public_webhook_url,
+        &mut args.secret_json,
+        &mut args.supersim_api_base,
+        &mut args.supersim_token_url,
+    ] {
+        *value = value.take().filter(|text| !text.is_empty());
+    }
+    let is_http = |url: &String| url.starts_with("https://") || url.starts_with("http://");
+    match args.public_webhook_url.as_ref().filter(|url| !is_http(url)) {
+        Some(url) => {
+            let why = "expected an absolute http or https URL";
+            Err(CliError::Usage(format!("PUBLIC_WEBHOOK_URL {url}: {why}")))
+        }
+        None => Ok(args),
+    }
+}
+
+fn events_url(origin: &str) -> String {
+    format!("{origin}/events")
+}
+
+/// What is served at the origin, where kills go, and the webhook's secret if it was made up.
+fn serve(
+    args: &UpArgs,
+    origin: &str,
+    service: &LocalService,
+    local: &LocalTable,
+    mailbox: &Mailbox,
+    clock: SharedClock,
+) -> Result<(Served, String, Option<String>), CliError> {
+    let provider: Provider = args.provider.into();
+    let (secrets, made_up) = webhook_secrets(provider, args.secret_json.as_deref())?;
+    let (links, key) = local::links(origin)?;
+    let (client, supersim) = match &args.supersim_api_base {
+        None => (service.client()?, service.origin.clone()),
+        Some(origin) => {
+            note(&format!("Kills go to {origin}, not to the simulated Super SIM service."));
+            let credentials = api_credentials(provider, args.secret_json.as_deref())?;
+            let token_url = args.supersim_token_url.as_deref();
+            (local::client(origin, token_url, credentials)?, origin.clone())
+        }
+    };
+    let events = events_url(origin);
+    let public_url = args.public_webhook_url.as_deref().unwrap_or(&events);
+    let (table, live) = (local.table.clone(), Receipt::Live);
+    let webhook =
+        local::webhook(table.clone(), live, Arc::clone(&clock), provider, secrets, public_url);
+    // A provider elsewhere does not reach this machine.
+    let is_simulated = args.supersim_api_base.is_none();
+    let callbacks = is_simulated.then(|| local::callbacks(links.clone(), Arc::clone(&clock)));
+    let client = client.calling_back(callbacks);
+    let (mailbox, clock_of) = (mailbox.clone(), Arc::clone(&clock));
+    let kill_switch =
+        local::kill_switch(table.clone(), client, mailbox, clock_of, args.mode.into());
+    let kill_switch = Arc::new(kill_switch.linking(Some(links)));
+    let console = local::console(table, Arc::clone(&kill_switch), clock, key);
+    let simulated = is_simulated.then(|| service.service.clone());
+    let served = Served {
+        webhook: Arc::new(webhook),
+        kill_switch,
+        console: Some(Arc::new(console)),
+        received: Arc::new(Notify::new()),
+        accepted: simulated
+            .map(|service| -> Listener { Arc::new(move |body| introduce(&service, body)) }),
+    };
+    Ok((served, supersim, made_up))
 }
 
 fn text(places: &Places, args: &UpArgs) -> String {
@@ -191,7 +211,8 @@ async fn work(mut stream: Stream, kill_switch: Arc<LocalKillSwitch>, received: A
     loop {
         tokio::select! {
             _ = sweep.tick() => {
-                if let Err(error) = kill_switch.sweep().await {
+                let swept = kill_switch.handle(serde_json::json!({ "sweep": true }));
+                if let Err(error) = swept.await {
                     tracing::error!(%error, "the sweep failed");
                 }
             }
