@@ -47,6 +47,9 @@ pub(crate) fn run(args: &ScoreArgs, output: Output) -> Result<u8, CliError> {
         ));
     }
     let report = match &args.out {
+        Some(path) if is_same(path, &args.file) => {
+            return Err(CliError::Usage("--out would overwrite what is read".to_owned()));
+        }
         Some(path) => {
             let failed = |source| CliError::File { path: path.display().to_string(), source };
             score(&name, input, std::fs::File::create(path).map_err(failed)?)?
@@ -64,6 +67,11 @@ pub(crate) fn run(args: &ScoreArgs, output: Output) -> Result<u8, CliError> {
         (Output::Json | Output::Text, _) => output.print(&report, || said),
     }
     Ok(0)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other
+        || one.canonicalize().ok().is_some_and(|one| other.canonicalize().ok() == Some(one))
 }
 
 fn open(path: &Path) -> Result<(String, Box<dyn Read>), CliError> {
@@ -155,14 +163,14 @@ fn not_a_time(text: &str) -> String {
     format!("no time: {text}; allowed are 2026-03-01 14:00:00 (UTC) and 2026-03-01T14:00:00Z")
 }
 
-/// A number; `None` where nothing is said.
+/// A number; `None` where nothing, or nothing finite, is said.
 fn number(text: &str) -> Result<Option<f64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
     let number: Option<f64> = text.parse().ok();
     number
-        .map(|number| Some(number).filter(|number| !number.is_nan()))
+        .map(|number| Some(number).filter(|number| number.is_finite()))
         .ok_or_else(|| format!("no number: {text}"))
 }
 

@@ -10,13 +10,15 @@ import time
 
 RESTORE = 3
 DAY_SECS = 86_400
+# As many as a theft by one strange device has.
+FINDINGS = 1
 
 
 def token(key: bytes, act: int, incident: str, name: str) -> str:
     """A link's token, as in the first alert of this incident, told now."""
     sim, _, opened_at_ms = incident.rpartition("-")
-    content = struct.pack(">BB16sqIq", 1, act, bytes.fromhex(sim.removeprefix("HS")),
-                          int(opened_at_ms), 1, int(time.time()) + DAY_SECS)
+    content = struct.pack(">BB16sqIIq", 1, act, bytes.fromhex(sim.removeprefix("HS")),
+                          int(opened_at_ms), 1, FINDINGS, int(time.time()) + DAY_SECS)
     return signed(key, b"simfuse signed link 1\0", content + name.encode())
 
 

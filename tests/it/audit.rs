@@ -157,20 +157,25 @@ async fn record_heads(up: &Up, instead: impl FnOnce(&mut Vec<ChainHead>)) {
     }
 }
 
+/// The last day of a report: its own sweep may have recorded the one before.
+fn today(report: &Value) -> &Value {
+    report["days"].as_array().unwrap().last().unwrap()
+}
+
 #[test]
 fn a_chain_is_compared_with_what_was_recorded_of_its_head() {
     let up = story();
     wait(record_heads(&up, |_| {}));
     let (code, report) = up.ask(&["audit", "--verify", "--sim", SIM, "--since", "2d"]);
     assert_eq!((code, &report["chains"][0]["recorded"]), (Some(0), &json!(1)), "{report}");
-    assert_eq!(report["days"][0]["holds"], true);
+    assert_eq!(today(&report)["holds"], true);
 
     // Another head, under the digest of the first: the chain contradicts the one, the day the other.
     wait(record_heads(&up, |heads| heads[0].head.number -= 1));
     let (code, report) = up.ask(&["audit", "--verify", "--sim", SIM, "--since", "2d"]);
     assert_eq!(code, Some(1));
     assert_eq!(report["chains"][0]["broken"]["kind"], "rewritten", "{report}");
-    assert_eq!(report["days"][0]["holds"], false);
+    assert_eq!(today(&report)["holds"], false, "{report}");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_link_of_an_alert_switches_a_sim_on_again_once() {
     assert_eq!(self::status(&up), "inactive", "nothing of that did anything");
 
     let (code, page) = browse(&up, "POST", &link.path);
-    assert!(code == 200 && page.contains("is on"), "{code} {page}");
+    assert!(code == 200 && page.contains("Done: "), "{code} {page}");
     assert_eq!(self::status(&up), "active");
     let (code, page) = browse(&up, "POST", &link.path);
     assert!(code == 409 && page.contains("works once"), "{code} {page}");

@@ -13,7 +13,7 @@ use simfuse_domain::port::{Claim, Clock, LinkClaims};
 use simfuse_domain::signed_link::{
     HINT_PATH, LINK_PATH, LinkAct, LinkKey, LinkRefusal, SignedLink,
 };
-use simfuse_kill_switch::request::{Action, Answer, Outcome, Request, SimAnswer};
+use simfuse_kill_switch::request::{Action, Answer, AsTold, Outcome, Request, SimAnswer};
 
 use crate::error::{Chain, ConsoleError};
 use crate::page::{Page, Pages};
@@ -98,8 +98,8 @@ where
         let link = match self.key.verify(token, self.clock.now()) {
             Ok(link) => link,
             Err(refusal) => {
-                // Without the token: who reads the log is not to use it.
-                tracing::warn!(%refusal, "link refused");
+                // Without the token: who reads the log is not to use it. And quietly: anyone may knock.
+                tracing::debug!(%refusal, "link refused");
                 return match refusal {
                     LinkRefusal::NotOurs => Page::NotOurs,
                     LinkRefusal::Expired { at } => Page::Expired(at),
@@ -119,7 +119,7 @@ where
         let sim = match self.key.verify_hint(token, self.clock.now()) {
             Ok(sim) => sim,
             Err(refusal) => {
-                tracing::warn!(%refusal, "hint refused");
+                tracing::debug!(%refusal, "hint refused");
                 return if refusal == LinkRefusal::NotOurs { 403 } else { 410 };
             }
         };
@@ -216,6 +216,7 @@ fn request_of(link: &SignedLink) -> Request {
     Request {
         sims: vec![link.sim.to_string()],
         only_incident: Some(link.incident()),
+        as_told: Some(AsTold { alert: link.alert, findings: link.findings }),
         requested_by: format!("the link in alert {}", link.alert_id()),
         reason: "a link was followed, which asks for no reason".to_owned(),
         ..Request::of(action)

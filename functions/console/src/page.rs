@@ -110,13 +110,15 @@ impl Page {
                 LinkAct::Restore => format!("Switch {} on again?", name(link)),
                 LinkAct::FalseAlarm => format!("Was it a false alarm about {}?", name(link)),
             },
-            Self::Done(link, outcome, _) => match (outcome, link.act) {
-                (Outcome::Done, LinkAct::Restore | LinkAct::FalseAlarm) => {
-                    format!("{} is on", name(link))
-                }
-                (Outcome::Done, _) => format!("{} is off", name(link)),
-                (Outcome::Pending, _) => format!("{} is being changed", name(link)),
-                (_, _) => format!("{} was so before", name(link)),
+            Self::Done(link, outcome, _) => match outcome {
+                Outcome::Done => format!("Done: {}", name(link)),
+                Outcome::Pending => format!("{} is being changed", name(link)),
+                Outcome::Already
+                | Outcome::Held
+                | Outcome::Refused
+                | Outcome::NotFound
+                | Outcome::Ambiguous
+                | Outcome::Unreachable => format!("{} was so before", name(link)),
             },
             Self::NoAnswer { .. } => "No answer".to_owned(),
             Self::NotDone { .. }
@@ -141,9 +143,14 @@ impl Page {
                 p { "This link is used up. How it stands:" }
                 code { "simfuse status " (link.sim) }
             },
-            Self::NotDone { link, reason, is_given_back, .. } => html! {
+            Self::NotDone { link, outcome, reason, is_given_back } => html! {
                 p { "Why: " (reason) "." }
-                (what_now(link, *is_given_back))
+                @if *is_given_back && *outcome != Outcome::Unreachable {
+                    p { "Once that has changed, the link may be used again." }
+                    (by_hand(link))
+                } @else {
+                    (what_now(link, *is_given_back))
+                }
             },
             Self::NoAnswer { link, is_given_back } => html! {
                 p { "The kill-switch did not say what became of it. It may have done it, and goes on \
@@ -227,11 +234,11 @@ const fn what(act: LinkAct) -> &'static str {
         LinkAct::Restore => {
             "The SIM is made active again at the provider, which bills a month. What was found of it \
              so far is judged by that, and does not come again. If there was another incident since, \
-             nothing is done."
+             or a human did something about this one, nothing is done."
         }
         LinkAct::FalseAlarm => {
-            "What was found of the SIM is filed as a false alarm, and its device is allowed for this \
-             SIM from now on. If it was switched off, it is made active again, which bills a month. \
+            "What was found of the SIM is filed as a false alarm, and the device that the alert names \
+             is allowed for this SIM from now on; if more was found since, nothing is done. If it was switched off, it is made active again, which bills a month. \
              If there was another incident since, nothing is done."
         }
     }

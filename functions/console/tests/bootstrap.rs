@@ -108,6 +108,7 @@ async fn a_link_is_shown_acted_on_once_and_logged_without_its_token() {
         sim: SimSid::from_bytes([1; 16]),
         opened_at: "2026-03-01T14:00:00Z".parse().unwrap(),
         alert: 1,
+        findings: 1,
         // The binary asks the real clock.
         expires_at: "2199-01-01T00:00:00Z".parse().unwrap(),
         name: "pump-17".to_owned(),
@@ -120,7 +121,7 @@ async fn a_link_is_shown_acted_on_once_and_logged_without_its_token() {
     assert!(status == 200 && page.contains("pump-17"), "{status} {page}");
     assert_eq!(invoked.lock().unwrap().len(), 0, "only a POST acts");
     let (status, page) = ask(&api, "POST", &token).await;
-    assert!(status == 200 && page.contains("is on"), "{status} {page}");
+    assert!(status == 200 && page.contains("Done: "), "{status} {page}");
     assert_eq!(ask(&api, "POST", &token).await.0, 409, "once");
     let asked = invoked.lock().unwrap().clone();
     let [(name, request)] = asked.as_slice() else { unreachable!("{asked:?}") };

@@ -19,7 +19,7 @@ use simfuse_domain::alert::{AlertKind, PendingAlert};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::signed_link::{LinkAct, LinkKey, SignedLink};
-use simfuse_kill_switch::request::{Action, Answer, Outcome, Request, SimAnswer};
+use simfuse_kill_switch::request::{Action, Answer, AsTold, Outcome, Request, SimAnswer};
 use simfuse_testkit::clock::ManualClock;
 use simfuse_testkit::faulty::{Fault, Faulty, Method};
 use simfuse_testkit::memory::MemoryTable;
@@ -195,6 +195,7 @@ async fn a_link_is_shown_and_only_its_button_acts() {
         let expected = Request {
             sims: vec![sim().to_string()],
             only_incident: Some(Incident::id_of(sim(), told_at())),
+            as_told: Some(AsTold { alert: 1, findings: 0 }),
             requested_by: format!("the link in alert {alert}"),
             reason: "a link was followed, which asks for no reason".to_owned(),
             ..Request::of(action)
@@ -289,7 +290,8 @@ async fn what_was_not_done_is_said_with_the_reason_and_the_command_and_may_be_tr
             let (Says::Outcome(_, reason) | Says::RefusesAll(reason)) = says else { panic!() };
             assert_eq!(page.status, status, "{reason}");
             let command = format!("simfuse {command} {}", sim());
-            for says in ["Nothing was done", reason, &command, "still works"] {
+            let may = if status == 503 { "still works" } else { "may be used again" };
+            for says in ["Nothing was done", reason, &command, may] {
                 assert!(page.html.contains(says), "{says}: {}", page.html);
             }
             assert_eq!(bench.post(&token).await.status, 200, "the link was given back");

@@ -131,6 +131,9 @@ pub(crate) fn refusal(request: &Request) -> Option<String> {
         }
     }
     let named = request.sims.len();
+    if request.as_told.is_some() && request.only_incident.is_none() {
+        return Some("\"as_told\" goes with \"only_incident\"".to_owned());
+    }
     if request.only_incident.is_some() {
         let is_bindable = matches!(
             action,
@@ -241,6 +244,8 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
         override_protection,
         freeze_hours,
         only_incident,
+        // It only refuses.
+        as_told: _,
         sims: _,
         select: _,
         // It leaves SIMs out, and takes none in.

@@ -35,6 +35,13 @@ const JUDGED_BEFORE_MAX: usize = 200;
 /// The longest pause before a pass is repeated.
 const PAUSE_MAX_MS: u64 = 40;
 
+/// Whether what is decided is done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acts {
+    Now,
+    Later,
+}
+
 /// The kill-switch: made once, lent to each call.
 pub struct KillSwitch<T, P, A, C> {
     pub(crate) table: T,
@@ -80,11 +87,21 @@ where
 
     /// Brings one SIM's case to where it should be now. The answer says which findings were seen.
     pub(crate) async fn converge(&self, sim: SimSid) -> Result<Vec<String>, KillSwitchError> {
+        self.converge_by(sim, Acts::Now).await
+    }
+
+    /// Looks at one SIM and records what is seen. What has to be asked of the provider is left to the
+    /// sweep: else a request, the callback that it brings and the next request would chase each other.
+    pub(crate) async fn look_at(&self, sim: SimSid) -> Result<(), KillSwitchError> {
+        self.converge_by(sim, Acts::Later).await.map(drop)
+    }
+
+    async fn converge_by(&self, sim: SimSid, acts: Acts) -> Result<Vec<String>, KillSwitchError> {
         for pass in 0..PASSES_MAX {
             let policy = self.policy().await?;
             let case = self.read_case(sim).await?;
             let seen = case.findings.keys().cloned().collect();
-            if self.step(case, &policy).await? == Step::Done {
+            if self.step(case, &policy, acts).await? == Step::Done {
                 return Ok(seen);
             }
             pause(&self.clock, (sim, pass)).await;
@@ -93,7 +110,12 @@ where
     }
 
     /// Tells what is still to be told, then decides once and does it.
-    async fn step(&self, mut case: Case, policy: &Policy) -> Result<Step, KillSwitchError> {
+    async fn step(
+        &self,
+        mut case: Case,
+        policy: &Policy,
+        acts: Acts,
+    ) -> Result<Step, KillSwitchError> {
         if let Some((incident, version)) = case.incident.take() {
             case.incident = Some(self.tell(incident, version, case.state.as_ref()).await?);
         }
@@ -110,6 +132,14 @@ where
         match decision {
             Decision::Rest | Decision::AskProvider => Ok(Step::Done),
             Decision::Record(incident) => self.record(case, *incident).await,
+            Decision::Deactivate(..)
+            | Decision::Restore(_)
+            | Decision::Thaw(_)
+            | Decision::Relocate(..)
+                if acts == Acts::Later =>
+            {
+                Ok(Step::Done)
+            }
             Decision::Close(incident) => self.close(case, policy, *incident).await,
             Decision::Deactivate(incident, authority) => {
                 match self.deactivate(case, policy, (*incident).clone(), authority).await? {

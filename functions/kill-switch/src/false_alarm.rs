@@ -8,7 +8,7 @@ use simfuse_domain::device::Imei14;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::{
-    self, ALLOWED_DEVICES_MAX, Desired, FalseAlarm, Human, Incident, PAST_LOOKED_AT_MAX, Stage,
+    self, ALLOWED_DEVICES_MAX, Desired, FalseAlarm, Incident, PAST_LOOKED_AT_MAX, Stage,
 };
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -18,7 +18,8 @@ use simfuse_domain::port::{
 
 use crate::engine::{KillSwitch, Step, incident_version};
 use crate::error::KillSwitchError;
-use crate::manual::{by, reason};
+use crate::human::human;
+use crate::manual::reason;
 use crate::request::{Outcome, Request, SimAnswer};
 
 /// Keys of judged findings kept beside those of an incident that was over when it was judged: what a
@@ -113,8 +114,20 @@ where
         if !is_watched || incident::next_step_back(&case.desired.0, sim).is_some() {
             incident.begin_restore(self.clock.now());
         }
-        let desired = self.judged(case, policy, &incident).allowing(allowed);
+        let desired = self.judged_false(case, policy, &incident).allowing(allowed);
         self.bring_back(request, sim, case, (incident, desired), audit, answer).await
+    }
+
+    /// What should be once an incident was judged: as after a restore, but that a device which was
+    /// found since, and which nobody judged, is still to be told.
+    fn judged_false(&self, case: &Case, policy: &Policy, incident: &Incident) -> Desired {
+        let mut desired = self.judged(case, policy, incident);
+        let known: BTreeSet<String> = incident.findings.iter().map(Finding::key).collect();
+        let before = &case.desired.0.judged;
+        desired.judged.retain(|key| {
+            !key.starts_with("device_") || known.contains(key) || before.contains(key)
+        });
+        desired
     }
 
     /// Records the judgement of a SIM that stays as it is. What is open and not a restore that is
@@ -131,7 +144,7 @@ where
             incident.stage = Stage::Restored;
             // Nobody has to hear of what is false.
             incident.alerts.clear();
-            self.judged(case, policy, &incident)
+            self.judged_false(case, policy, &incident)
         } else {
             // What was found since the incident was over, or the SIM restored, is not judged by this.
             let desired = case.desired.0.clone();
@@ -159,7 +172,7 @@ where
         let mut incident = open.unwrap_or(judged).clone();
         // A restore of a SIM whose incident was over is about what that one found.
         incident.add_findings(&judged.findings);
-        incident.human = Some(Human { by: by(request), reason: reason(request) });
+        incident.human = Some(human(request, &incident));
         incident.false_alarm_at.get_or_insert(self.clock.now());
         incident
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use simfuse_domain::device::Imei14;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::{Human, Incident, Stage};
+use simfuse_domain::incident::{Incident, Stage};
 use simfuse_domain::port::{
     Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SuperSim,
 };
@@ -13,7 +13,8 @@ use simfuse_domain::port::{
 use crate::bulk::Course;
 use crate::engine::{KillSwitch, Step, pause};
 use crate::error::KillSwitchError;
-use crate::manual::{TRIES_MAX, by, reason};
+use crate::human::human;
+use crate::manual::TRIES_MAX;
 use crate::request::{Action, Outcome, SimAnswer};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
@@ -56,6 +57,10 @@ where
             let case = self.read_case(sid).await?;
             let Some((open, version)) = case.incident.clone() else { return Ok(()) };
             (answer.sim, answer.incident) = (Some(sid), Some(open.id.clone()));
+            if let Some(why) = self.is_about_another(request, &case).await? {
+                (answer.outcome, answer.reason) = (Outcome::Refused, why);
+                return Ok(());
+            }
             let stage = open.stage;
             if request.dry_run {
                 answer.outcome = Outcome::Pending;
@@ -88,7 +93,7 @@ where
         let devices: BTreeSet<Imei14> = open.devices();
         let mut incident = open.clone();
         incident.stage = Stage::Expired;
-        incident.human = Some(Human { by: by(request), reason: reason(request) });
+        incident.human = Some(human(request, &incident));
         // Who closes it knows of it.
         incident.alerts.clear();
         let (mut desired, mut audit) = (None, Vec::new());

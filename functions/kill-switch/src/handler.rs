@@ -93,8 +93,8 @@ where
         } else if let Some(hint) = payload.get("hint") {
             // Whoever sent it proves nothing by it: the provider is asked.
             let Hint { sim } = serde_json::from_value(hint.clone()).map_err(wrong)?;
-            let looked = self.converge_all(&[sim]).await;
-            Ok(serde_json::json!({ "looked": looked.iter().all(|(_, look)| look.is_ok()) }))
+            self.look_at(sim).await?;
+            Ok(serde_json::json!({ "looked": true }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
             let answer = Box::pin(self.answer(&request, time)).await?;

@@ -35,12 +35,12 @@ where
         case: &Case,
     ) -> Result<Option<String>, KillSwitchError> {
         let Some(only) = &request.only_incident else { return Ok(None) };
-        let open = case.incident.as_ref().map(|(incident, _)| &incident.id);
-        if open == Some(only) {
-            return Ok(None);
+        let open = case.incident.as_ref().map(|(incident, _)| incident);
+        if let Some(open) = open.filter(|open| open.id == *only) {
+            return Ok(told_since(request, open));
         }
         if let Some(other) = open {
-            return Ok(Some(format!("its incident is another one now ({other})")));
+            return Ok(Some(format!("its incident is another one now ({})", other.id)));
         }
         if !matches!(request.action, Action::Restore | Action::FalseAlarm) {
             return Ok(Some("the incident that this is about is over".to_owned()));
@@ -48,7 +48,7 @@ where
         let latest = self.table.filed_incidents(case.sim, 1).await;
         let latest = latest.map_err(KillSwitchError::table("reading a SIM's latest incident"))?;
         Ok(match latest.first() {
-            Some(latest) if latest.id == *only => None,
+            Some(latest) if latest.id == *only => told_since(request, latest),
             Some(other) => Some(format!("there was another incident since ({})", other.id)),
             None => Some("no such incident is known of it".to_owned()),
         })
@@ -382,7 +382,7 @@ where
             let name = sim.unique_name.clone().unwrap_or_else(|| sim.sid.to_string());
             Incident::open(sim.sid, name, sim.fleet, self.clock.now())
         });
-        incident.human = Some(Human { by: by(request), reason: reason(request) });
+        incident.human = Some(human(request, &incident));
         incident
     }
 
@@ -475,4 +475,26 @@ fn protection(sim: &Sim, policy: &Policy, case: &Case) -> Option<String> {
         return Some("policy".to_owned());
     }
     case.desired.0.protected_by.clone()
+}
+
+/// A human's part in an incident, as it begins.
+pub(crate) fn human(request: &Request, incident: &Incident) -> Human {
+    Human { by: by(request), reason: reason(request), alerts_before: incident.alerts_made }
+}
+
+/// What happened to the incident that those do not know who know no more than an alert of it told.
+fn told_since(request: &Request, incident: &Incident) -> Option<String> {
+    let told = request.as_told?;
+    let acted = incident.human.as_ref().filter(|human| human.alerts_before >= told.alert);
+    // Who undid a kill may still say that it was a false alarm.
+    let is_undone = matches!(incident.stage, Stage::Restoring | Stage::Restored);
+    if let Some(human) = acted.filter(|_| !(is_undone && request.action == Action::FalseAlarm)) {
+        return Some(format!(
+            "since that alert {} did something about it ({})",
+            human.by, incident.stage
+        ));
+    }
+    let found = u32::try_from(incident.findings.len()).unwrap_or(u32::MAX);
+    (request.action == Action::FalseAlarm && found > told.findings)
+        .then(|| "more was found of it since that alert: look at it first".to_owned())
 }

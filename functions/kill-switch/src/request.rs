@@ -51,6 +51,11 @@ pub struct Request {
     /// others it has to be the SIM's latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_incident: Option<String>,
+    /// Beside `only_incident`: what is known of it to whoever asks, who follows a link in an alert. It
+    /// is refused where a human did something about the incident since, and a `false_alarm` also where
+    /// more was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_told: Option<AsTold>,
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
@@ -106,6 +111,7 @@ impl Request {
             override_protection: false,
             freeze_hours: None,
             only_incident: None,
+            as_told: None,
             dry_run: false,
             confirm: None,
             next: None,
@@ -121,6 +127,16 @@ impl Request {
             heads_of: None,
         }
     }
+}
+
+/// How far an incident was when one of its alerts was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AsTold {
+    /// The alert's number.
+    pub alert: u32,
+    /// How many findings the incident held.
+    pub findings: u32,
 }
 
 /// What a human may ask.

@@ -7,8 +7,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Campaigns, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim, States,
-    StoredState, SuperSim,
+    Alerts, Campaigns, Case, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, Sim,
+    SimStatus, States, StoredState, SuperSim, TargetStatus,
 };
 use simfuse_domain::verdict::Verdict;
 
@@ -70,7 +70,8 @@ where
         let mut waiting: Vec<&Incident> = open.filter(|incident| needs_look(incident)).collect();
         waiting.sort_by_key(|incident| {
             let is_held = matches!(incident.stage, Stage::Held(_));
-            (!incident.paged, !is_held, since(incident), incident.sim)
+            let is_paged = incident.paged || incident.stage == Stage::Leaking;
+            (!is_paged, !is_held, since(incident), incident.sim)
         });
         let more = waiting.len().saturating_sub(ATTENTION_MAX);
         waiting.truncate(ATTENTION_MAX);
@@ -106,9 +107,19 @@ where
             allowed_devices: case.desired.0.allowed_devices.clone(),
             false_alarm_at: incident.and_then(|incident| incident.false_alarm_at),
             last_event: case.state.as_ref().map(simfuse_domain::state::SimState::now),
-            next_step: next_step(stage, verdict).to_owned(),
+            next_step: match stage {
+                // What was found of it stays true of a SIM that is off.
+                None if is_off(case, sim) => "it was switched off, and is; restore it to undo that",
+                stage => next_step(stage, verdict),
+            }
+            .to_owned(),
         }
     }
+}
+
+/// Whether the SIM is off, as it should be.
+fn is_off(case: &Case, sim: &Sim) -> bool {
+    sim.status == SimStatus::Inactive && case.desired.0.status == Some(TargetStatus::Inactive)
 }
 
 fn needs_look(incident: &Incident) -> bool {

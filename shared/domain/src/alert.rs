@@ -300,7 +300,12 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "stays off after its freeze: policy asks for it",
             "To switch it on: simfuse restore SIM",
         ),
-        AlertKind::Restored => words(Severity::Info, "restored", "restored", "Nothing to do"),
+        AlertKind::Restored => words(
+            Severity::Info,
+            "restored",
+            "restored",
+            "If that was nobody you know, switch it off again: simfuse kill SIM",
+        ),
         AlertKind::RestoredElsewhere => words(
             Severity::Warning,
             "restored_elsewhere",

@@ -5,7 +5,7 @@
 //! content
 //!
 //! ```text
-//! version 1 · act 1 · SIM 16 · incident opened at 8 (ms) · alert 4 · expires at 8 (s) · name 0 … 48
+//! version 1 · act 1 · SIM 16 · incident opened at 8 (ms) · alert 4 · findings 4 · expires at 8 (s) · name 0 … 48
 //! ```
 //!
 //! in bytes, numbers most significant first. A hint (see [`LinkKey::sign_hint`]) is signed under
@@ -106,6 +106,8 @@ pub struct SignedLink {
     pub opened_at: Timestamp,
     /// Which of the incident's alerts it stands in.
     pub alert: u32,
+    /// How many findings the incident held when the alert was written.
+    pub findings: u32,
     /// From then on it does nothing, in whole seconds.
     pub expires_at: Timestamp,
     /// What the SIM was called in the alert, shortened; only to be shown.
@@ -125,6 +127,7 @@ impl SignedLink {
             sim: incident.sim,
             opened_at: whole(incident.opened_at.as_millisecond()).unwrap_or(incident.opened_at),
             alert: pending.number,
+            findings: u32::try_from(incident.findings.len()).unwrap_or(u32::MAX),
             expires_at: Timestamp::from_second(expires_at.as_second()).unwrap_or(expires_at),
             name,
         }
@@ -154,6 +157,7 @@ impl SignedLink {
         content.extend(self.sim.as_bytes());
         content.extend(self.opened_at.as_millisecond().to_be_bytes());
         content.extend(self.alert.to_be_bytes());
+        content.extend(self.findings.to_be_bytes());
         content.extend(self.expires_at.as_second().to_be_bytes());
         content.extend(self.name.as_bytes());
         content
@@ -164,6 +168,7 @@ impl SignedLink {
         let (sim, rest) = rest.split_first_chunk()?;
         let (opened_at, rest) = rest.split_first_chunk()?;
         let (alert, rest) = rest.split_first_chunk()?;
+        let (findings, rest) = rest.split_first_chunk()?;
         let (expires_at, name) = rest.split_first_chunk()?;
         if *version != VERSION {
             return None;
@@ -173,6 +178,7 @@ impl SignedLink {
             sim: SimSid::from_bytes(*sim),
             opened_at: Timestamp::from_millisecond(i64::from_be_bytes(*opened_at)).ok()?,
             alert: u32::from_be_bytes(*alert),
+            findings: u32::from_be_bytes(*findings),
             expires_at: Timestamp::from_second(i64::from_be_bytes(*expires_at)).ok()?,
             name: String::from_utf8(name.to_vec()).ok()?,
         })

@@ -16,8 +16,8 @@ mod url;
 mod usage;
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -103,12 +103,33 @@ pub struct SuperSimClient {
 /// What it sends there is not documented, and that it was the provider who sent it cannot be proven:
 /// it is a hint to look, and nothing else.
 #[derive(Clone)]
-pub struct Callbacks(Arc<dyn Fn(SimSid) -> String + Send + Sync>);
+pub struct Callbacks {
+    url: Arc<dyn Fn(SimSid) -> String + Send + Sync>,
+    /// The minute under way, and how many were asked for in it.
+    asked: Arc<Mutex<(Instant, u32)>>,
+}
+
+/// Callbacks asked for in a minute. A theft has a few; thousands of SIMs at once would call back all
+/// at once, and the sweep sees them without.
+const CALLBACKS_PER_MINUTE_MAX: u32 = 10;
 
 impl Callbacks {
     /// Callbacks to what this makes for a SIM, at the time of the request.
     pub fn new(url: impl Fn(SimSid) -> String + Send + Sync + 'static) -> Self {
-        Self(Arc::new(url))
+        Self { url: Arc::new(url), asked: Arc::new(Mutex::new((Instant::now(), 0))) }
+    }
+
+    /// Where to call back about the SIM; `None` when enough are on their way.
+    pub(crate) fn url(&self, sim: SimSid) -> Option<String> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.0.elapsed() >= Duration::from_secs(60) {
+            *asked = (Instant::now(), 0);
+        }
+        if asked.1 >= CALLBACKS_PER_MINUTE_MAX {
+            return None;
+        }
+        asked.1 = asked.1.saturating_add(1);
+        Some((self.url)(sim))
     }
 }
 

@@ -250,6 +250,7 @@ async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
         sim,
         opened_at: received_at,
         alert: 1,
+        findings: 1,
         expires_at: "2026-03-02T14:00:00Z".parse().unwrap(),
         name: "pump-17".to_owned(),
     };

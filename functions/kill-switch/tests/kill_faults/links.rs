@@ -8,8 +8,9 @@ use simfuse_domain::port::SimStatus;
 use simfuse_domain::signed_link::{LinkKey, Links};
 use simfuse_kill_switch::engine::KillSwitch;
 use simfuse_testkit::faulty::{Fault, Method};
+use simfuse_testkit::service::{Fault as ServiceFault, FaultRule};
 
-use crate::bench::{Bench, PHONE, STRICT, name, request};
+use crate::bench::{Bench, PHONE, STRICT, name, request, sim};
 use crate::gate::{Gate, Gated};
 
 /// Asks for something about one SIM as a link does: outcome and reason.
@@ -20,6 +21,69 @@ async fn bound(bench: &Bench, action: &str, number: u8, incident: &str) -> (Stri
     assert_eq!(answer["error"], Value::Null, "{answer}");
     let text = |key: &str| answer["sims"][0][key].as_str().unwrap().to_owned();
     (text("outcome"), text("reason"))
+}
+
+/// The same as the link in this alert asks for it, when so many findings were known.
+async fn told(
+    bench: &Bench,
+    action: &str,
+    incident: &str,
+    (alert, findings): (u32, u32),
+) -> (String, String) {
+    let mut asked = request(action, &[&name(1)]);
+    asked["only_incident"] = json!(incident);
+    asked["as_told"] = json!({ "alert": alert, "findings": findings });
+    let answer = bench.ask(asked).await;
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+    let text = |key: &str| answer["sims"][0][key].as_str().unwrap().to_owned();
+    (text("outcome"), text("reason"))
+}
+
+#[tokio::test]
+async fn what_a_human_did_since_voids_the_links_of_earlier_alerts() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    assert_eq!(told(&bench, "restore", &first, (1, 1)).await.0, "done");
+    let (outcome, reason) = told(&bench, "deactivate", &first, (1, 1)).await;
+    assert!(outcome == "refused" && reason.starts_with("since that alert"), "{reason}");
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    assert_eq!(id(&bench, 1).await, first, "within the same incident");
+    for action in ["restore", "false_alarm"] {
+        let (outcome, reason) = told(&bench, action, &first, (1, 1)).await;
+        assert!(outcome == "refused" && reason.starts_with("since that alert"), "{reason}");
+    }
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    let latest = bench.incident(1).await.unwrap().alerts_made;
+    assert_eq!(told(&bench, "restore", &first, (latest, 1)).await.0, "done");
+}
+
+#[tokio::test]
+async fn a_false_alarm_is_said_again_once_more_was_found() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    let (outcome, reason) = told(&bench, "false_alarm", &first, (1, 0)).await;
+    assert!(outcome == "refused" && reason.starts_with("more was found"), "{reason}");
+    assert_eq!(bench.status(1), SimStatus::Inactive);
+    assert_eq!(told(&bench, "restore", &first, (1, 0)).await.0, "done");
+    assert_eq!(told(&bench, "false_alarm", &first, (1, 1)).await.0, "done", "by who undid it");
+}
+
+#[tokio::test]
+async fn an_incident_that_the_link_is_not_about_is_not_let_go() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let stage = bench.stage(1).await;
+    bench.service.inject(FaultRule::once(ServiceFault::Status(404)).times(u32::MAX));
+    let sid = sim(1).to_string();
+    for action in ["approve", "restore", "false_alarm"] {
+        let mut asked = request(action, &[&sid]);
+        asked["only_incident"] = json!("another");
+        let answer = bench.ask(asked).await;
+        assert_eq!(answer["sims"][0]["outcome"], "refused", "{answer}");
+    }
+    assert_eq!(bench.stage(1).await, stage);
 }
 
 async fn id(bench: &Bench, number: u8) -> String {

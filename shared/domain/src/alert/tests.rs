@@ -325,7 +325,7 @@ fn what_a_human_did_bears_their_name_and_reason_in_one_line() {
     let mut incident = incident("pump\n17", Stage::Unreachable, &[]);
     incident.trouble = Some("the provider is throttling requests (429)".to_owned());
     let (by, reason) = ("ops@example.com\nWhy".to_owned(), "reported\r\nstolen".to_owned());
-    incident.human = Some(Human { by, reason });
+    incident.human = Some(Human { by, reason, alerts_before: 0 });
     let alert = alert(&incident, AlertKind::Unreachable);
     insta::assert_snapshot!(alert.sms.unwrap(), @"SimFuse: pump 17 is NOT in the status it should have. By ops@example.com Why: reported  ... Retrying. Check the provider and its credentials, or use its console");
     insta::assert_snapshot!(alert.email, @r"
@@ -457,6 +457,6 @@ fn links_are_told_below_the_commands() {
         Or by a link: it shows what it does, works once, and until 2026-03-02 14:06Z.
 
         Switch it on again:
-        http://127.0.0.1:8787/link/AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAABAAAAAGmlmU9wdW1wLTE30Ufrk_YXRtdLOYr6EQbV_3Hfx6Qyit1rXDNesch8s7Q
+        http://127.0.0.1:8787/link/AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAABAAAAAAAAAABppZlPcHVtcC0xNxzCHGFOTc6UkyjJhT_BD5QO-qP9LUOqkV6F81xgdCCo
         ");
 }

@@ -10,6 +10,7 @@ use super::restore::watch_restore;
 use super::{Desired, Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
+use crate::device::Imei14;
 use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
@@ -148,7 +149,7 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     }
     let mut incident =
         known.cloned().unwrap_or_else(|| Incident::open(sim_sid, name_of(look), fleet, look.now));
-    let told: Vec<DetectorId> = incident.findings.iter().map(|known| known.detector).collect();
+    let told: Vec<_> = incident.findings.iter().map(told_as).collect();
     incident.fleet = fleet;
     incident.verdict = incident.verdict.max(verdict);
     incident.add_findings(findings.values());
@@ -160,7 +161,7 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
         return request(look, incident, &rules, &fresh);
     }
     // Of what waited for the provider's answer nobody was told.
-    if !waits || news.iter().any(|finding| !told.contains(&finding.detector)) {
+    if !waits || news.iter().any(|finding| !told.contains(&told_as(finding))) {
         incident.alert(AlertKind::Opened, look.now);
     }
     if !matches!(incident.stage, Stage::Held(_)) {
@@ -168,6 +169,12 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     }
     incident.next_check = later(look.now, QUIET_MAX);
     Decision::Record(Box::new(incident))
+}
+
+/// What a human who was told of a finding knows: each device is another matter, one more window over
+/// the same limit is not.
+fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>) {
+    (finding.detector, finding.device())
 }
 
 /// Policy asks for the SIM to be deactivated: asks the provider, then the guards.

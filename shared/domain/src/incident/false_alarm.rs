@@ -56,7 +56,7 @@ pub fn false_alarm<'a>(case: &'a Case, past: &'a [Incident], sim: &Sim) -> False
         (Some(_), _) if !is_running => FalseAlarm::Restore(judged),
         (_, Some(at)) => FalseAlarm::Already(at),
         (Some(_), None) => FalseAlarm::Mark(judged),
-        (None, None) if is_ours(judged, desired) => FalseAlarm::Restore(judged),
+        (None, None) if is_ours(judged, open, desired) => FalseAlarm::Restore(judged),
         (None, None) => FalseAlarm::File(judged),
     }
 }
@@ -72,10 +72,10 @@ fn is_bare_restore(incident: &Incident) -> bool {
 
 /// Whether the SIM is off, or in quarantine, because of this incident, and should be; or is kept off
 /// by it for a while, whoever switched it off.
-fn is_ours(incident: &Incident, desired: &Desired) -> bool {
+fn is_ours(incident: &Incident, open: Option<&Incident>, desired: &Desired) -> bool {
     let should_be_off = desired.status == Some(TargetStatus::Inactive);
     let is_switched = incident.sent_at.is_some() && (should_be_off || desired.quarantine.is_some());
-    is_switched || incident.frozen_until.is_some()
+    is_switched || open.is_some_and(|open| open.frozen_until.is_some())
 }
 
 impl Incident {

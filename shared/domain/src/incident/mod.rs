@@ -152,6 +152,9 @@ pub struct Human {
     pub by: String,
     /// Why.
     pub reason: String,
+    /// How many alerts of the incident had come up by then: links in them are of before.
+    #[serde(default)]
+    pub alerts_before: u32,
 }
 
 /// How far an incident is.

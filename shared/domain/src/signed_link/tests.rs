@@ -35,7 +35,7 @@ fn a_link_says_what_it_was_made_of_until_its_time_is_over() {
 #[test]
 fn a_token_does_not_change_between_versions() {
     let token = key().sign(&link(LinkAct::Restore));
-    insta::assert_snapshot!(token, @"AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAACAAAAAGmlmU9wdW1wLTE3nwrWY9U77Pgn8sKro9nKnTWnB2VrAG8JHIATjlbMmzs");
+    insta::assert_snapshot!(token, @"AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAACAAAAAAAAAABppZlPcHVtcC0xN6IDoClilReSqoyCHZk8F84BgDDZ4HlfSAJKSc1cZazt");
     let hint = key().sign_hint(sim(), time("02T14:00"));
     insta::assert_snapshot!(hint, @"AQEBAQEBAQEBAQEBAQEBAQEAAAAAaaWX4JwWaWzKcJ6OESuezyX8Ty2Iqbnjcz5pt5vmKXHaGv1L");
 }
@@ -62,6 +62,7 @@ fn links_differ_by_all_that_they_say() {
         SignedLink { sim: SimSid::from_bytes([9; 16]), ..first.clone() },
         SignedLink { opened_at: time("01T14:06:06"), ..first.clone() },
         SignedLink { alert: 3, ..first.clone() },
+        SignedLink { findings: 3, ..first.clone() },
         SignedLink { expires_at: time("09T00:00"), ..first.clone() },
     ];
     for other in others {
@@ -83,7 +84,7 @@ fn a_long_name_is_cut_between_characters_and_the_longest_token_is_read() {
         let token = key().sign(&SignedLink::of(LinkAct::Restore, incident, &pending));
         (key().verify(&token, pending.at).unwrap().name, token.len())
     };
-    assert_eq!(read(&incident), ("\u{1f6b0}".repeat(12), 158));
+    assert_eq!(read(&incident), ("\u{1f6b0}".repeat(12), 163));
     incident.name = format!("x{}", incident.name);
     assert_eq!(read(&incident).0.len(), 45);
 }
@@ -186,6 +187,7 @@ proptest! {
         sim in any::<[u8; 16]>(),
         opened_ms in -1_000_000_000_000_i64..4_000_000_000_000,
         alert in any::<u32>(),
+        findings in any::<u32>(),
         name in ".{0,12}",
     ) {
         let link = SignedLink {
@@ -193,6 +195,7 @@ proptest! {
             sim: SimSid::from_bytes(sim),
             opened_at: Timestamp::from_millisecond(opened_ms).unwrap(),
             alert,
+            findings,
             expires_at: time("02T14:00"),
             name,
         };

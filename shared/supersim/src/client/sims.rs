@@ -5,7 +5,7 @@ use simfuse_domain::id::{FleetSid, Iccid, SimSid};
 use simfuse_domain::port::{ProviderError, Sim, SimName, SuperSim, TargetStatus};
 
 use super::answer::{sim_of, sims_of, unavailable};
-use super::{CALL_TIMEOUT, Callbacks, SuperSimClient, within};
+use super::{CALL_TIMEOUT, SuperSimClient, within};
 
 impl SuperSim for SuperSimClient {
     async fn fetch(&self, name: &SimName) -> Result<Sim, ProviderError> {
@@ -59,8 +59,8 @@ impl SuperSimClient {
             return Err(ProviderError::NotFound);
         };
         let mut form = vec![field];
-        if let Some(Callbacks(url)) = &self.callbacks {
-            form.extend([("CallbackUrl", url(sim)), ("CallbackMethod", "POST".to_owned())]);
+        if let Some(url) = self.callbacks.as_ref().and_then(|callbacks| callbacks.url(sim)) {
+            form.extend([("CallbackUrl", url), ("CallbackMethod", "POST".to_owned())]);
         }
         let answer = self.call(|| self.http.post(url.clone()).form(&form)).await?;
         // Both mean that the request was taken; only the answer's status says how far it got.

@@ -13,6 +13,7 @@ fn link(alert: u32) -> SignedLink {
         sim: sim(1),
         opened_at: at(0),
         alert,
+        findings: 1,
         expires_at: at(86_400),
         name: "pump-17".to_owned(),
     }

@@ -8,7 +8,8 @@ fn frozen(stage: Stage, now: &str) -> Scene {
         scene.incident().frozen_until = Some(time("01T16:00"));
         scene.incident().findings.clear();
         scene.incident().inactive_at = Some(time("01T14:10"));
-        scene.incident().human = Some(Human { by: "ops".to_owned(), reason: String::new() });
+        scene.incident().human =
+            Some(Human { by: "ops".to_owned(), reason: String::new(), alerts_before: 0 });
     })
 }
 

@@ -87,7 +87,8 @@ fn a_stop_keeps_it_off_unless_a_human_asked() {
     let scene = going(Stage::Inactive).with(stopped);
     check(&scene, &at(SimStatus::Inactive, fleet()), "record inactive");
     let asked = scene.with(|scene| {
-        scene.incident().human = Some(Human { by: "ops".to_owned(), reason: String::new() });
+        scene.incident().human =
+            Some(Human { by: "ops".to_owned(), reason: String::new(), alerts_before: 0 });
     });
     let told = format!("ask for fleet {}, was inactive", away());
     check(&asked, &at(SimStatus::Inactive, fleet()), &told);

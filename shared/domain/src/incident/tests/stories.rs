@@ -71,7 +71,7 @@ fn every_guard_but_the_caps_and_the_cooldown_binds_a_repeated_request() {
 #[test]
 fn no_guard_binds_a_human() {
     let approved = Scene::rogue().at(Stage::Unreachable).when("01T14:07:05").with(|scene| {
-        let human = Human { by: "ops".to_owned(), reason: "stolen".to_owned() };
+        let human = Human { by: "ops".to_owned(), reason: "stolen".to_owned(), alerts_before: 0 };
         scene.incident().human = Some(human);
         scene.case.stop = Some(stop());
         scene.case.desired.0.protected_by = Some("ops".to_owned());
