@@ -93,8 +93,10 @@ where
         } else if let Some(hint) = payload.get("hint") {
             // Whoever sent it proves nothing by it: the provider is asked.
             let Hint { sim } = serde_json::from_value(hint.clone()).map_err(wrong)?;
-            self.look_at(sim).await?;
-            Ok(serde_json::json!({ "looked": true }))
+            let looked = self.look_at(sim).await.inspect_err(|error| {
+                tracing::error!(sim.sid = %sim, error = %Chain(error), "SIM not looked at");
+            });
+            Ok(serde_json::json!({ "looked": looked.is_ok() }))
         } else if payload.get("action").is_some() {
             let request: Request = serde_json::from_value(payload).map_err(wrong)?;
             let answer = Box::pin(self.answer(&request, time)).await?;
