@@ -93,7 +93,7 @@ where
         } else if let Some(hint) = payload.get("hint") {
             // Whoever sent it proves nothing by it: the provider is asked.
             let Hint { sim } = serde_json::from_value(hint.clone()).map_err(wrong)?;
-            let looked = self.look_at(sim).await.inspect_err(|error| {
+            let looked = Box::pin(self.look_at(sim)).await.inspect_err(|error| {
                 tracing::error!(sim.sid = %sim, error = %Chain(error), "SIM not looked at");
             });
             Ok(serde_json::json!({ "looked": looked.is_ok() }))
