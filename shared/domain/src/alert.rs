@@ -193,14 +193,17 @@ impl Alert {
             _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
         }
         let commands = [
+            "All, and their digest:       simfuse approve --all --dry-run",
             "To deactivate all of them:   simfuse approve --all --reason \"...\"",
             "To deactivate one of them:   simfuse approve SIM --reason \"...\"",
             "To see why one waits:        simfuse status SIM",
+            "If a rule is wrong:          simfuse stop --reason \"...\"",
         ];
         let commands = commands.map(|command| typed(command, stack)).join("\n");
         _ = write!(
             email,
             "\n{commands}\n\
+             Above 10 SIMs, all are deactivated only with --confirm and that digest.\n\
              This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");

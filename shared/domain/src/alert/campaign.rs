@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Alert, AlertKind, PendingAlert, Severity, StackName, one_line, sms_of, subject_of, typed,
 };
+use crate::device::{Imei14, Tac};
+use crate::finding::{DetectorId, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::incident::Incident;
 
@@ -149,8 +151,12 @@ pub struct Line {
     pub at: Timestamp,
     /// What was found, or who asked and why.
     pub why: String,
-    /// The detector that decided.
-    pub detector: Option<String>,
+    /// Who found something.
+    #[serde(default)]
+    pub detectors: BTreeSet<DetectorId>,
+    /// The device that was found last.
+    #[serde(default)]
+    pub device: Option<Imei14>,
 }
 
 impl Line {
@@ -168,7 +174,8 @@ impl Line {
             number: pending.number,
             at: pending.at,
             why: one_line(&why).chars().take(WHY_CHARS_MAX).collect(),
-            detector: first.map(|finding| finding.detector.to_string()),
+            detectors: incident.findings.iter().map(|finding| finding.detector).collect(),
+            device: incident.findings.iter().rev().find_map(Finding::device),
         }
     }
 
@@ -255,9 +262,10 @@ impl Campaign {
         let fleet = scope.fleet.map(|fleet| format!(" of fleet {fleet}"));
         let happened = format!("{count} SIMs {}", words.happened);
         let to_do = format!("Look: {}", words.look);
-        let detectors: BTreeSet<&str> =
-            open.lines.iter().filter_map(|line| line.detector.as_deref()).collect();
-        let kinds = detectors.into_iter().collect::<Vec<_>>().join(", ");
+        let detectors: BTreeSet<DetectorId> =
+            open.lines.iter().flat_map(|line| line.detectors.iter().copied()).collect();
+        let kinds: Vec<String> = detectors.iter().map(ToString::to_string).collect();
+        let kinds = kinds.join(", ");
         Some(Alert {
             id: format!("campaign-{scope}-{}", self.messages.saturating_add(1)),
             severity: words.severity,
@@ -296,6 +304,12 @@ impl Campaign {
         }
         if !kinds.is_empty() {
             lines.push(format!("Found      {kinds}"));
+        }
+        // Many strange devices are thieves, one model in all is rather an exchange of modems.
+        let devices: BTreeSet<Imei14> = open.lines.iter().filter_map(|line| line.device).collect();
+        if !devices.is_empty() {
+            let models: BTreeSet<Tac> = devices.iter().map(|device| device.tac()).collect();
+            lines.push(format!("Devices    {}, of {} models", devices.len(), models.len()));
         }
         lines.push(format!("Before     {before} told before, in these two hours"));
         lines.push(String::new());

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::PendingAlert;
 use crate::incident::Incident;
+use crate::session::Session;
 use crate::state::SimState;
 
 /// What happened, with what it cost where that is known.
@@ -11,7 +12,8 @@ pub(super) fn proven(incident: &Incident, state: Option<&SimState>) -> String {
     match state.filter(|_| !incident.findings.is_empty()) {
         Some(state) => {
             let (bytes, end) = (incident.bytes_since(state), end_of(incident));
-            let time = end.map(|end| format!(" in {}", span(incident.rogue_since(), end)));
+            let time =
+                end.map(|end| format!(" in {}", span(first_sign(incident, Some(state)), end)));
             format!("proven dead, at least {bytes} leaked{}", time.unwrap_or_default())
         }
         None => "proven dead".to_owned(),
@@ -25,7 +27,7 @@ pub(super) fn steps(
     pending: &PendingAlert,
     state: Option<&SimState>,
 ) -> Vec<String> {
-    let begin = (!incident.findings.is_empty()).then(|| incident.rogue_since());
+    let begin = (!incident.findings.is_empty()).then(|| first_sign(incident, state));
     let proof = incident.proof.map(|proof| proof.at());
     let mut lines = Vec::new();
     if let Some(begin) = begin {
@@ -52,6 +54,15 @@ pub(super) fn steps(
     lines
 }
 
+/// When it began: a limit counts from the begin of its hour or day, and the session that broke it may
+/// have begun long after.
+fn first_sign(incident: &Incident, state: Option<&SimState>) -> Timestamp {
+    let since = incident.rogue_since();
+    let sessions = state.into_iter().flat_map(SimState::sessions);
+    let begins = sessions.filter(|session| session.last() >= since).map(Session::start);
+    begins.min().map_or(since, |begin| begin.max(since))
+}
+
 /// When the SIM carried nothing more: the sign, or that the provider said so.
 fn end_of(incident: &Incident) -> Option<Timestamp> {
     let proof = incident.proof.map(|proof| proof.at());
@@ -73,6 +84,27 @@ pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::Bytes;
+    use crate::detector::fixture::{MB, sim, state_of, time, used};
+    use crate::finding::{DetectorId, Evidence, Finding};
+
+    #[test]
+    fn a_limits_first_sign_is_its_session_and_not_the_begin_of_its_hour() {
+        let state = state_of(&[used("01T14:27", "01T14:33", 31 * MB)]);
+        let mut incident = Incident::open(sim(), "pump-17".to_owned(), None, time("01T14:33:05"));
+        let (from, to) = (time("01T14:00"), time("01T15:00"));
+        let (seen, limit) = (Bytes(31 * MB), Bytes(20 * MB));
+        incident.findings.push(Finding {
+            detector: DetectorId::HourLimit,
+            about: "2026-03-01T14Z".to_owned(),
+            at: time("01T14:33"),
+            evidence: Evidence::Bytes { seen, limit, from, to, session: None },
+        });
+        assert_eq!(first_sign(&incident, Some(&state)), time("01T14:27"));
+        assert_eq!(first_sign(&incident, None), from, "nothing says more");
+        let longer = state_of(&[used("01T13:50", "01T14:33", 31 * MB)]);
+        assert_eq!(first_sign(&incident, Some(&longer)), from);
+    }
 
     #[test]
     fn a_span_reads_well() {

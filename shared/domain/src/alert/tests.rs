@@ -359,9 +359,12 @@ fn one_page_lists_what_a_cap_holds() {
         - pump-0 (HS01010101010101010101010101010101): used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB
         - pump-1 (HS01010101010101010101010101010101): used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB
 
+        All, and their digest:       simfuse approve --all --dry-run
         To deactivate all of them:   simfuse approve --all --reason "..."
         To deactivate one of them:   simfuse approve SIM --reason "..."
         To see why one waits:        simfuse status SIM
+        If a rule is wrong:          simfuse stop --reason "..."
+        Above 10 SIMs, all are deactivated only with --confirm and that digest.
         This page is repeated every 15 minutes until none waits, or until simfuse stop.
         "#);
     for (count, listed) in [(45, 45), (500, 100)] {
