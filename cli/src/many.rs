@@ -260,7 +260,12 @@ fn not_to_its_end(answer: &Answer, stopped: Stopped, confirm: Option<&str>) -> S
     if let Some(confirm) = confirm {
         options.extend(["--confirm", confirm]);
     }
+    // A dry run goes on as one.
+    if answer.dry_run {
+        options.push("--dry-run");
+    }
     let why = match stopped {
+        Stopped::Interrupted if answer.dry_run => "interrupted".to_owned(),
         Stopped::Interrupted => {
             "interrupted; the invocation under way goes on at the kill-switch".to_owned()
         }
@@ -309,6 +314,16 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dry_run_goes_on_as_one() {
+        let answer = |dry_run| {
+            let answer = serde_json::json!({ "action": "protect", "dry_run": dry_run, "digest": null, "sims": [] });
+            not_to_its_end(&serde_json::from_value(answer).unwrap(), Stopped::Interrupted, None)
+        };
+        assert!(answer(true).ends_with(" --dry-run"), "{}", answer(true));
+        assert!(!answer(false).contains("--dry-run"), "{}", answer(false));
+    }
 
     #[test]
     fn the_command_to_go_on_is_the_one_that_was_given_with_other_options() {
