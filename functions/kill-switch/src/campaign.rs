@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
-use simfuse_domain::alert::{ALONE_MAX, Campaign, CampaignScope, Line, PendingAlert, alert_id};
+use simfuse_domain::alert::{
+    ALONE_MAX, AlertKind, Campaign, CampaignScope, Line, PendingAlert, alert_id,
+};
 use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::Incident;
+use simfuse_domain::incident::{Hold, Incident, Stage};
 use simfuse_domain::port::{
     Alerts, Campaigns, Cases, Clock, Commit, Committed, Fleets, Heartbeat, OpenIncident, Policies,
     SuperSim, TableError,
@@ -49,7 +51,7 @@ where
     /// Whether an alert is told by itself, now. Where that cannot be found out it waits for the next
     /// look: it may be in a message already, and must not be told twice.
     pub(crate) async fn is_told_alone(&self, incident: &Incident, pending: &PendingAlert) -> bool {
-        let Some(scope) = CampaignScope::of(pending) else { return true };
+        let Some(scope) = scope_of(incident, pending) else { return true };
         let id = alert_id(&incident.id, pending.number);
         for attempt in 0..TRIES_MAX {
             match self.take_room(scope, &id).await {
@@ -57,7 +59,8 @@ where
                 Ok(None) => pause(&self.clock, (&id, attempt)).await,
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "whether alerts are many is not known");
-                    break;
+                    // What is not known by the next look either must not keep a human from being told.
+                    return !matches!(error, TableError::Unavailable { .. });
                 }
             }
         }
@@ -81,7 +84,7 @@ where
         let mut lines: BTreeMap<CampaignScope, Vec<Line>> = BTreeMap::new();
         for OpenIncident { incident, .. } in due {
             for pending in &incident.alerts {
-                if let Some(scope) = CampaignScope::of(pending) {
+                if let Some(scope) = scope_of(incident, pending) {
                     lines.entry(scope).or_default().push(Line::of(incident, pending));
                 }
             }
@@ -103,7 +106,7 @@ where
         let now = self.clock.now();
         let only_waits = |open: &&OpenIncident| {
             let mut ids = open.incident.alerts.iter();
-            open.incident.next_check > now
+            (open.incident.is_over() || open.incident.next_check > now)
                 && ids.all(|alert| together.contains(&alert_id(&open.incident.id, alert.number)))
         };
         waiting.sims = due.iter().filter(only_waits).map(|open| open.incident.sim).collect();
@@ -161,7 +164,15 @@ where
     /// Those whose incidents still hold them.
     async fn still_pending(&self, lines: Vec<Line>) -> Result<Vec<Line>, KillSwitchError> {
         let looks = lines.into_iter().map(|line| async move {
-            let case = self.read_case(line.sim).await?;
+            let case = match self.read_case(line.sim).await {
+                Ok(case) => case,
+                Err(error) if is_lasting(&error) => {
+                    // One SIM that cannot be read keeps nobody from hearing of the others.
+                    tracing::error!(sim.sid = %line.sim, error = %Chain(&error), "not told of");
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            };
             let is_held = case.incident.is_some_and(|(incident, _)| {
                 let mut pending = incident.alerts.iter();
                 incident.id == line.incident && pending.any(|alert| alert.number == line.number)
@@ -194,7 +205,13 @@ where
             numbers.entry((line.sim, &line.incident)).or_default().insert(line.number);
         }
         let taken = numbers.into_iter().map(|((sim, incident), numbers)| async move {
-            self.take_off_one(sim, incident, &numbers).await
+            match self.take_off_one(sim, incident, &numbers).await {
+                Err(error) if is_lasting(&error) => {
+                    tracing::error!(sim.sid = %sim, error = %Chain(&error), "told, and not recorded");
+                    Ok(())
+                }
+                taken => taken,
+            }
         });
         let taken: Vec<_> = taken.collect();
         let taken = stream::iter(taken).buffer_unordered(SIMS_AT_ONCE);
@@ -227,4 +244,22 @@ where
         }
         Err(KillSwitchError::Contention { sim: sim.to_string(), passes: TRIES_MAX })
     }
+}
+
+/// Which campaign an alert belongs to. Whether a SIM that is protected is a thief's is for a human to
+/// say, who is told of each by itself.
+fn scope_of(incident: &Incident, pending: &PendingAlert) -> Option<CampaignScope> {
+    let is_protected = incident.stage == Stage::Held(Hold::Protected);
+    CampaignScope::of(pending).filter(|scope| !(is_protected && scope.kind == AlertKind::Held))
+}
+
+/// Whether it will be the same at the next try: an item that cannot be read.
+const fn is_lasting(error: &KillSwitchError) -> bool {
+    matches!(
+        error,
+        KillSwitchError::Table {
+            source: TableError::NewerSchema { .. } | TableError::Fault { .. },
+            ..
+        }
+    )
 }

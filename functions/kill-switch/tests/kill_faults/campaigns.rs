@@ -9,7 +9,7 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Cases as _, Sim, SimStatus};
 
-use crate::bench::{Bench, STRICT, TABLET, fleet, rejection, session, sim};
+use crate::bench::{Bench, PHONE, STRICT, TABLET, fleet, rejection, session, sim};
 use crate::crashes::{TRAPS, invoke};
 use crate::gate::{Gate, Trap};
 
@@ -197,4 +197,35 @@ async fn a_topic_that_fails_makes_a_campaign_later_and_no_other() {
         assert_eq!(tellings.len(), usize::from(FEW), "{failures} failures");
         assert!(tellings.values().all(|by| by.len() == 1), "{failures} failures: {tellings:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_found_of_a_sim_that_waits_to_be_told_is_judged_after_it() {
+    let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;
+    let calm = bench.gathering(Gate::new(None));
+    for number in 1..=FEW {
+        bench.steal(number).await;
+    }
+    invoke(&calm, &Gate::new(None), bench.stream()).await;
+    bench.pass(60);
+    invoke(&calm, &Gate::new(None), json!({ "sweep": true })).await;
+    for number in 1..=FEW {
+        bench.happen(sim(number), &[rejection(number, bench.now())]).await;
+    }
+    // Topics that fail keep all of them open, though they are proven.
+    bench.alerts.fail_next(100);
+    bench.pass(60);
+    invoke(&calm, &Gate::new(None), json!({ "sweep": true })).await;
+    assert_eq!(bench.stage(FEW).await, "proven");
+    bench.pass(300);
+    bench.appears(FEW, PHONE, 1_000_000).await;
+    invoke(&calm, &Gate::new(None), bench.stream()).await;
+    assert_eq!(bench.stage(FEW).await, "proven", "it is told first");
+    bench.alerts.fail_next(0);
+    for _minute in 0..20 {
+        bench.pass(60);
+        invoke(&calm, &Gate::new(None), json!({ "sweep": true })).await;
+    }
+    let told: Vec<String> = bench.told(FEW);
+    assert!(told.contains(&"leaking".to_owned()), "{told:?}");
 }

@@ -112,6 +112,7 @@ impl fmt::Display for CampaignScope {
 
 /// What was told of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Campaign {
     /// Ids of the alerts that are told one by one.
     pub alone: BTreeSet<String>,
@@ -343,10 +344,10 @@ struct Words {
 const LOOK: (&str, &str) = ("To see how things are:        ", "simfuse status");
 const STOP: (&str, &str) = ("To stop automatic kills:      ", "simfuse stop --reason \"...\"");
 const KILL: (&str, &str) =
-    ("To switch the fleet off:      ", "simfuse kill --fleet FLEET --dry-run --reason \"...\"");
+    ("To see what would go off:     ", "simfuse kill --fleet FLEET --dry-run --reason \"...\"");
 
 /// Why many SIMs do the same thing at once.
-const ONE_CAUSE: &str = "Many SIMs of one fleet within two hours have one cause: a theft of many, a \
+const ONE_CAUSE: &str = "Many SIMs of one fleet within two hours may have one cause: a theft of many, a \
                          carrier's or a firmware's change, or a wrong rule.";
 
 fn words_of(kind: AlertKind) -> Words {

@@ -320,6 +320,29 @@ impl Incident {
         retries.fold(self.next_check, Timestamp::min)
     }
 
+    /// Whether nothing is left to be done but to tell of it.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        match self.stage {
+            Stage::Proven => self.frozen_until.is_none(),
+            Stage::RestoredElsewhere | Stage::Expired => true,
+            Stage::Alerted
+            | Stage::Requested
+            | Stage::Held(_)
+            | Stage::Admitted
+            | Stage::Sent
+            | Stage::Scheduled
+            | Stage::Unreachable
+            | Stage::Refused
+            | Stage::Inactive
+            | Stage::Quiet
+            | Stage::Leaking
+            | Stage::Quarantined
+            | Stage::Restoring
+            | Stage::Restored => false,
+        }
+    }
+
     /// Whether it waits for a human because a cap is reached: all of these are told together.
     #[must_use]
     pub const fn is_held_by_cap(&self) -> bool {

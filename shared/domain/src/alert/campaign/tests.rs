@@ -101,7 +101,7 @@ fn a_campaign_reads_well() {
     Time       2026-03-01T14:05:00Z to 2026-03-01T14:07:00Z
     Before     1 told before, in these two hours
 
-    Many SIMs of one fleet within two hours have one cause: a theft of many, a carrier's or a firmware's change, or a wrong rule.
+    Many SIMs of one fleet within two hours may have one cause: a theft of many, a carrier's or a firmware's change, or a wrong rule.
     To stop automatic kills:       simfuse stop --reason "..." --stack prod
     To see how things are:         simfuse status --stack prod
     To undo it for those in FILE:  simfuse restore --file FILE --reason "..." --stack prod
