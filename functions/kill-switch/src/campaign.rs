@@ -106,7 +106,8 @@ where
         let now = self.clock.now();
         let only_waits = |open: &&OpenIncident| {
             let mut ids = open.incident.alerts.iter();
-            (open.incident.is_over() || open.incident.next_check > now)
+            let is_over = open.incident.is_over() && !open.incident.alerts.is_empty();
+            (is_over || open.incident.next_check > now)
                 && ids.all(|alert| together.contains(&alert_id(&open.incident.id, alert.number)))
         };
         waiting.sims = due.iter().filter(only_waits).map(|open| open.incident.sim).collect();

@@ -103,7 +103,8 @@ where
             let mut seen: Vec<String> = case.findings.keys().cloned().collect();
             // What is found of a SIM whose incident is over and waits only to be told is for the look
             // after it: then nobody has judged it.
-            if let Some((incident, _)) = case.incident.as_ref().filter(|(open, _)| open.is_over()) {
+            let waits = |open: &Incident| open.is_over() && !open.alerts.is_empty();
+            if let Some((incident, _)) = case.incident.as_ref().filter(|(open, _)| waits(open)) {
                 let known: BTreeSet<String> = incident.findings.iter().map(Finding::key).collect();
                 seen.retain(|key| known.contains(key));
             }

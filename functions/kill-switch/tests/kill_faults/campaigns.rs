@@ -158,7 +158,7 @@ async fn without_a_fault_nothing_comes_twice() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whichever_call_of_a_sweep_fails_or_is_the_last_each_alert_is_told_in_one_message() {
     for trap in TRAPS {
         for sweep in [0, 2] {
@@ -179,7 +179,7 @@ async fn whichever_call_of_a_sweep_fails_or_is_the_last_each_alert_is_told_in_on
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_fails_makes_a_campaign_later_and_no_other() {
     for failures in [1, 3, 9, 30] {
         let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;

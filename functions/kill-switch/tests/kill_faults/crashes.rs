@@ -67,7 +67,7 @@ fn told(bench: &Bench, number: u8) -> Vec<String> {
     alerts.filter(|alert| seen.insert(alert.id.clone())).map(|alert| alert.action).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_theft_ends_in_death_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0.. {
@@ -99,7 +99,7 @@ async fn a_theft_ends_in_death_whichever_call_fails_or_is_the_last() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cap_holds_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0..140 {
@@ -125,7 +125,7 @@ async fn a_cap_holds_whichever_call_fails_or_is_the_last() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_human_restores_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0.. {
@@ -148,7 +148,7 @@ async fn a_human_restores_whichever_call_fails_or_is_the_last() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_human_kills_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0.. {

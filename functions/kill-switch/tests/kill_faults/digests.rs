@@ -61,7 +61,7 @@ async fn the_next_day_has_its_own_though_nothing_happened() {
     assert!(digests[1].email.contains("\n30 days    2 incidents, 0 false alarms, 0 %"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whichever_call_fails_or_is_the_last_a_day_is_told_under_one_id() {
     for trap in TRAPS {
         for call in 0.. {
@@ -84,7 +84,7 @@ async fn whichever_call_fails_or_is_the_last_a_day_is_told_under_one_id() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_fails_for_a_day_does_not_stop_the_record() {
     let bench = day().await;
     bench.topic.fail(Method::Publish, Fault::Unreachable, 10_000);

@@ -366,7 +366,7 @@ async fn set_up(before: &str) -> Bench {
     bench
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_is_judged_once_whichever_call_fails_or_is_the_last() {
     for before in ["inactive", "held", "proven"] {
         for trap in TRAPS {

@@ -71,7 +71,7 @@ async fn of_many_at_once_none_is_closed() {
     assert_eq!(bench.stage(1).await, "requested");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_is_closed_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0.. {

@@ -64,7 +64,7 @@ async fn a_sim_over_its_limit_is_cut_off_moved_and_active_again_and_comes_home()
     assert_eq!(acts, expected, "off, move, on; and off, move, on");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_ends_there_and_at_home_whichever_call_fails_or_is_the_last() {
     for trap in TRAPS {
         for call in 0.. {
