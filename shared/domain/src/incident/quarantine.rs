@@ -82,6 +82,8 @@ pub(super) fn reached(now: Timestamp, mut incident: Incident) -> Incident {
 pub(super) fn watch(look: &Look<'_>, incident: &Incident) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
+        // It left the account: nothing is left to be watched.
+        Some(Err(ProviderError::NotFound)) => return settle(look, incident.clone()),
         Some(Err(_)) => return check_again(look.now, incident.clone(), QUIET_CHECK_EVERY),
         Some(Ok(sim)) => sim,
     };

@@ -240,6 +240,9 @@ fn in_quarantine_it_is_watched_for_three_days() {
     check(&there(), &found, "record quarantined");
     check(&there().when("04T14:07:04"), &found, "record quarantined");
     check(&there().when("04T14:07:05"), &found, "close quarantined");
+    let gone = Err(ProviderError::NotFound);
+    check(&there().when("04T14:07:04"), &gone, "record quarantined");
+    check(&there().when("04T14:07:05"), &gone, "close quarantined");
     check(&there(), &at(SimStatus::Inactive, away()), "record quarantined");
     let elsewhere = "close restored elsewhere +RestoredElsewhere";
     check(&there(), &at(SimStatus::Active, fleet()), elsewhere);
