@@ -1,12 +1,11 @@
-//! Many SIMs of one fleet within hours: one message, not four hundred. All of it comes after the
-//! acts; whatever goes wrong here makes alerts later, or more of them, and never fewer.
+//! Many SIMs of one fleet within hours: one message, not four hundred. Whatever goes wrong here makes
+//! alerts later, or more of them, and never fewer. An alert that is still to be told is looked up before
+//! the next decision about its SIM, all else comes after the acts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, stream};
-use simfuse_domain::alert::{
-    ALONE_MAX, AlertKind, Campaign, CampaignScope, Line, PendingAlert, alert_id,
-};
+use simfuse_domain::alert::{AlertKind, Campaign, CampaignScope, Line, PendingAlert, alert_id};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{Hold, Incident, Stage};
 use simfuse_domain::port::{
@@ -38,9 +37,6 @@ impl<T, P, A, C> KillSwitch<T, P, A, C> {
     }
 }
 
-/// Alerts of a campaign that are told one by one, where nobody says otherwise.
-pub(crate) const USUALLY_ALONE: usize = ALONE_MAX;
-
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
     T: Campaigns + Cases + Policies + Heartbeat,
@@ -48,8 +44,9 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Whether an alert is told by itself, now. Where that cannot be found out it waits for the next
-    /// look: it may be in a message already, and must not be told twice.
+    /// Whether an alert is told by itself, now. Where the table does not answer it waits for the next
+    /// look: it may be in a message already, and must not be told twice. Where the campaign cannot be
+    /// read at all it is told, rather than never.
     pub(crate) async fn is_told_alone(&self, incident: &Incident, pending: &PendingAlert) -> bool {
         let Some(scope) = scope_of(incident, pending) else { return true };
         let id = alert_id(&incident.id, pending.number);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
-use simfuse_domain::alert::{Alert, StackName};
+use simfuse_domain::alert::{ALONE_MAX, Alert, StackName};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
@@ -21,7 +21,6 @@ use simfuse_domain::signed_link::Links;
 use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
-use crate::campaign::USUALLY_ALONE;
 use crate::error::{Chain, KillSwitchError};
 use crate::pace::Paced;
 
@@ -69,7 +68,7 @@ where
     pub fn new(table: T, provider: P, alerts: A, clock: C, armed: Mode) -> Self {
         let clock = Arc::new(clock);
         let provider = Paced::new(provider, Arc::clone(&clock));
-        let (links, stack, alone_max) = (None, None, USUALLY_ALONE);
+        let (links, stack, alone_max) = (None, None, ALONE_MAX);
         Self { table, provider, alerts, clock, armed, links, stack, alone_max }
     }
 

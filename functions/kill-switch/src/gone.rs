@@ -101,9 +101,11 @@ where
             desired = Some(self.judged(case, course.policy, &incident));
         }
         if request.action == Action::FalseAlarm {
-            audit = self.judgement(request, open.fleet, &open, &devices);
             incident.false_alarm_at.get_or_insert(self.clock.now());
+            // Where they would be too many none is allowed, and the audit says none.
             let allowed = case.desired.0.allowed_with(&devices);
+            let devices = if allowed.is_some() { devices } else { BTreeSet::new() };
+            audit = self.judgement(request, open.fleet, &open, &devices);
             desired = desired.map(|desired| match allowed {
                 Some(allowed) => desired.allowing(allowed),
                 None => desired,

@@ -38,7 +38,7 @@ const PAUSE_FIRST: SignedDuration = SignedDuration::from_mins(2);
 /// The longest pause: until then an incident that is over but for its alert stays open.
 const PAUSE_MAX: SignedDuration = SignedDuration::from_mins(15);
 
-/// Bytes of a reason that stand beside a name.
+/// Characters of a reason that stand beside a name.
 const WHY_CHARS_MAX: usize = 80;
 
 impl AlertKind {
