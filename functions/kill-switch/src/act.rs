@@ -181,8 +181,7 @@ where
             self.record_outcome_alone(&only).await?;
             return Ok(Acted::Recorded(Box::new(incident)));
         }
-        let state = case.state.as_ref();
-        let (incident, _) = self.tell(incident, version.saturating_add(1), state).await?;
+        let (incident, _) = self.tell(incident, version.saturating_add(1), case.into()).await?;
         Ok(Acted::Recorded(Box::new(incident)))
     }
 

@@ -1,19 +1,24 @@
 //! The daily digest: made once a day's audit is recorded, told before the next day is begun.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use simfuse_domain::alert::{Digest, FLEETS_SHOWN_MAX, ToLook};
 use simfuse_domain::audit::{DayTally, HeadsRun};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::FleetSid;
+use simfuse_domain::money::Bill;
 use simfuse_domain::port::{
-    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, States, SuperSim, UsageRanks,
-    UsageWindow,
+    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, States, SuperSim, TableError,
+    UsageRanks, UsageWindow,
 };
 use simfuse_domain::time::Hour;
 
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 use crate::request::Attention;
+
+/// Under this name the end of the latest day is kept whose digest is out.
+const DIGEST: &str = "digest";
 
 /// A digest that does not go out for so long after its day is given up: the record of the next day
 /// must not wait for ever for a topic that is gone.
@@ -42,8 +47,13 @@ where
     }
 
     async fn try_digest(&self, run: &HeadsRun, tally: &DayTally) -> Result<(), DigestError> {
+        let (now, (day_begin, day_end)) = (self.clock.now(), run.span());
+        let told = self.table.last_paged(DIGEST).await.map_err(DigestError::Claim)?;
+        if told.is_some_and(|told| told >= day_end) {
+            return Ok(());
+        }
         let status = self.status().await?;
-        let (now, (day_begin, _)) = (self.clock.now(), run.span());
+        let used_from = Hour::of(day_begin).plus(-24);
         let last_event = status.last_event_age_secs.map(SignedDuration::from_secs);
         let stopped = status.stopped.map(|stop| format!("by {}: {}", stop.by, stop.reason));
         let digest = Digest {
@@ -55,26 +65,25 @@ where
             last_event: last_event.and_then(|age| now.checked_sub(age).ok()),
             looks: status.attention.into_iter().map(to_look).collect(),
             looks_more: status.attention_more,
-            used: self.used_on(day_begin, tally).await,
+            used_on: used_from.start().to_zoned(TimeZone::UTC).date(),
+            used: self.used_on(used_from, tally).await,
         };
         self.publish(&digest.alert(self.stack.as_ref())).await?;
-        Ok(())
+        // Dying before this is recorded tells it once more, with the same id.
+        self.table.record_paged(DIGEST, day_end).await.map_err(DigestError::Claim)
     }
 
-    /// What the fleets of a tally used on its day, where the aggregator has recorded it.
-    async fn used_on(
-        &self,
-        day_begin: Timestamp,
-        tally: &DayTally,
-    ) -> Vec<(String, Bytes, Option<i64>)> {
-        let window = UsageWindow::Day(Hour::of(day_begin));
+    /// What the fleets of a tally used on the day that begins with this hour, where the aggregator has
+    /// recorded it.
+    async fn used_on(&self, day_begin: Hour, tally: &DayTally) -> Vec<(String, Bytes, Bill)> {
+        let window = UsageWindow::Day(day_begin);
         let mut used = Vec::new();
         for name in tally.fleets.keys().take(FLEETS_SHOWN_MAX) {
             let Ok(fleet) = name.parse::<FleetSid>() else { continue };
             match self.table.read_fleet_used(fleet, &[window]).await {
-                Ok(read) => used.extend(
-                    read.get(&window).map(|used| (name.clone(), used.total, used.billed_micros)),
-                ),
+                Ok(read) => {
+                    used.extend(read.get(&window).map(|used| (name.clone(), used.total, used.bill)))
+                }
                 Err(error) => tracing::warn!(
                     error = %Chain(&error), "what a fleet used is left out of the digest"
                 ),
@@ -89,6 +98,8 @@ where
 enum DigestError {
     #[error("how things are is not known")]
     Status(#[from] KillSwitchError),
+    #[error("whether it is out cannot be read or recorded")]
+    Claim(#[source] TableError),
     #[error("it was not published")]
     Publish(#[from] simfuse_domain::port::AlertError),
 }

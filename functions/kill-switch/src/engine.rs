@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{self, Either};
-use simfuse_domain::alert::{ALONE_MAX, Alert, StackName};
+use simfuse_domain::alert::{ALONE_MAX, Alert, Known, StackName};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::SimSid;
@@ -18,7 +18,6 @@ use simfuse_domain::port::{
     SuperSim, TargetStatus,
 };
 use simfuse_domain::signed_link::Links;
-use simfuse_domain::state::SimState;
 
 use crate::act::Acted;
 use crate::error::{Chain, KillSwitchError};
@@ -123,7 +122,7 @@ where
         acts: Acts,
     ) -> Result<Step, KillSwitchError> {
         if let Some((incident, version)) = case.incident.take() {
-            case.incident = Some(self.tell(incident, version, case.state.as_ref()).await?);
+            case.incident = Some(self.tell(incident, version, Known::from(&case)).await?);
         }
         let case = &case;
         let look = |sim| {
@@ -192,7 +191,7 @@ where
         if self.commit(&commit, "recording an incident").await? == Committed::Conflict {
             return Ok(Step::Again);
         }
-        self.tell(incident, version.saturating_add(1), case.state.as_ref()).await?;
+        self.tell(incident, version.saturating_add(1), case.into()).await?;
         Ok(Step::Done)
     }
 
@@ -313,7 +312,7 @@ where
         &self,
         mut incident: Incident,
         version: u64,
-        state: Option<&SimState>,
+        known: Known<'_>,
     ) -> Result<(Incident, u64), KillSwitchError> {
         let (stack, links) = (self.stack.as_ref(), self.links.as_ref());
         let mut told = Vec::new();
@@ -321,7 +320,7 @@ where
             if !self.is_told_alone(&incident, pending).await {
                 continue;
             }
-            let alert = Alert::of_incident(&incident, pending, state, stack, links);
+            let alert = Alert::of_incident(&incident, pending, known, stack, links);
             match self.publish(&alert).await {
                 Ok(()) => told.push(pending.number),
                 Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::FleetSid;
+use simfuse_domain::money::Bill;
 use simfuse_domain::port::{
     Alerts, Clock, FleetUsed, Granularity, Heartbeat, Inventory, PageLink, Policies, ProviderError,
     Sim, SimStatus, States, UsageGroup, UsageItem, UsageQuery, UsageRecords, UsageStore,
@@ -146,6 +147,7 @@ where
         let mut items = Vec::new();
         for (hour, used) in by_hour {
             usage.close(hour, used.total, Source { fleet: None, page: 0 });
+            usage.learn_price(used.total, used.billed);
             let day = days.entry(Window::of_day(hour).hours.start).or_default();
             *day = day.plus(used.total);
             items.push(UsageItem::Sim(sim.sid, sim.fleet, UsageWindow::Hour(hour), used));
@@ -208,7 +210,7 @@ where
                 let used = FleetUsed {
                     sims: 0,
                     total: used.total,
-                    billed_micros: used.billed_micros,
+                    bill: Bill::of(used.total, used.billed),
                     closed: true,
                     rank_pages: 0,
                 };

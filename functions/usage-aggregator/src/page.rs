@@ -6,6 +6,7 @@ use simfuse_domain::bytes::Bytes;
 use simfuse_domain::detector::{Control, LIMITS, Snapshot};
 use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::money::Bill;
 use simfuse_domain::policy::Rules;
 use simfuse_domain::port::{
     Alerts, Clock, Heartbeat, Inventory, Part, Policies, Recorded, States, UsageItem, UsageRecord,
@@ -115,6 +116,9 @@ where
             if closed == Closed::Elsewhere {
                 return false;
             }
+            if closed == Closed::Now {
+                usage.learn_price(used.total, used.billed);
+            }
             let hours = if usage.bytes_in(hour) == used.total {
                 used.clone()
             } else {
@@ -179,20 +183,16 @@ pub(crate) fn hour_of(record: &UsageRecord) -> Option<Hour> {
 
 /// What a record says was used; `None` where it does not say how much.
 pub(crate) fn used_of(record: &UsageRecord) -> Option<Used> {
-    let billed = record.billed.as_ref();
-    Some(Used {
-        up: record.up,
-        down: record.down,
-        total: record.total?,
-        billed_micros: billed.map(|billed| billed.micros),
-        currency: billed.map(|billed| billed.currency.clone()),
-    })
+    let total = record.total?;
+    // Nothing for something is what the provider says while it is still computing.
+    let billed = record.billed.filter(|billed| billed.micros != 0 || total == Bytes(0));
+    Some(Used { up: record.up, down: record.down, total, billed })
 }
 
 /// What is kept of a page for totals and ranks.
 pub(crate) fn part_of(page: u32, found: Found) -> Part {
-    let billed = found.values().filter_map(|used| used.billed_micros);
-    let billed_micros = billed.reduce(i64::saturating_add);
+    let bills = found.values().map(|used| Bill::of(used.total, used.billed));
+    let bill = bills.fold(Bill::default(), Bill::with);
     let used = found.into_iter().filter(|(_, used)| used.total > Bytes(0));
-    Part { page, sims: used.map(|(sim, used)| (sim, used.total)).collect(), billed_micros }
+    Part { page, sims: used.map(|(sim, used)| (sim, used.total)).collect(), bill }
 }

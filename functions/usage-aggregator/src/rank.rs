@@ -25,10 +25,7 @@ pub(crate) struct Rank {
 impl Rank {
     /// Adds one page's SIMs.
     pub(crate) fn add(&mut self, part: &Part) {
-        if let Some(micros) = part.billed_micros {
-            let sum = self.used.billed_micros.unwrap_or(0).saturating_add(micros);
-            self.used.billed_micros = Some(sum);
-        }
+        self.used.bill = self.used.bill.with(part.bill);
         for (sim, bytes) in &part.sims {
             self.used.sims = self.used.sims.saturating_add(1);
             self.used.total = self.used.total.plus(*bytes);
@@ -52,6 +49,8 @@ impl Rank {
 
 #[cfg(test)]
 mod tests {
+    use simfuse_domain::money::{Bill, Money};
+
     use super::*;
 
     fn sim(number: u32) -> SimSid {
@@ -63,15 +62,17 @@ mod tests {
     #[test]
     fn the_largest_come_first_and_everyone_counts() {
         let mut rank = Rank::default();
+        let currency = "USD".parse().unwrap();
         let number = |n: u32| (n * 7_919) % 50_000;
         for page in 0..50_u32 {
             let sims = (0..1_000).map(|n| number(page * 1_000 + n));
             let sims = sims.map(|n| (sim(n), Bytes(n.into()))).collect();
-            rank.add(&Part { page, sims, billed_micros: (page % 2 == 0).then_some(3) });
+            let billed = (page % 2 == 0).then_some(Money { micros: 3, currency });
+            rank.add(&Part { page, sims, bill: Bill::of(Bytes(1), billed) });
         }
         let (used, sims) = rank.finish();
         assert_eq!((used.sims, used.total), (50_000, Bytes(49_999 * 50_000 / 2)));
-        assert_eq!(used.billed_micros, Some(75));
+        assert_eq!(used.bill.known(), Some((Money { micros: 75, currency }, Bytes(25))));
         let expected = (30_000..50_000).rev().map(|n| (sim(n), Bytes(n.into())));
         assert!(sims.into_iter().eq(expected));
     }

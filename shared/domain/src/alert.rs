@@ -14,12 +14,12 @@ use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
 use crate::signed_link::{LinkAct, Links, SignedLink};
-use crate::state::SimState;
 
 pub use campaign::{
     ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
 };
 pub use digest::{Digest, FLEETS_SHOWN_MAX, ToLook};
+pub use leak::Known;
 pub use stack::StackName;
 pub(crate) use stack::typed;
 
@@ -140,13 +140,13 @@ impl Alert {
     pub fn of_incident(
         incident: &Incident,
         pending: &PendingAlert,
-        state: Option<&SimState>,
+        known: Known<'_>,
         stack: Option<&StackName>,
         links: Option<&Links>,
     ) -> Self {
         let mut words = words_of(pending.kind, incident);
         if pending.kind == AlertKind::Proven {
-            words.happened = leak::proven(incident, state);
+            words.happened = leak::proven(incident, known.state);
         }
         let leak = |finding: &&Finding| finding.detector == DetectorId::AliveAfterKill;
         let leak =
@@ -160,7 +160,7 @@ impl Alert {
             id: alert_id(&incident.id, pending.number),
             severity: words.severity,
             subject: subject(&incident.name, &words),
-            email: email(incident, pending, state, &words, (stack, links)),
+            email: email(incident, pending, known, &words, (stack, links)),
             sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why, stack)),
             fleet: incident.fleet,
             detector: incident.findings.first().map(|finding| finding.detector),
@@ -371,7 +371,7 @@ pub(crate) fn one_line(text: &str) -> String {
 fn email(
     incident: &Incident,
     pending: &PendingAlert,
-    state: Option<&SimState>,
+    known: Known<'_>,
     words: &Words,
     (stack, links): (Option<&StackName>, Option<&Links>),
 ) -> String {
@@ -392,9 +392,9 @@ fn email(
     }
     let is_over = pending.kind == AlertKind::Proven;
     if is_over {
-        lines.extend(leak::steps(incident, pending, state));
-    } else if let Some(state) = state.filter(|_| !incident.findings.is_empty()) {
-        let bytes = incident.bytes_since(state);
+        lines.extend(leak::steps(incident, pending, known));
+    } else if let Some(state) = known.state.filter(|_| !incident.findings.is_empty()) {
+        let bytes = known.priced(incident.bytes_since(state));
         lines.push(format!("Used       at least {bytes} since {}", incident.rogue_since()));
     }
     lines.push(format!("Stage      {}", incident.stage));

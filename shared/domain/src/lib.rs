@@ -16,6 +16,7 @@ pub mod finding;
 pub mod guard;
 pub mod id;
 pub mod incident;
+pub mod money;
 pub mod network;
 pub mod news;
 pub mod notice;

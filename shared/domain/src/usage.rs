@@ -15,14 +15,19 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::evidence::Usual;
 use crate::id::{FleetSid, SimSid};
+use crate::money::{Bill, Money};
 use crate::port::BillingPeriod;
 use crate::time::{Hour, Window};
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const USAGE_SCHEMA: u32 = 1;
+pub const USAGE_SCHEMA: u32 = 2;
 
 /// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
 pub const HOURS_KEPT: i32 = 50;
+
+/// A price rests on at least this many bytes, where so many were billed: the amount of an hour of a few
+/// kilobytes is mostly rounding. What is older weighs half.
+const PRICE_BYTES: Bytes = Bytes(10 * Bytes::MB);
 
 /// Fleets that one SIM may be in within one hour.
 const FLEETS_PER_HOUR_MAX: usize = 4;
@@ -45,6 +50,7 @@ pub struct SimUsage {
     /// The longest pause between two hours with usage, in hours.
     pause_hours_max: u32,
     last_active: Option<Hour>,
+    price: Bill,
 }
 
 /// A billing period, and what was used in its closed hours.
@@ -109,6 +115,7 @@ impl SimUsage {
             baseline: Baseline { active_hours: 0, middle: 0.0, spread: 0.0 },
             pause_hours_max: 0,
             last_active: None,
+            price: Bill::of(Bytes(0), None),
         }
     }
 
@@ -151,6 +158,23 @@ impl SimUsage {
         let was = self.bytes_in(hour);
         self.amend(hour, was, was.plus(bytes));
         Closed::Added
+    }
+
+    /// Learns what the bytes of an hour cost.
+    pub fn learn_price(&mut self, bytes: Bytes, billed: Option<Money>) {
+        let bill = Bill::of(bytes, billed);
+        let (Some((money, _)), known) = (bill.known(), self.price.known()) else { return };
+        self.price = match known {
+            Some((before, _)) if before.currency != money.currency => bill,
+            Some((_, of)) if of > PRICE_BYTES => self.price.halved().with(bill),
+            _ => self.price.with(bill),
+        };
+    }
+
+    /// What bytes of the SIM were billed lately: a price, where one is known.
+    #[must_use]
+    pub const fn price(&self) -> Bill {
+        self.price
     }
 
     /// Sees an hour that is not closed yet; it may be seen again and hold more. Says whether that
@@ -350,12 +374,17 @@ impl SimUsage {
         postcard::to_stdvec(self)
     }
 
-    /// Reads the compact form.
+    /// Reads the compact form of this schema.
     ///
     /// # Errors
-    /// When the bytes are not usage of [`USAGE_SCHEMA`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+    /// When the bytes are not usage of that schema.
+    pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        if schema >= 2 {
+            return postcard::from_bytes(bytes);
+        }
+        // The first one ended before the price.
+        let no_price = postcard::to_stdvec(&Bill::default())?;
+        postcard::from_bytes(&[bytes, &no_price].concat())
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::money::Money;
 use simfuse_domain::port::{
-    Billed, BillingPeriod, Fleet, Granularity, Inventory, Network, Page, PageLink, ProviderError,
-    Sim, UsageGroup, UsageQuery, UsageRecord, UsageRecords,
+    BillingPeriod, Fleet, Granularity, Inventory, Network, Page, PageLink, ProviderError, Sim,
+    UsageGroup, UsageQuery, UsageRecord, UsageRecords,
 };
 use simfuse_domain::time::{Hour, Window};
 
@@ -199,7 +200,8 @@ impl MemoryAccount {
             total: Some(Bytes(bytes)),
             billed: i64::try_from(bytes / 100)
                 .ok()
-                .map(|micros| Billed { micros, currency: "USD".to_owned() }),
+                .zip("USD".parse().ok())
+                .map(|(micros, currency)| Money { micros, currency }),
         });
         records.collect()
     }

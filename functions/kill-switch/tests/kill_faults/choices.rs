@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::money::Bill;
 use simfuse_domain::port::{FleetUsed, Sim, SimStatus, UsageItem, UsageStore as _, UsageWindow};
 use simfuse_domain::time::Hour;
 use simfuse_testkit::service::{Fault, FaultRule, Requests};
@@ -27,7 +28,7 @@ async fn used(bench: &Bench, fleet: FleetSid, window: UsageWindow, megabytes: &[
     let used = FleetUsed {
         sims: u64::try_from(sims.len()).unwrap(),
         total,
-        billed_micros: None,
+        bill: Bill::default(),
         closed: true,
         rank_pages: pages,
     };

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use simfuse_domain::alert::Alert;
+use simfuse_domain::bytes::Bytes;
+use simfuse_domain::money::{Bill, Money};
 use simfuse_domain::policy::Mode;
+use simfuse_domain::port::{FleetUsed, UsageItem, UsageStore as _, UsageWindow};
 use simfuse_testkit::faulty::{Fault, Method};
 
-use crate::bench::{Bench, at, name, rejection, sim};
+use crate::bench::{Bench, at, fleet, name, rejection, sim};
 use crate::crashes::{TRAPS, invoke};
 use crate::gate::Gate;
 
@@ -28,6 +31,12 @@ async fn day() -> Bench {
     bench.happen(sim(1), &[rejection(1, bench.now())]).await;
     bench.minutes(5).await;
     assert_eq!(digests(&bench), []);
+    let (window, total) = (UsageWindow::Day("2026-02-28T00Z".parse().unwrap()), Bytes(5_000_000));
+    let billed = Money { micros: 500_000, currency: "EUR".parse().unwrap() };
+    let bill = Bill::of(total, Some(billed));
+    let used = FleetUsed { sims: 2, total, bill, closed: true, rank_pages: 0 };
+    let items = [UsageItem::Fleet(fleet(), window, used)];
+    bench.memory.put_usage(&items, bench.now()).await.unwrap();
     let until = at(10 * 3_600 + 16 * 60).duration_since(bench.now()).as_secs();
     bench.pass(until);
     bench
@@ -45,6 +54,8 @@ async fn a_day_is_told_once_with_what_happened_and_what_is_open() {
     assert!(digest.email.starts_with(head), "{}", digest.email);
     let open = format!("- {} held (stopped by an operator) since ", name(2));
     assert!(digest.email.contains(&open), "{}", digest.email);
+    let used = format!("\nUsed       2026-02-28: fleet {} 5.0 MB, billed 0.50 EUR\n", fleet());
+    assert!(digest.email.contains(&used), "{}", digest.email);
     assert!(digest.email.contains("\nSTOPPED    by ops: lunch\n"), "{}", digest.email);
     assert!(digest.email.contains("\nRecord     audit of 2026-03-01: "), "{}", digest.email);
 }

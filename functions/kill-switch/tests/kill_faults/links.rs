@@ -1,7 +1,7 @@
 //! Links in alerts, and requests that are bound to one incident.
 
 use serde_json::{Value, json};
-use simfuse_domain::alert::{Alert, AlertKind, PendingAlert};
+use simfuse_domain::alert::{Alert, AlertKind, Known, PendingAlert};
 use simfuse_domain::incident::Incident;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::SimStatus;
@@ -210,6 +210,6 @@ async fn alerts_hold_links_where_there_is_a_console() {
     let incident: Incident = bench.incident(1).await.unwrap();
     let pending =
         PendingAlert { number: 1, kind: AlertKind::Killed, at: incident.opened_at, fleet: None };
-    let expected = Alert::of_incident(&incident, &pending, None, None, Some(&links));
+    let expected = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(link(first), link(&expected));
 }

@@ -3,6 +3,7 @@
 use simfuse_aws::SystemClock;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, NetworkSid, SimSid};
+use simfuse_domain::money::Money;
 use simfuse_domain::port::{
     Beat, Clock as _, Heartbeat as _, Sim, SimStatus, UsageItem, UsageStore as _, UsageWindow, Used,
 };
@@ -157,7 +158,9 @@ fn billed(index: u64, hours: std::ops::Range<Hour>) -> Used {
         up: Some(Bytes(up)),
         down: Some(Bytes(down)),
         total: Bytes(up + down),
-        billed_micros: i64::try_from(micros).ok(),
-        currency: Some("USD".to_owned()),
+        billed: i64::try_from(micros)
+            .ok()
+            .zip("USD".parse().ok())
+            .map(|(micros, currency)| Money { micros, currency }),
     }
 }

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::money::{Bill, Money};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{Beat, Clock as _, Fleet, Heartbeat as _, Sim, SimStatus, UsageWindow};
 use simfuse_domain::time::{Hour, Window};
@@ -137,6 +138,12 @@ impl Bench {
         let total = content.fleets_used[&(fleet(number), window)].clone();
         assert_eq!(total.total, expected.iter().map(|(_, bytes)| *bytes).sum());
         assert_eq!(total.sims, expected.len() as u64);
+        let bills = expected.iter().filter(|(_, bytes)| bytes.0 >= 100);
+        let (micros, of) = bills.fold((0, 0), |(micros, of), (_, bytes)| {
+            (micros + i64::try_from(bytes.0 / 100).unwrap(), of + bytes.0)
+        });
+        let money = Money { micros, currency: "USD".parse().unwrap() };
+        assert_eq!(total.bill, Bill::of(Bytes(of), (of > 0).then_some(money)));
         let ranked = (0..total.rank_pages)
             .flat_map(|page| content.ranks[&(fleet(number), window, page)].clone());
         assert_eq!(ranked.collect::<Vec<_>>(), expected);

@@ -62,6 +62,24 @@ async fn hour_by_hour_all_is_recorded_totalled_and_ranked() {
 }
 
 #[tokio::test]
+async fn what_a_sim_is_billed_is_its_price_once_its_hour_is_closed() {
+    let bench = Bench::new(2);
+    bench.run().await.unwrap();
+    let price = || {
+        let content = bench.table.usage_content();
+        let usage = content.bases.get(&sim(1)).cloned();
+        let price = usage.and_then(|usage| usage.price().price_of(Bytes(31 * Bytes::MB)));
+        price.map(|price| price.to_string())
+    };
+    bench.pass_hours(1);
+    bench.used(1, 1, 60_000);
+    bench.run_hourly(2).await;
+    assert_eq!(price(), None, "not closed, what is billed may still change");
+    bench.run_hourly(2).await;
+    assert_eq!(price().as_deref(), Some("0.31 USD"));
+}
+
+#[tokio::test]
 async fn a_second_run_within_the_hour_changes_nothing() {
     let bench = lively();
     bench.run().await.unwrap();

@@ -11,7 +11,7 @@ use simfuse_domain::port::{
 use super::Table;
 use super::item::Row;
 use super::keys::Key;
-use super::usages::unpacked;
+use super::usages::{read_bill, unpacked};
 
 impl UsageRanks for Table {
     async fn read_fleet_used(
@@ -63,7 +63,7 @@ fn read_fleet_used(row: Row<'_>) -> Result<FleetUsed, TableError> {
     Ok(FleetUsed {
         sims: row.number("sims")?,
         total: Bytes(row.number("total")?),
-        billed_micros: row.maybe_number("billed_micros")?,
+        bill: read_bill(row)?,
         closed: closed == 1,
         rank_pages: row.number("rank_pages")?,
     })

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
+use simfuse_domain::money::{Bill, Money};
 use simfuse_domain::port::{
     Fleet, FleetItem, Part, Pass, Recorded, Sim, SimStatus, TableError, UsageItem, UsageStore,
     UsageWindow, Usages, Used,
@@ -247,10 +248,9 @@ fn draft_of(item: &UsageItem, now: Timestamp) -> Result<Draft, TableError> {
                 .expires(now, days_kept(*window))
         }
         UsageItem::Fleet(fleet, window, used) => {
-            let draft = Draft::new(Key::fleet_used(*fleet, *window))
+            let draft = draft_bill(Draft::new(Key::fleet_used(*fleet, *window)), used.bill)
                 .number("sims", used.sims)
                 .number("total", used.total.0)
-                .maybe_number("billed_micros", used.billed_micros)
                 .number("closed", u8::from(used.closed))
                 .number("rank_pages", used.rank_pages);
             draft.expires(now, DAY_DAYS)
@@ -260,10 +260,10 @@ fn draft_of(item: &UsageItem, now: Timestamp) -> Result<Draft, TableError> {
             draft.expires(now, days_kept(*window))
         }
         UsageItem::Part(fleet, window, pass, part) => {
-            let draft = Draft::new(Key::part(*fleet, *window, *pass, part.page))
+            let key = Key::part(*fleet, *window, *pass, part.page);
+            let draft = draft_bill(Draft::new(key), part.bill)
                 .number("page", part.page)
-                .bytes("sims", packed(&part.sims))
-                .maybe_number("billed_micros", part.billed_micros);
+                .bytes("sims", packed(&part.sims));
             draft.expires(now, PART_DAYS)
         }
         UsageItem::Inventory(sim) => Draft::new(Key::inventory(sim.sid))
@@ -290,8 +290,28 @@ fn draft_used(draft: Draft, used: &Used) -> Draft {
         .maybe_number("up", used.up.map(|bytes| bytes.0))
         .maybe_number("down", used.down.map(|bytes| bytes.0))
         .number("total", used.total.0)
-        .maybe_number("billed_micros", used.billed_micros)
-        .maybe_text("currency", used.currency.clone())
+        .maybe_number("billed_micros", used.billed.map(|billed| billed.micros))
+        .maybe_text("currency", used.billed.map(|billed| billed.currency.to_string()))
+}
+
+fn draft_bill(draft: Draft, bill: Bill) -> Draft {
+    let Some((money, of)) = bill.known() else { return draft };
+    draft
+        .number("billed_micros", money.micros)
+        .text("currency", money.currency.to_string())
+        .number("billed_of", of.0)
+}
+
+/// What is billed. An amount without its currency, or without the bytes that it is of, says nothing.
+pub(super) fn read_bill(row: Row<'_>) -> Result<Bill, TableError> {
+    let (of, money) = (row.maybe_number("billed_of")?.map(Bytes), read_money(row)?);
+    Ok(of.map_or_else(Bill::default, |of| Bill::of(of, money)))
+}
+
+fn read_money(row: Row<'_>) -> Result<Option<Money>, TableError> {
+    let micros = row.maybe_number("billed_micros")?;
+    let currency = row.maybe_text("currency")?.and_then(|currency| currency.parse().ok());
+    Ok(micros.zip(currency).map(|(micros, currency)| Money { micros, currency }))
 }
 
 const fn days_kept(window: UsageWindow) -> i64 {
@@ -323,7 +343,7 @@ fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
         let what = format!("the usage at {}", row.text("pk")?);
         return Err(TableError::NewerSchema { what, found, known: USAGE_SCHEMA });
     }
-    let usage = SimUsage::decode(row.bytes("usage")?);
+    let usage = SimUsage::decode(found, row.bytes("usage")?);
     let usage = usage.map_err(|error| row.fault_from("usage", error))?;
     if row.text("pk")? != Key::usage(usage.sim).pk {
         return Err(row.fault(format!("it holds the usage of {}", usage.sim)));
@@ -336,8 +356,7 @@ fn read_used(row: Row<'_>) -> Result<Used, TableError> {
         up: row.maybe_number("up")?.map(Bytes),
         down: row.maybe_number("down")?.map(Bytes),
         total: Bytes(row.number("total")?),
-        billed_micros: row.maybe_number("billed_micros")?,
-        currency: row.maybe_text("currency")?.map(str::to_owned),
+        billed: read_money(row)?,
     })
 }
 
@@ -346,7 +365,7 @@ fn read_part(row: Row<'_>) -> Result<Part, TableError> {
     Ok(Part {
         page: row.number("page")?,
         sims: sims.ok_or_else(|| row.fault("sims is not a list of SIMs"))?,
-        billed_micros: row.maybe_number("billed_micros")?,
+        bill: read_bill(row)?,
     })
 }
 

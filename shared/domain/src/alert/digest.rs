@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Alert, Severity, StackName, leak, one_line, subject_of, typed};
 use crate::audit::{Counts, DayHeads, DayTally};
 use crate::bytes::Bytes;
+use crate::money::Bill;
 
 /// Fleets that stand in a line of their own: a phone's screen.
 pub const FLEETS_SHOWN_MAX: usize = 10;
@@ -30,8 +32,10 @@ pub struct Digest<'a> {
     pub looks: Vec<ToLook>,
     /// How many more there are.
     pub looks_more: usize,
-    /// What fleets used on the day, and what that is billed, where it is known.
-    pub used: Vec<(String, Bytes, Option<i64>)>,
+    /// The latest day whose usage is closed, which takes some hours.
+    pub used_on: Date,
+    /// What fleets used on that day, and what is billed of it.
+    pub used: Vec<(String, Bytes, Bill)>,
 }
 
 /// A SIM that somebody should look at.
@@ -69,10 +73,13 @@ impl Digest<'_> {
         if self.tally.is_cut {
             email.push_str("More happened than is counted here: simfuse audit has all of it.\n");
         }
-        for (fleet, used, billed) in &self.used {
-            let billed = billed.map(money).map(|billed| format!(", billed {billed}"));
-            let billed = billed.unwrap_or_else(|| ", not billed yet".to_owned());
-            _ = writeln!(email, "Used       fleet {fleet}: {used}{billed}");
+        for (fleet, used, bill) in &self.used {
+            let billed = match bill.known() {
+                Some((money, of)) if of < *used => format!("billed {money} for {of} of it"),
+                Some((money, _)) => format!("billed {money}"),
+                None => "what it costs is not known".to_owned(),
+            };
+            _ = writeln!(email, "Used       {}: fleet {fleet} {used}, {billed}", self.used_on);
         }
         self.write_open(&mut email, stack);
         _ = writeln!(email, "\n{}", self.rate());
@@ -91,7 +98,7 @@ impl Digest<'_> {
         Alert {
             id: format!("digest-{day}"),
             severity: Severity::Info,
-            subject: subject_of(&format!("SimFuse: {day}, {happened}, {} open", self.open)),
+            subject: subject_of(&format!("SimFuse: {} open, {day}: {happened}", self.open)),
             email,
             sms: None,
             fleet: None,
@@ -142,18 +149,12 @@ fn said(counts: Counts) -> String {
     words.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Millionths as an amount; the provider bills in the account's currency.
-fn money(micros: i64) -> String {
-    let sign = if micros < 0 { "-" } else { "" };
-    let cents = micros.unsigned_abs().wrapping_div(10_000);
-    format!("{sign}{}.{:02}", cents.wrapping_div(100), cents.wrapping_rem(100))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{AuditEntry, Phase};
     use crate::id::FleetSid;
+    use crate::money::Money;
 
     fn time(text: &str) -> Timestamp {
         format!("2026-03-{text}Z").parse().unwrap()
@@ -188,6 +189,7 @@ mod tests {
             last_event: Some(time("02T00:15:00")),
             looks: Vec::new(),
             looks_more: 0,
+            used_on: "2026-02-28".parse().unwrap(),
             used: Vec::new(),
         }
     }
@@ -196,7 +198,7 @@ mod tests {
     fn a_day_on_which_nothing_happened_is_short() {
         let tally = DayTally::default();
         let alert = digest(&tally).alert(None);
-        insta::assert_snapshot!(alert.subject, @"SimFuse: 2026-03-01, nothing happened, 0 open");
+        insta::assert_snapshot!(alert.subject, @"SimFuse: 0 open, 2026-03-01: nothing happened");
         insta::assert_snapshot!(alert.email, @r"
         2026-03-01: nothing happened
 
@@ -223,6 +225,7 @@ mod tests {
             used: Some(Bytes(31_000_000)),
             command: "simfuse status HS01".to_owned(),
         }];
+        let usd = Money { micros: 1_234_567, currency: "USD".parse().unwrap() };
         let digest = Digest {
             open: 3,
             stopped: Some("by ops: lunch".to_owned()),
@@ -230,8 +233,9 @@ mod tests {
             looks,
             looks_more: 1,
             used: vec![
-                ("river".to_owned(), Bytes(5_000_000), Some(1_234_567)),
-                ("dike".into(), Bytes(1), None),
+                ("river".to_owned(), Bytes(5_000_000), Bill::of(Bytes(5_000_000), Some(usd))),
+                ("lake".to_owned(), Bytes(5_000_000), Bill::of(Bytes(4_900_000), Some(usd))),
+                ("dike".into(), Bytes(1), Bill::default()),
             ],
             ..digest(&tally)
         };
@@ -242,8 +246,9 @@ mod tests {
         2026-03-01: 4 opened, 2 proven dead, 1 LEAKING, 1 false alarms
         - fleet HF01010101010101010101010101010101: 3 opened, 2 proven dead, 1 false alarms
         - fleet HF02020202020202020202020202020202: 1 opened, 1 LEAKING
-        Used       fleet river: 5.0 MB, billed 1.23
-        Used       fleet dike: 1 B, not billed yet
+        Used       2026-02-28: fleet river 5.0 MB, billed 1.23 USD
+        Used       2026-02-28: fleet lake 5.0 MB, billed 1.23 USD for 4.9 MB of it
+        Used       2026-02-28: fleet dike 1 B, what it costs is not known
 
         Open       3 incidents, 2 of them need a look
         - pump 17 leaking since 2026-03-01T14:06:00Z, used at least 31.0 MB

@@ -3,9 +3,36 @@
 use jiff::Timestamp;
 
 use super::PendingAlert;
+use crate::bytes::Bytes;
 use crate::incident::Incident;
+use crate::port::Case;
 use crate::session::Session;
 use crate::state::SimState;
+use crate::usage::SimUsage;
+
+/// What is known of a SIM beside its incident.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// What events say.
+    pub state: Option<&'a SimState>,
+    /// What usage records say, and what bytes cost.
+    pub usage: Option<&'a SimUsage>,
+}
+
+impl<'a> From<&'a Case> for Known<'a> {
+    fn from(case: &'a Case) -> Self {
+        Self { state: case.state.as_ref(), usage: case.usage.as_ref() }
+    }
+}
+
+impl Known<'_> {
+    /// The bytes, and what they cost where a price is known: their own bill comes hours later.
+    pub(super) fn priced(&self, bytes: Bytes) -> String {
+        let money = self.usage.and_then(|usage| usage.price().price_of(bytes));
+        let money = money.map(|money| format!(" (about {money}, as this SIM was billed lately)"));
+        format!("{bytes}{}", money.unwrap_or_default())
+    }
+}
 
 /// What happened, with what it cost where that is known.
 pub(super) fn proven(incident: &Incident, state: Option<&SimState>) -> String {
@@ -22,17 +49,14 @@ pub(super) fn proven(incident: &Incident, state: Option<&SimState>) -> String {
 
 /// The lines of an e-mail that say how much went through and how long each step took. Bytes that no
 /// kept event shows are unknown, not none.
-pub(super) fn steps(
-    incident: &Incident,
-    pending: &PendingAlert,
-    state: Option<&SimState>,
-) -> Vec<String> {
+pub(super) fn steps(incident: &Incident, pending: &PendingAlert, known: Known<'_>) -> Vec<String> {
+    let state = known.state;
     let begin = (!incident.findings.is_empty()).then(|| first_sign(incident, state));
     let proof = incident.proof.map(|proof| proof.at());
     let mut lines = Vec::new();
     if let Some(begin) = begin {
         let leaked = match state {
-            Some(state) => format!("at least {}", incident.bytes_since(state)),
+            Some(state) => format!("at least {}", known.priced(incident.bytes_since(state))),
             None => "unknown, no event of it is kept".to_owned(),
         };
         lines.push(format!("Leaked     {leaked}, since the first sign"));

@@ -3,7 +3,9 @@ use crate::bytes::Bytes;
 use crate::detector::fixture::{MB, Opened, SENSOR, TABLET, fleet, sim, state_of, time, used};
 use crate::finding::{Evidence, Finding};
 use crate::incident::{Hold, Human, Proof};
+use crate::money::Money;
 use crate::signed_link::LinkKey;
+use crate::usage::SimUsage;
 use crate::verdict::Verdict;
 
 const KINDS: [AlertKind; 11] = [
@@ -62,7 +64,7 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
 fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
     let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
     let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
-    Alert::of_incident(incident, &pending, Some(&state), stack, None)
+    Alert::of_incident(incident, &pending, Known { state: Some(&state), usage: None }, stack, None)
 }
 
 /// The default alphabet of GSM 03.38, as far as it is ASCII and takes one septet.
@@ -280,16 +282,39 @@ fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
     let proven = incident("pump-17", Stage::Proven, &[too_much()]);
     let pending =
         PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07"), fleet: None };
-    let alert = Alert::of_incident(&proven, &pending, None, None, None);
+    let alert = Alert::of_incident(&proven, &pending, Known::default(), None, None);
     assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
     assert!(
         alert.email.contains("\nLeaked     unknown, no event of it is kept"),
         "{}",
         alert.email
     );
-    let by_hand =
-        Alert::of_incident(&incident("pump-17", Stage::Proven, &[]), &pending, None, None, None);
+    let by_hand = Alert::of_incident(
+        &incident("pump-17", Stage::Proven, &[]),
+        &pending,
+        Known::default(),
+        None,
+        None,
+    );
     assert!(!by_hand.email.contains("Leaked"), "nothing was found: {}", by_hand.email);
+}
+
+#[test]
+fn bytes_have_a_price_where_the_sim_was_billed_lately() {
+    let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
+    let mut usage = SimUsage::new(sim());
+    usage.learn_price(Bytes(MB), Some(Money { micros: 100_000, currency: "USD".parse().unwrap() }));
+    let known = Known { state: Some(&state), usage: Some(&usage) };
+    let email = |kind, stage| {
+        let incident = incident("pump-17", stage, &[too_much()]);
+        let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
+        Alert::of_incident(&incident, &pending, known, None, None).email
+    };
+    let proven = email(AlertKind::Proven, Stage::Proven);
+    let money = "(about 3.10 USD, as this SIM was billed lately)";
+    assert!(proven.contains(&format!("Leaked     at least 31.0 MB {money}, since")), "{proven}");
+    let killed = email(AlertKind::Killed, Stage::Inactive);
+    assert!(killed.contains(&format!("Used       at least 31.0 MB {money} since")), "{killed}");
 }
 
 #[test]
@@ -392,13 +417,13 @@ fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
     let key = LinkKey::new(&[7; 32]).unwrap();
     let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
     let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
-    let alert = Alert::of_incident(incident, &pending, None, None, Some(&links));
+    let alert = Alert::of_incident(incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(
         alert,
-        Alert::of_incident(incident, &pending, None, None, Some(&links)),
+        Alert::of_incident(incident, &pending, Known::default(), None, Some(&links)),
         "always the same"
     );
-    let plain = Alert::of_incident(incident, &pending, None, None, None);
+    let plain = Alert::of_incident(incident, &pending, Known::default(), None, None);
     assert!(alert.email.starts_with(&plain.email), "links come below all else");
     assert_eq!((alert.sms, alert.subject), (plain.sms, plain.subject), "links are for e-mail");
     let lines: Vec<&str> = alert.email.lines().collect();
@@ -452,7 +477,7 @@ fn links_are_told_below_the_commands() {
     let pending =
         PendingAlert { number: 1, kind: AlertKind::Killed, at: time("01T14:06:07"), fleet: None };
     let incident = incident("pump-17", Stage::Inactive, &[]);
-    let email = Alert::of_incident(&incident, &pending, None, None, Some(&links)).email;
+    let email = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links)).email;
     let (_, below) = email.split_once("Details:").unwrap();
     insta::assert_snapshot!(below.trim_start(), @r"
         simfuse status HS01010101010101010101010101010101

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{AuditEntry, Phase};
+use super::{AuditEntry, Phase, SIMFUSE};
 
 /// Incidents counted of one day, each under each thing that happened to it: some 200 kB, of the 400 kB
 /// that an item may have. A day of more is said to have been cut.
@@ -38,7 +38,7 @@ enum Counted {
 /// How many incidents of a fleet, or of all, came to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Incidents that began on this day.
+    /// Incidents that began on this day, those not that a human began by hand.
     pub opened: u32,
     /// Kills that waited for a human.
     pub held: u32,
@@ -99,7 +99,14 @@ pub struct DayTally {
 impl DayTally {
     /// The tally with an entry of this day.
     pub fn count(&mut self, day: Date, entry: &AuditEntry) {
-        let (Some(incident), Phase::Outcome) = (&entry.incident, entry.phase) else { return };
+        let Some(incident) = &entry.incident else { return };
+        if entry.actor != SIMFUSE {
+            // Entries come in order: what a human did first was begun by hand, and is no finding.
+            self.note(Counted::Opened, incident);
+        }
+        if entry.phase != Phase::Outcome {
+            return;
+        }
         let is_new = opened_at(incident).is_some_and(|at| at.to_zoned(TimeZone::UTC).date() == day);
         if is_new {
             self.count_once(Counted::Opened, incident, entry);
@@ -109,16 +116,23 @@ impl DayTally {
         }
     }
 
-    fn count_once(&mut self, counted: Counted, incident: &str, entry: &AuditEntry) {
+    /// Remembers that this happened to the incident. `false`: it is known, or too much happened.
+    fn note(&mut self, counted: Counted, incident: &str) -> bool {
         let key = format!("{}{incident}", counted as u8);
         if self.seen.contains(&key) {
-            return;
+            return false;
         }
         if self.seen.len() >= SEEN_MAX {
             self.is_cut = true;
+            return false;
+        }
+        self.seen.insert(key)
+    }
+
+    fn count_once(&mut self, counted: Counted, incident: &str, entry: &AuditEntry) {
+        if !self.note(counted, incident) {
             return;
         }
-        self.seen.insert(key);
         let fleet = entry.fleet.map_or_else(|| "not known".to_owned(), |fleet| fleet.to_string());
         let is_known = self.fleets.contains_key(&fleet);
         let fleet =
@@ -240,6 +254,24 @@ mod tests {
         // One that began on another day.
         tally.count(day(), &entry("HS01-1772273965000", "restored", ""));
         assert_eq!(tally.all(), Counts { restored: 1, ..once });
+    }
+
+    #[test]
+    fn what_a_human_began_is_no_finding_and_what_a_human_approved_is() {
+        let by = |actor: &str, phase, incident: &str, action| AuditEntry {
+            actor: actor.to_owned(),
+            phase,
+            ..entry(incident, action, "the provider says inactive")
+        };
+        let mut tally = DayTally::default();
+        let by_hand = OPENED.replace("01", "02");
+        tally.count(day(), &by("ops", Phase::Intent, &by_hand, "deactivate"));
+        tally.count(day(), &by("ops", Phase::Outcome, &by_hand, "deactivate"));
+        tally.count(day(), &by("simfuse", Phase::Outcome, &by_hand, "proven"));
+        assert_eq!(tally.all(), Counts { deactivated: 1, proven: 1, ..Counts::default() });
+        tally.count(day(), &by("simfuse", Phase::Outcome, OPENED, "held (approval)"));
+        tally.count(day(), &by("ops", Phase::Intent, OPENED, "deactivate"));
+        assert_eq!(tally.all().opened, 1);
     }
 
     #[test]

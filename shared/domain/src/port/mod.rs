@@ -34,7 +34,7 @@ pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersion
 pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};
 pub use super_sim::{Change, ProviderError, Sim, SimName, SimStatus, SuperSim, TargetStatus};
 pub use usage_ranks::{RankPage, UsageRanks};
-pub use usage_records::{Billed, Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
+pub use usage_records::{Granularity, UsageGroup, UsageQuery, UsageRecord, UsageRecords};
 pub use usage_store::{
     FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, UsageItem, UsageStore, UsageWindow,
     Usages, Used,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::bytes::Bytes;
 use crate::id::{FleetSid, NetworkSid, SimSid};
+use crate::money::Money;
 use crate::network::Country;
 use crate::port::{Page, PageLink, ProviderError};
 use crate::time::Hour;
@@ -89,14 +90,5 @@ pub struct UsageRecord {
     /// Both: as given, or else their sum.
     pub total: Option<Bytes>,
     /// What it costs; `None` while billing lags behind.
-    pub billed: Option<Billed>,
-}
-
-/// An amount of money.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Billed {
-    /// Millionths of the currency's unit, rounded.
-    pub micros: i64,
-    /// The currency (ISO 4217).
-    pub currency: String,
+    pub billed: Option<Money>,
 }

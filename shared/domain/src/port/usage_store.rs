@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::bytes::Bytes;
 use crate::id::{FleetSid, SimSid};
 use crate::incident::Desired;
+use crate::money::{Bill, Money};
 use crate::port::{Fleet, Sim, TableError};
 use crate::time::{Hour, Window};
 use crate::usage::SimUsage;
@@ -164,10 +165,8 @@ pub struct Used {
     pub down: Option<Bytes>,
     /// Both.
     pub total: Bytes,
-    /// What it costs, in millionths of the currency; `None` while billing lags behind.
-    pub billed_micros: Option<i64>,
-    /// The currency (ISO 4217).
-    pub currency: Option<String>,
+    /// What it costs; `None` while billing lags behind.
+    pub billed: Option<Money>,
 }
 
 /// What is recorded of one SIM.
@@ -187,8 +186,8 @@ pub struct Part {
     pub page: u32,
     /// Its SIMs and their bytes.
     pub sims: Vec<(SimSid, Bytes)>,
-    /// What they cost together.
-    pub billed_micros: Option<i64>,
+    /// What is billed of them together.
+    pub bill: Bill,
 }
 
 /// What all SIMs of a fleet used in a window.
@@ -198,8 +197,8 @@ pub struct FleetUsed {
     pub sims: u64,
     /// Bytes of all of them.
     pub total: Bytes,
-    /// What it costs, in millionths of the currency.
-    pub billed_micros: Option<i64>,
+    /// What is billed of them so far.
+    pub bill: Bill,
     /// Whether every SIM's window was closed.
     pub closed: bool,
     /// Pages of the rank that belong to it; older ones may lie behind them.

@@ -213,9 +213,43 @@ fn what_was_stored_is_read_back() {
         usage.close(hour("01T00").plus(at), Bytes(40_000), page(1));
     }
     usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(MB));
+    // Usage of the first schema ended before the price.
+    let stored = usage.encode().unwrap();
+    let no_price = postcard::to_stdvec(&Bill::default()).unwrap();
+    let first = stored.strip_suffix(no_price.as_slice()).unwrap();
+    assert_eq!(SimUsage::decode(1, first).unwrap(), usage);
+    assert!(SimUsage::decode(USAGE_SCHEMA, first).is_err());
+    usage.learn_price(Bytes(MB), Some(usd(i64::MAX)));
     let stored = usage.encode().unwrap();
     assert!(stored.len() <= 600, "{} bytes: an item of 1 kB costs one write unit", stored.len());
-    assert_eq!(SimUsage::decode(&stored).unwrap(), usage);
+    assert_eq!(SimUsage::decode(USAGE_SCHEMA, &stored).unwrap(), usage);
+}
+
+fn usd(micros: i64) -> Money {
+    Money { micros, currency: "USD".parse().unwrap() }
+}
+
+#[test]
+fn a_price_follows_what_is_billed_and_rests_on_more_than_an_hour() {
+    let mut usage = usage();
+    assert_eq!(usage.price(), Bill::default());
+    usage.learn_price(Bytes(MB), None);
+    assert_eq!(usage.price().price_of(Bytes(MB)), None, "billing lags behind");
+    for _ in 0..100 {
+        usage.learn_price(Bytes(MB), Some(usd(100_000)));
+    }
+    assert_eq!(usage.price().price_of(Bytes(31 * MB)).unwrap().to_string(), "3.10 USD");
+    let (_, of) = usage.price().known().unwrap();
+    assert!((5 * MB..=12 * MB).contains(&of.0), "{of}: what is older weighs less");
+    // It went abroad: ten hours later the price there has most of the weight.
+    for _ in 0..10 {
+        usage.learn_price(Bytes(MB), Some(usd(1_000_000)));
+    }
+    let price = usage.price().price_of(Bytes(MB)).unwrap().micros;
+    assert!((500_000..1_000_000).contains(&price), "{price}");
+    let euros = Money { micros: 7, currency: "EUR".parse().unwrap() };
+    usage.learn_price(Bytes(1), Some(euros));
+    assert_eq!(usage.price(), Bill::of(Bytes(1), Some(euros)), "no sum of two currencies");
 }
 
 /// What may happen to a SIM's usage.

@@ -9,9 +9,9 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use simfuse_domain::bytes::Bytes;
+use simfuse_domain::money::Money;
 use simfuse_domain::port::{
-    Billed, Granularity, Page, PageLink, ProviderError, UsageGroup, UsageQuery, UsageRecord,
-    UsageRecords,
+    Granularity, Page, PageLink, ProviderError, UsageGroup, UsageQuery, UsageRecord, UsageRecords,
 };
 
 use super::SuperSimClient;
@@ -108,9 +108,9 @@ fn parsed<T: FromStr>(text: Option<String>) -> Option<Option<T>> {
 }
 
 /// Unknown without a currency, too: that comes with the amount, when billing has caught up.
-fn billed(amount: Option<&RawValue>, unit: &serde_json::Value) -> Option<Billed> {
-    let currency = unit.as_str().filter(|unit| !unit.is_empty())?.to_owned();
-    Some(Billed { micros: micros(amount?.get())?, currency })
+fn billed(amount: Option<&RawValue>, unit: &serde_json::Value) -> Option<Money> {
+    let currency = unit.as_str()?.parse().ok()?;
+    Some(Money { micros: micros(amount?.get())?, currency })
 }
 
 /// Reads a JSON number or string; from its text, so that no digit is lost.

@@ -2,6 +2,7 @@
 
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::Desired;
+use simfuse_domain::money::{Bill, Money};
 use simfuse_domain::port::{
     Cases, Commit, Fleet, FleetItem, FleetSims, FleetUsed, Part, Pass, Recorded, Sim, SimStatus,
     UsageItem, UsageRanks, UsageStore, UsageWindow, Usages, Used,
@@ -23,6 +24,10 @@ fn used(total: u64) -> Used {
     Used { up: Some(Bytes(1)), total: Bytes(total), ..Used::default() }
 }
 
+fn bill(micros: i64) -> Bill {
+    Bill::of(Bytes(2), Some(Money { micros, currency: "USD".parse().unwrap() }))
+}
+
 fn usage(number: u16, bytes: u64) -> SimUsage {
     let mut usage = SimUsage::new(sim(number));
     usage.close(hour(), Bytes(bytes), Source { fleet: Some(fleet()), page: 7 });
@@ -38,8 +43,7 @@ pub async fn what_was_used_is_read_back<T: UsageStore + Usages>(table: &T) {
         up: None,
         down: Some(Bytes(2)),
         total: Bytes(3),
-        billed_micros: Some(-4),
-        currency: Some("USD".to_owned()),
+        billed: Some(Money { micros: -4, currency: "USD".parse().unwrap() }),
     };
     let items = [
         UsageItem::Base(usage(1, 50)),
@@ -72,7 +76,7 @@ pub async fn ranks_are_read_back<T: UsageStore + UsageRanks>(table: &T) {
     let total = |sims, rank_pages| FleetUsed {
         sims,
         total: Bytes(9),
-        billed_micros: None,
+        bill: bill(9),
         closed: rank_pages == 2,
         rank_pages,
     };
@@ -118,7 +122,7 @@ pub async fn parts_come_in_order<T: UsageStore>(table: &T) {
     let (this, next) = (UsageWindow::Hour(hour()), UsageWindow::Hour(hour().after()));
     let part = |page: u32| {
         let number = u16::try_from(page).unwrap();
-        Part { page, sims: vec![(sim(number), Bytes(page.into()))], billed_micros: None }
+        Part { page, sims: vec![(sim(number), Bytes(page.into()))], bill: bill(i64::from(page)) }
     };
     let of = |window, pass, page| UsageItem::Part(fleet(), window, pass, part(page));
     let mut items: Vec<_> = (0..12).rev().map(|page| of(this, Pass::Close, page)).collect();

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::FleetSid;
+use simfuse_domain::money::Money;
 use simfuse_domain::network::Plmn;
 use simfuse_domain::port::{
-    Billed, BillingPeriod, Fleet, Fleets, Granularity, Inventory, Page, PageLink, UsageGroup,
-    UsageQuery, UsageRecord, UsageRecords,
+    BillingPeriod, Fleet, Fleets, Granularity, Inventory, Page, PageLink, UsageGroup, UsageQuery,
+    UsageRecord, UsageRecords,
 };
 use simfuse_domain::time::Hour;
 
@@ -264,7 +265,7 @@ async fn reads_all_of_a_usage_record() {
         up: Some(Bytes(i64::MAX.unsigned_abs())),
         down: Some(Bytes(90)),
         total: Some(Bytes(100)),
-        billed: Some(Billed { micros: 540_000, currency: "USD".to_owned() }),
+        billed: Some(Money { micros: 540_000, currency: "USD".parse().unwrap() }),
     };
     assert_eq!(page.items, [expected]);
 }
