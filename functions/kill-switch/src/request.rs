@@ -309,7 +309,7 @@ pub struct SimAnswer {
     pub reason: String,
     /// The incident that it belongs to.
     pub incident: Option<String>,
-    /// For `status`: what is known of the SIM.
+    /// For `status`, and a dry run with `only_incident`: what is known of the SIM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
 }

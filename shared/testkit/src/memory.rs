@@ -19,8 +19,8 @@ use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
     AlertError, Alerts, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
-    NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions,
-    StateWrite, States, Stop, StoredState, TableError, Written,
+    LinkUse, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
 
@@ -56,8 +56,8 @@ struct Content {
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
-    /// Links that were used: by their id, the call and when.
-    links: BTreeMap<String, (String, Timestamp)>,
+    /// Links that were taken: by their id, the call and how far it is.
+    links: BTreeMap<String, (String, LinkUse)>,
     campaigns: BTreeMap<CampaignScope, (Campaign, u64)>,
 }
 
