@@ -5,9 +5,29 @@ use std::str::FromStr;
 
 use crate::id::{IdError, serde_as_text};
 
-/// ISO 3166-1 alpha-2 country code, in upper case.
+/// ISO 3166-1 alpha-2 country code, in upper case. Any two letters: a network may say where it is by a
+/// code that is assigned later, or by nobody, and what it says is an event all the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
+
+impl Country {
+    /// Whether a country has this code: one of ISO 3166-1, or `XK`, which it leaves free and everyone
+    /// uses for Kosovo.
+    #[must_use]
+    pub fn is_assigned(self) -> bool {
+        celes::Country::from_alpha2(self.to_string()).is_ok()
+    }
+
+    /// The code that is meant by one which is assigned to no country and widely used.
+    #[must_use]
+    pub const fn meant_by(self) -> Option<&'static str> {
+        match &self.0 {
+            b"UK" => Some("GB"),
+            b"EL" => Some("GR"),
+            _ => None,
+        }
+    }
+}
 
 impl FromStr for Country {
     type Err = IdError;

@@ -50,6 +50,7 @@ struct Content {
     policies: Vec<PolicyVersion>,
     /// The current one as it was read, with its number: it is asked for far more often than replaced.
     policy: Option<(u64, Policy)>,
+    policy_number_is_lost: bool,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
     usage: UsageContent,
     news: BTreeSet<(SimSid, String)>,
@@ -144,6 +145,12 @@ impl MemoryTable {
             content.policies.push(PolicyVersion { number, text, applied: None });
         }
         Ok(())
+    }
+
+    /// From now on the current policy says not which version it is.
+    pub fn lose_policy_number(&self) {
+        let mut content = self.content();
+        (content.policy, content.policy_number_is_lost) = (None, true);
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -259,7 +266,8 @@ impl Policies for MemoryTable {
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        let policy = policy.numbered(Some(number));
+        let number_read = (!content.policy_number_is_lost).then_some(number);
+        let policy = policy.numbered(number_read);
         content.policy = Some((number, policy.clone()));
         Ok(policy)
     }

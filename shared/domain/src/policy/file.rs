@@ -278,7 +278,10 @@ impl Layer {
                 act: limits.act.as_ref().map_or(below.limits.act, |act| *act.get_ref()),
             },
             maintenance,
-            countries: layered(&self.places.countries, &below.countries),
+            countries: match &self.places.countries {
+                Some(own) => own.iter().map(|assigned| assigned.0).collect(),
+                None => below.countries.clone(),
+            },
             guards: Guards {
                 protected,
                 max_kills: cap(&guards.max_kills, below.guards.max_kills),
@@ -437,7 +440,26 @@ impl<'de> Deserialize<'de> for Moment {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlacesLayer {
-    countries: Option<Vec<Country>>,
+    countries: Option<Vec<Assigned>>,
+}
+
+/// A country that there is: a SIM outside the list is deactivated, so a code that no network says cuts
+/// all of them.
+#[derive(Debug, Clone, Copy)]
+struct Assigned(Country);
+
+impl<'de> Deserialize<'de> for Assigned {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let country = Country::deserialize(deserializer)?;
+        if country.is_assigned() {
+            return Ok(Self(country));
+        }
+        let hint = country.meant_by().map_or_else(
+            || "two letters, e.g. DE".to_owned(),
+            |meant| format!("did you mean {meant}?"),
+        );
+        Err(de::Error::custom(format!("ISO 3166-1 has no country {country}: {hint}")))
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -117,6 +117,27 @@ fn numbers_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
+fn a_country_that_there_is_not_is_refused_with_what_was_meant() {
+    let of = |country: &str| format!("version = 1\nplaces.countries = ['US', '{country}']");
+    let says = |country: &str| refused(&of(country));
+    assert_eq!(
+        says("uk"),
+        "line 2: `places.countries = ['US', 'uk']`: places.countries[1]: ISO 3166-1 has no country \
+         UK: did you mean GB?"
+    );
+    assert!(says("EL").ends_with("no country EL: did you mean GR?"), "{}", says("EL"));
+    for none in ["XX", "ZZ", "AA", "EU", "AN"] {
+        assert!(says(none).contains(&format!("no country {none}: two letters")), "{}", says(none));
+    }
+    for one in ["GB", "gr", "XK", "BQ", "SS", "TW", "AX"] {
+        let policy: Policy = of(one).parse().unwrap();
+        assert_eq!(policy.base().countries.len(), 2, "{one}");
+    }
+    let event: crate::network::Country = "XX".parse().unwrap();
+    assert!(!event.is_assigned(), "an event may say so all the same");
+}
+
+#[test]
 fn layers_override_what_they_name_and_protection_adds_up() {
     let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
     let sim: SimSid = "HS00000000000000000000000000000001".parse().unwrap();
