@@ -109,6 +109,7 @@ pub(crate) fn details(requested: &str) -> SimAnswer {
         trouble: None,
         held_by: None,
         protected_by: None,
+        frozen_until: None,
         allowed_devices: std::collections::BTreeSet::new(),
         false_alarm_at: None,
         last_event: None,
