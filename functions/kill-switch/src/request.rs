@@ -444,7 +444,7 @@ pub struct Status {
     /// Incidents that are not over.
     pub open: usize,
     /// Of these, restored: nothing is to be done but to watch that it lasts.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub restored: usize,
     /// Of these, held for a human.
     pub held: usize,
