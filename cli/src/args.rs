@@ -16,8 +16,10 @@ use simfuse_supersim::Provider;
 /// which says so first. The operator's commands speak to a running `up`, or with `--stack NAME` to a
 /// deployed stack.
 ///
-/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line; 3 a
-/// digest is needed (more than 10 SIMs), and nothing was done.
+/// Exit codes: 0 done; 1 something asked for was not done; 2 a mistake in the command line, or a file
+/// named there that cannot be read or is refused, and nothing was done; 3 a digest is needed (more than
+/// 10 SIMs), and nothing was done. What is wrong is said on standard error, with --json as
+/// {"error": …} on standard output, too; only a command line that is not understood prints no JSON.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {

@@ -10,7 +10,7 @@ pub enum CliError {
     /// The command line asks for something impossible.
     #[error("{0}")]
     Usage(String),
-    /// A file could not be read or written.
+    /// A file that the command line names could not be read.
     #[error("{path}")]
     File {
         /// Which.
@@ -46,11 +46,12 @@ impl CliError {
         move |source| Self::Local { doing: doing.clone(), source }
     }
 
-    /// The exit code: 2 for a mistake in the command line, 1 for everything else.
+    /// The exit code: 2 for a mistake in the command line or in a file that it names, before anything
+    /// was done; 1 for everything else.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
-            _ => 1,
+            Self::Usage(_) | Self::File { .. } | Self::Policy { .. } => 2,
+            Self::Local { .. } | Self::Remote(_) => 1,
         }
     }
 }

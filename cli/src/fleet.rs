@@ -4,6 +4,7 @@ use simfuse_kill_switch::request::{Action, Answer, FleetAnswer, Outcome, Request
 
 use crate::args::LimitArgs;
 use crate::error::CliError;
+use crate::operate::outcome_text;
 use crate::output::{Output, note};
 use crate::target::Target;
 
@@ -31,13 +32,12 @@ pub(crate) async fn limit(args: &LimitArgs, output: Output) -> Result<u8, CliErr
         Some(megabytes) if !args.dry_run => fleet.limit_mb == Some(megabytes),
         _ => matches!(fleet.outcome, Outcome::Done | Outcome::Already | Outcome::Pending),
     };
-    output.print(&fleet, || text(&fleet));
+    output.print(&fleet, || text(&fleet, args.dry_run));
     Ok(u8::from(!done))
 }
 
-fn text(fleet: &FleetAnswer) -> String {
-    let outcome = serde_json::to_value(fleet.outcome).unwrap_or_default();
-    let outcome = outcome.as_str().unwrap_or_default().replace('_', " ");
+fn text(fleet: &FleetAnswer, dry_run: bool) -> String {
+    let outcome = outcome_text(fleet.outcome, dry_run);
     let mut lines = vec![
         format!("{}: {outcome}, {}", name(fleet), fleet.reason),
         format!("limit         {} for each SIM in a billing period", mb(fleet.limit_mb)),

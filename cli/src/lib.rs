@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod countries;
 pub mod drill;
 pub mod error;
 mod fleet;

@@ -173,11 +173,15 @@ fn sims_text(answer: &Answer) -> String {
         let counts: Vec<String> = counts.collect();
         text.push_str(&format!("{} SIMs: {}\n", shown.len(), counts.join(", ")));
     }
+    let is_already = shown.iter().any(|sim| sim.outcome == Outcome::Already);
+    if is_already && !answer.dry_run {
+        text.push_str("`already`: where nothing was changed, no reason was recorded either.\n");
+    }
     text
 }
 
 /// An outcome in words. Nothing is pending of what was only asked.
-fn outcome_text(outcome: Outcome, dry_run: bool) -> String {
+pub(crate) fn outcome_text(outcome: Outcome, dry_run: bool) -> String {
     if dry_run && outcome == Outcome::Pending {
         return "would be done".to_owned();
     }
@@ -231,8 +235,14 @@ fn status_text(status: &Status) -> String {
             None => "Stopped           no".to_owned(),
         },
         format!(
-            "Incidents         {} open, {} held, {} not yet proven",
-            status.open, status.held, status.unproven
+            "Incidents         {} open, {} held, {} not yet proven{}",
+            status.open,
+            status.held,
+            status.unproven,
+            match status.restored {
+                0 => String::new(),
+                restored => format!(", {restored} restored and watched for a while"),
+            }
         ),
     ];
     lines.push(match status.last_event_age_secs {
@@ -269,7 +279,9 @@ fn attention_text(sims: &[Attention], more: usize) -> String {
     }
     let mut text = format!("\nLook at these:\n{table}\n");
     if more > 0 {
-        text.push_str(&format!("… and {more} more\n"));
+        text.push_str(&format!(
+            "… and {more} more. All that a cap holds: simfuse approve --all --dry-run\n"
+        ));
     }
     text
 }
@@ -290,6 +302,9 @@ fn details_text(name: &str, details: &Details) -> String {
     }
     if let Some(by) = &details.protected_by {
         lines.push(format!("  protected     by {by}"));
+    }
+    if let Some(until) = &details.frozen_until {
+        lines.push(format!("  frozen        until {until}: then it is switched on by itself"));
     }
     if let Some(at) = &details.false_alarm_at {
         lines.push(format!("  judged        a false alarm, at {at}"));

@@ -35,6 +35,10 @@ struct Report {
     rows: u64,
     /// Rows without a value: they are not judged, and teach nothing.
     unknown: u64,
+    /// Rows that are earlier than the one before: they are judged in the file's order all the same.
+    backwards: u64,
+    /// Rows with a value below zero: nothing was used in them.
+    below_zero: u64,
     detections: Vec<String>,
 }
 
@@ -51,8 +55,9 @@ pub(crate) fn run(args: &ScoreArgs, output: Output) -> Result<u8, CliError> {
             return Err(CliError::Usage("--out would overwrite what is read".to_owned()));
         }
         Some(path) => {
-            let failed = |source| CliError::File { path: path.display().to_string(), source };
-            score(&name, input, std::fs::File::create(path).map_err(failed)?)?
+            let failed = CliError::local(&format!("writing {}", path.display()));
+            let file = std::fs::File::create(path).map_err(|error| failed(error.into()))?;
+            score(&name, input, file)?
         }
         None => score(&name, input, io::stdout().lock())?,
     };
@@ -62,6 +67,17 @@ pub(crate) fn run(args: &ScoreArgs, output: Output) -> Result<u8, CliError> {
         report.unknown,
         report.detections.len()
     );
+    if report.backwards > 0 {
+        let count = report.backwards;
+        note(&format!(
+            "warning: {count} rows are earlier than the row before; a series is judged in the order \
+             of the file, so sort it by time"
+        ));
+    }
+    if report.below_zero > 0 {
+        let count = report.below_zero;
+        note(&format!("warning: {count} values are below zero: they are judged as nothing used"));
+    }
     match (output, &args.out) {
         (Output::Text, None) => note(&said),
         (Output::Json | Output::Text, _) => output.print(&report, || said),
@@ -120,14 +136,18 @@ fn score(name: &str, input: impl Read, out: impl Write) -> Result<Report, CliErr
     let mut writer = Writer::from_writer(out);
     writer.write_record(["timestamp", "value", "anomaly_score", "label"]).map_err(unwritten)?;
     let (mut series, mut report) = (Series::default(), Report::default());
-    let mut row = StringRecord::new();
+    let (mut row, mut before) = (StringRecord::new(), None);
     while reader.read_record(&mut row).map_err(unread)? {
         let line = row.position().map_or(0, csv::Position::line);
         let column = |place: usize| row.get(place).unwrap_or_default().trim();
         let (timestamp, value) = (column(columns.timestamp), column(columns.value));
         let at = moment(timestamp).ok_or_else(|| wrong(line, &not_a_time(timestamp)))?;
         let known = number(value).map_err(|what| wrong(line, &what))?;
+        let is_earlier = before.replace(at).is_some_and(|before| at < before);
+        report.backwards = report.backwards.saturating_add(u64::from(is_earlier));
         report.rows = report.rows.saturating_add(1);
+        let is_below = known.is_some_and(|value| value < 0.0);
+        report.below_zero = report.below_zero.saturating_add(u64::from(is_below));
         let judged = known.map(|value| series.judge(at, value));
         if judged.is_none() {
             report.unknown = report.unknown.saturating_add(1);
@@ -138,6 +158,9 @@ fn score(name: &str, input: impl Read, out: impl Write) -> Result<Report, CliErr
         let score = format!("{:.6}", judged.map_or(0.0, score_of));
         let label = columns.label.map_or("0", column);
         writer.write_record([timestamp, value, &score, label]).map_err(unwritten)?;
+    }
+    if report.rows == 0 {
+        return Err(wrong(1, "no row after the header"));
     }
     writer.flush().map_err(|error| CliError::local("writing the scores")(error.into()))?;
     Ok(report)
@@ -257,5 +280,17 @@ mod tests {
         let line = "timestamp,value\n2026-03-01 14:00:00,many\n";
         assert_eq!(error(line), "series.csv, line 2: no number: many");
         assert!(error("timestamp,value\n2026-03-01 14:00:00,1,2\n").contains("series.csv"));
+        assert_eq!(error("timestamp,value\n"), "series.csv, line 1: no row after the header");
+    }
+
+    #[test]
+    fn rows_that_go_back_in_time_are_counted() {
+        let at = |hour: u32| format!("2026-03-01 {hour:02}:00:00,5\n");
+        let text = |hours: [u32; 4]| format!("timestamp,value\n{}", hours.map(at).concat());
+        for (hours, backwards) in [([1, 2, 2, 3], 0), ([3, 2, 4, 1], 2)] {
+            assert_eq!(scored(&text(hours)).unwrap().1.backwards, backwards, "{hours:?}");
+        }
+        let below = "timestamp,value\n2026-03-01 14:00:00,0\n2026-03-01 15:00:00,-0.5\n";
+        assert_eq!(scored(below).unwrap().1.below_zero, 1);
     }
 }

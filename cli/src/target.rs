@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use simfuse_kill_switch::request::{Answer, Request};
+use simfuse_kill_switch::request::{Action, Answer, Request};
 
 use crate::args::WhereArgs;
 use crate::error::CliError;
 use crate::local::http::KILL_SWITCH;
-use crate::local::run_file;
+use crate::local::run_file::{self, Running};
 use crate::output::note;
 use crate::stack::Stack;
 
 /// A function answers within its own time limit; this is a little more.
 const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
+
+/// On this machine it answers at once; one that does not is no hindrance.
+const RUNNING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Names the deployed stack that commands go to where none is named.
 const USUAL_STACK: &str = "SIMFUSE_STACK";
@@ -61,6 +64,14 @@ impl Target {
             Self::Stack(stack) => stack.invoke(request).await,
         }
     }
+}
+
+/// The `up` of this user that answers; what one that died left behind is none.
+pub(crate) async fn running_up() -> Option<Running> {
+    let running = run_file::read().ok()?;
+    let status = Request::of(Action::Status);
+    let asked = tokio::time::timeout(RUNNING_TIMEOUT, invoke_up(&running.origin, &status)).await;
+    asked.is_ok_and(|answer| answer.is_ok()).then_some(running)
 }
 
 async fn invoke_up(origin: &str, request: &Request) -> Result<Answer, CliError> {

@@ -26,6 +26,7 @@ use crate::local::stream::Stream;
 use crate::local::{self, LocalKillSwitch, LocalService, LocalTable, SharedClock, random_secret};
 use crate::output::{Output, note};
 use crate::replay::policy_of;
+use crate::target;
 
 /// As the deployed schedule.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -62,6 +63,13 @@ pub(crate) async fn run(args: UpArgs, output: Output) -> Result<u8, CliError> {
     let interrupted =
         interrupted.map_err(|error| CliError::local("listening for Ctrl-C")(error.into()))?;
     let policy = policy_of(args.policy.as_deref())?;
+    if let Some(other) = target::running_up().await {
+        return Err(CliError::Remote(format!(
+            "`simfuse up` of this user runs at {} already (process {}), and commands would no longer \
+             find it: end it first",
+            other.origin, other.pid
+        )));
+    }
     let clock: SharedClock = Arc::new(simfuse_aws::SystemClock);
     let service = LocalService::start(Arc::clone(&clock)).await?;
     let (listener, origin) = local::listen(&address.to_string()).await?;

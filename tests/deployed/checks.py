@@ -247,6 +247,8 @@ def follows_links(world: World) -> str:
     equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
     status, page = stack.browse("POST", link)
     assert status == 409 and "works once" in page, (status, page)
+    status, page = stack.browse("GET", link)
+    assert status == 409 and "was used at" in page, (status, page)
     equal(world.provider.asked_for(sim.sid), ["inactive", "active"])
     [used] = [i for i in stack.items(f"KS#{sim.sid}").values()
               if "the link in alert" in i.get("actor", {}).get("S", "")][:1]

@@ -61,7 +61,7 @@ fn a_bad_file_is_refused_with_line_key_and_reason() {
     let up = Up::start(|_| {});
     let bad = file("version = 1\n[limits]\nhour_mb = 0\n");
     let (code, answer) = up.ask(&["policy", "apply", bad.path().to_str().unwrap()]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     let error = answer["error"].as_str().unwrap();
     for part in ["line 3", "limits.hour_mb", "more than 0"] {
         assert!(error.contains(part), "{error}");

@@ -76,6 +76,8 @@ fn a_link_of_an_alert_switches_a_sim_on_again_once() {
 
     for (method, path, status, says) in [
         ("GET", link.path.clone(), 200, "Nothing happens before that"),
+        ("GET", link.path.clone(), 200, "device_not_allowed: in device"),
+        ("GET", link.path.clone(), 200, "would be made active, it is inactive"),
         ("HEAD", link.path.clone(), 200, ""),
         ("PUT", link.path.clone(), 405, "Nothing was done"),
         ("GET", forged(link), 403, "no link of this console"),
@@ -93,6 +95,11 @@ fn a_link_of_an_alert_switches_a_sim_on_again_once() {
     assert_eq!(self::status(&up), "active");
     let (code, page) = browse(&up, "POST", &link.path);
     assert!(code == 409 && page.contains("works once"), "{code} {page}");
+    let (code, page) = browse(&up, "GET", &link.path);
+    assert!(
+        code == 409 && page.contains("was used at") && !page.contains("<form"),
+        "{code} {page}"
+    );
     let (_, audit) = up.ask(&["audit", "--sim", SIM]);
     assert!(audit.to_string().contains("the link in alert HS"), "{audit}");
 }

@@ -18,7 +18,7 @@ fn a_good_policy_is_taken_and_a_bad_one_named_by_its_line() {
 #[test]
 fn a_file_that_is_not_there_is_named() {
     let output = run(&["policy", "check", "/nonexistent/policy.toml"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("/nonexistent/policy.toml"), "{}", said(&output));
 }
 
@@ -34,6 +34,22 @@ fn what_a_policy_will_not_do_is_said() {
 #[test]
 fn a_failure_is_one_json_document_too() {
     let output = run(&["replay", "/nonexistent.json", "--json"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(json(&output)["error"].as_str().unwrap().contains("/nonexistent.json"));
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_says_so_on_standard_error() {
+    let output = run(&["status", "--jsn", "--json"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(said(&output).contains("--jsn"), "{}", said(&output));
+}
+
+#[test]
+fn a_policy_with_a_country_that_there_is_not_is_refused_with_a_hint() {
+    let bad = file("version = 1\n[places]\ncountries = [\"DE\", \"UK\"]\n");
+    let output = run(&["policy", "check", bad.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("no country UK: did you mean GB?"), "{said}");
 }

@@ -125,12 +125,12 @@ fn a_file_that_was_cut_off_is_reported_and_the_rest_read() {
 #[test]
 fn mistakes_are_named() {
     let output = run(&["replay", "/nonexistent.json"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("/nonexistent.json"));
     assert_eq!(run(&["replay"]).status.code(), Some(2));
     let policy = file("version = 1\nmood = \"enforce\"\n");
     let output = run(&["replay", "-", "--policy", policy.path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("line 2: `mood = \"enforce\"`"), "{}", said(&output));
 }
 

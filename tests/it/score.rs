@@ -48,3 +48,16 @@ fn a_row_that_is_none_ends_it_with_its_line() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("standard input, line 26: no time: 2026-03-32 00:00:00"));
 }
+
+#[test]
+fn what_is_odd_in_a_series_is_said() {
+    let odd = "timestamp,value\n2026-03-01 02:00:00,5\n2026-03-01 01:00:00,-5\n";
+    let output = run_with_input(&["score", "-"], odd.as_bytes());
+    assert!(output.status.success(), "{}", said(&output));
+    for says in ["1 rows are earlier than the row before", "1 values are below zero"] {
+        assert!(said(&output).contains(says), "{}", said(&output));
+    }
+    let output = run_with_input(&["score", "-"], b"timestamp,value\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("no row after the header"), "{}", said(&output));
+}

@@ -262,3 +262,26 @@ fn without_a_running_up_the_commands_say_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("simfuse up"), "{}", said(&output));
 }
+
+#[test]
+fn a_second_up_of_the_same_user_says_that_one_runs_and_where() {
+    let up = Up::start(|_| {});
+    let second = up.run(&["up", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(1), "{}", said(&second));
+    assert!(said(&second).contains(up.place("invoke")), "{}", said(&second));
+    assert_eq!(up.ask(&["status"]).0, Some(0), "the first is still found");
+    // What one that died leaves behind stops nobody.
+    let mut dead = up;
+    dead.child.kill().unwrap();
+    dead.child.wait().unwrap();
+    let home = dead.home.path().to_owned();
+    let next = Up::start(|command| {
+        command.env("HOME", home);
+    });
+    assert_eq!(
+        dead.ask(&["status"]).0,
+        Some(0),
+        "the new one is found at {}",
+        next.place("invoke")
+    );
+}

@@ -28,6 +28,7 @@ use simfuse_webhook::handler::Handler;
 use simfuse_webhook::intake::{Intake, Receipt, Tally};
 
 use crate::args::ReplayArgs;
+use crate::countries;
 use crate::error::CliError;
 use crate::local::http::function_url_request;
 use crate::local::{FixedSecrets, LocalTable, random_secret};
@@ -124,7 +125,8 @@ pub(crate) fn policy_of(path: Option<&Path>) -> Result<Policy, CliError> {
         path: path.clone(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
     })?;
-    utf8.parse().map_err(|source| CliError::Policy { path, source })
+    let policy = utf8.parse().and_then(countries::assigned);
+    policy.map_err(|source| CliError::Policy { path, source })
 }
 
 /// Bodies as the provider would send them, in the order of event time unless asked otherwise. What

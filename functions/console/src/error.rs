@@ -8,8 +8,8 @@ use simfuse_domain::port::TableError;
 /// Why a link's act was not carried out, or is not known to be.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
-    /// Whether the link was used before could not be read or recorded.
-    #[error("taking or giving back a link")]
+    /// Whether the link was used could not be read or recorded.
+    #[error("looking a link up, taking it, using it up or giving it back")]
     Table(#[source] TableError),
     /// The kill-switch gave no answer, so what it did is unknown.
     #[error("asking the kill-switch")]

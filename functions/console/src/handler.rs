@@ -8,8 +8,9 @@ use std::time::Duration;
 use aws_lambda_events::lambda_function_urls::{
     LambdaFunctionUrlRequest, LambdaFunctionUrlResponse,
 };
+use serde_json::Value;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::port::{Claim, Clock, LinkClaims};
+use simfuse_domain::port::{Claim, Clock, LinkClaims, LinkUse};
 use simfuse_domain::signed_link::{
     HINT_PATH, LINK_PATH, LinkAct, LinkKey, LinkRefusal, SignedLink,
 };
@@ -21,6 +22,10 @@ use crate::page::{Page, Pages};
 /// What the kill-switch needs for one SIM (two calls to the provider of 5 s each, and the table), and
 /// some to spare; with the table's own 3 s before and after it still within the function's 30 s.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// A page that shows a link waits so long for what its act would do. Without that it says what the act
+/// does in general.
+pub const LOOK_WITHIN: Duration = Duration::from_secs(6);
 
 /// A form without fields has no body; a browser may send a few bytes all the same.
 const BODY_BYTES_MAX: usize = 1_024;
@@ -66,6 +71,23 @@ where
         Self { claims, switch, clock, key, pages: Pages::new() }
     }
 
+    /// Answers one request as Lambda hands it over. One that cannot be read is answered, too: who
+    /// pressed a button is told something.
+    pub async fn invoke(&self, mut payload: Value, call: &str) -> LambdaFunctionUrlResponse {
+        // Nothing here reads a header, and a single one that is not ASCII makes the whole unreadable.
+        if let Some(request) = payload.as_object_mut() {
+            request.remove("headers");
+            request.remove("cookies");
+        }
+        match serde_json::from_value(payload) {
+            Ok(request) => self.handle(&request, call).await,
+            Err(error) => {
+                tracing::debug!(%error, "request cannot be read");
+                self.pages.response(&Page::Unreadable, "GET")
+            }
+        }
+    }
+
     /// Answers one request; it never fails. `call` tells this call from all others: by it the link
     /// is taken.
     pub async fn handle(
@@ -107,7 +129,43 @@ where
             }
         };
         // Scanners of mail follow links: to look is not to act.
-        if method == "POST" { self.act(link, call).await } else { Page::Ask(link) }
+        if method == "POST" { self.act(link, call).await } else { self.show(link, method).await }
+    }
+
+    /// What the link would do, or that it does nothing any more. Takes nothing and changes nothing.
+    async fn show(&self, link: SignedLink, method: &str) -> Page {
+        let link_use = self.claims.link_use(&link).await.unwrap_or_else(|error| {
+            let error = ConsoleError::Table(error);
+            tracing::warn!(alert.id = link.alert_id(), error = %Chain(&error), "use not read");
+            None
+        });
+        let asked_at = match link_use {
+            Some(LinkUse::Used(at)) => return Page::Used(link, at),
+            Some(LinkUse::Asked(at))
+                if !link_use.is_some_and(|of| of.is_over(self.clock.now())) =>
+            {
+                return Page::Asking(link, at);
+            }
+            Some(LinkUse::Asked(at)) => Some(at),
+            None => None,
+        };
+        // The page itself does not go out to HEAD.
+        let is_read = method == "GET";
+        let preview = if is_read { self.preview(&link).await } else { None };
+        Page::Ask { link, asked_at, preview: preview.map(Box::new) }
+    }
+
+    /// How the SIM is, and what the act would do now.
+    async fn preview(&self, link: &SignedLink) -> Option<SimAnswer> {
+        let request = Request { dry_run: true, ..request_of(link) };
+        let answer = tokio::time::timeout(LOOK_WITHIN, self.ask(link, &request)).await;
+        let seconds = LOOK_WITHIN.as_secs();
+        let answer = answer.unwrap_or(Err(ConsoleError::TooSlow { seconds }));
+        answer
+            .inspect_err(|error| {
+                tracing::warn!(alert.id = link.alert_id(), error = %Chain(error), "no preview");
+            })
+            .ok()
     }
 
     /// Passes on that the provider may have changed a SIM: the status of the answer. The body is not
@@ -139,24 +197,32 @@ where
         }
     }
 
-    /// Takes the link, asks for its act, and gives the link back if nothing came of it.
+    /// Takes the link, asks for its act, and uses the link up, or gives it back if nothing came of it.
+    /// Should this call die in between, the link is taken by another: the kill-switch does nothing a
+    /// second time, since it is told what the alert knew.
     async fn act(&self, link: SignedLink, call: &str) -> Page {
         match self.claims.claim(&link, call, self.clock.now()).await {
             Ok(Claim::Taken) => {}
-            Ok(Claim::Used(at)) => return Page::Used(link, at),
+            Ok(Claim::Others(LinkUse::Used(at))) => return Page::Used(link, at),
+            Ok(Claim::Others(LinkUse::Asked(at))) => return Page::Asking(link, at),
             Err(error) => {
                 let error = ConsoleError::Table(error);
                 tracing::error!(alert.id = link.alert_id(), error = %Chain(&error), "not asked");
                 return Page::NotAsked(link);
             }
         }
-        let answered = self.ask(&link).await;
+        let answered = self.ask(&link, &request_of(&link)).await;
         if let Ok(answer) = &answered {
             tracing::info!(
                 sim.sid = %link.sim, alert.id = link.alert_id(), link.act = ?link.act,
                 outcome = ?answer.outcome, reason = answer.reason, "link used"
             );
             if is_done(answer.outcome) {
+                let used = self.claims.use_up(&link, call, self.clock.now()).await;
+                if let Err(error) = used.map_err(ConsoleError::Table) {
+                    let alert = link.alert_id();
+                    tracing::error!(alert.id = alert, error = %Chain(&error), "not used up");
+                }
                 return Page::Done(link, answer.outcome, answer.reason.clone());
             }
         }
@@ -173,9 +239,8 @@ where
     }
 
     /// What became of the SIM; a request that was refused as a whole is a refusal.
-    async fn ask(&self, link: &SignedLink) -> Result<SimAnswer, ConsoleError> {
-        let request = request_of(link);
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.switch.ask(&request)).await;
+    async fn ask(&self, link: &SignedLink, request: &Request) -> Result<SimAnswer, ConsoleError> {
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.switch.ask(request)).await;
         let seconds = ANSWER_WITHIN.as_secs();
         let answer = answer.map_err(|_elapsed| ConsoleError::TooSlow { seconds })?;
         let answer = answer.map_err(ConsoleError::Switch)?;
@@ -199,7 +264,7 @@ where
         let given_back = self.claims.give_back(link, call).await.map_err(ConsoleError::Table);
         if let Err(error) = &given_back {
             let alert = link.alert_id();
-            tracing::error!(alert.id = alert, error = %Chain(error), "a link is lost");
+            tracing::error!(alert.id = alert, error = %Chain(error), "a link was not given back");
         }
         given_back.is_ok()
     }

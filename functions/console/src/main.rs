@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error;
 
-use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlRequest;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
 use simfuse_aws::client::load_config;
 use simfuse_aws::{SecretsManager, SystemClock, function};
 use simfuse_console::adapters::LambdaSwitch;
@@ -22,11 +22,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let table = function::table(&aws, &config.table_name);
     let switch = LambdaSwitch::new(&aws, config.kill_switch);
     let handler = &Handler::new(table, switch, SystemClock, key);
-    lambda_runtime::run(service_fn(
-        move |event: LambdaEvent<LambdaFunctionUrlRequest>| async move {
-            let call = &event.context.request_id;
-            Ok::<_, Infallible>(handler.handle(&event.payload, call).await)
-        },
-    ))
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let call = &event.context.request_id;
+        Ok::<_, Infallible>(handler.invoke(event.payload, call).await)
+    }))
     .await
 }

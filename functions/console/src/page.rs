@@ -1,5 +1,7 @@
 //! The pages: HTML that works on a telephone without scripts, and the headers that go with it.
 
+use std::collections::BTreeSet;
+
 use aws_lambda_events::http::{HeaderMap, HeaderName, HeaderValue, header};
 use aws_lambda_events::lambda_function_urls::LambdaFunctionUrlResponse;
 use base64::Engine as _;
@@ -7,13 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
+use simfuse_domain::device::Imei14;
+use simfuse_domain::finding::Finding;
 use simfuse_domain::signed_link::{LinkAct, SignedLink};
-use simfuse_kill_switch::request::Outcome;
+use simfuse_kill_switch::request::{Outcome, SimAnswer};
 
 /// What a page says.
 pub(crate) enum Page {
-    /// What the link does, and a button that does it.
-    Ask(SignedLink),
+    /// What the link does, and a button that does it. `asked_at`: a call died that had begun with it.
+    /// `preview`: what its act would do now, where that was to be had.
+    Ask { link: SignedLink, asked_at: Option<Timestamp>, preview: Option<Box<SimAnswer>> },
     /// It was done, is under way, or was so before.
     Done(SignedLink, Outcome, String),
     /// The kill-switch did not do it, and says why.
@@ -24,6 +29,8 @@ pub(crate) enum Page {
     NotAsked(SignedLink),
     /// It was used before.
     Used(SignedLink, Timestamp),
+    /// Its button was pressed a moment ago, and the kill-switch is being asked.
+    Asking(SignedLink, Timestamp),
     /// Its time is over.
     Expired(Timestamp),
     /// It is no link of ours.
@@ -34,6 +41,8 @@ pub(crate) enum Page {
     WrongMethod,
     /// More than a form without fields sends.
     TooLarge,
+    /// A request that cannot be read.
+    Unreadable,
 }
 
 /// Makes responses of pages.
@@ -88,11 +97,12 @@ impl Pages {
 impl Page {
     const fn status(&self) -> i64 {
         match self {
-            Self::Ask(_) | Self::Done(..) => 200,
+            Self::Ask { .. } | Self::Done(..) => 200,
+            Self::Unreadable => 400,
             Self::NotOurs => 403,
             Self::NotFound => 404,
             Self::WrongMethod => 405,
-            Self::Used(..) => 409,
+            Self::Used(..) | Self::Asking(..) => 409,
             Self::Expired(_) => 410,
             Self::TooLarge => 413,
             Self::NotDone { outcome: Outcome::Unreachable, .. }
@@ -104,7 +114,7 @@ impl Page {
 
     fn title(&self) -> String {
         match self {
-            Self::Ask(link) => match link.act {
+            Self::Ask { link, .. } => match link.act {
                 LinkAct::Deactivate => format!("Switch {} off?", name(link)),
                 LinkAct::Approve => format!("Carry out what is held for {}?", name(link)),
                 LinkAct::Restore => format!("Switch {} on again?", name(link)),
@@ -121,12 +131,14 @@ impl Page {
                 | Outcome::Unreachable => format!("{} was so before", name(link)),
             },
             Self::NoAnswer { .. } => "No answer".to_owned(),
+            Self::Asking(..) => "It was pressed a moment ago".to_owned(),
+            Self::Used(link, _) => format!("This link about {} was used", name(link)),
             Self::NotDone { .. }
             | Self::NotAsked(_)
-            | Self::Used(..)
             | Self::Expired(_)
             | Self::NotOurs
             | Self::TooLarge
+            | Self::Unreadable
             | Self::WrongMethod => "Nothing was done".to_owned(),
             Self::NotFound => "There is nothing here".to_owned(),
         }
@@ -134,7 +146,7 @@ impl Page {
 
     fn body(&self) -> Markup {
         match self {
-            Self::Ask(link) => asked(link),
+            Self::Ask { link, asked_at, preview } => asked(link, *asked_at, preview.as_deref()),
             Self::Done(link, outcome, reason) => html! {
                 p { (reason) "." }
                 @if *outcome == Outcome::Pending {
@@ -162,7 +174,14 @@ impl Page {
                 (what_now(link, true))
             },
             Self::Used(link, at) => html! {
-                p { "Why: this link works once, and was used at " (time(*at)) "." }
+                p { "Nothing was done now: this link works once, and was used at " (time(*at)) "." }
+                (by_hand(link))
+            },
+            Self::Asking(link, at) => html! {
+                p { "The button was pressed at " (time(*at)) ", and the kill-switch is being asked. \
+                     Nothing more was asked now." }
+                p { "Open the link again in half a minute: it says then what became of it, or may be \
+                     pressed once more." }
                 (by_hand(link))
             },
             Self::Expired(at) => html! {
@@ -174,6 +193,7 @@ impl Page {
                      was made by someone else, or is older than the console's present key." }
                 p { "Take it from the alert once more, as a whole, or type the command beside it." }
             },
+            Self::Unreadable => html! { p { "Why: the request cannot be read." } },
             Self::TooLarge => html! { p { "Why: more was sent than the button sends." } },
             Self::WrongMethod => html! { p { "Why: a link is opened, and its button pressed." } },
             Self::NotFound => {
@@ -202,12 +222,26 @@ fn document(page: &Page) -> Markup {
     }
 }
 
-fn asked(link: &SignedLink) -> Markup {
+fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAnswer>) -> Markup {
+    // Where nothing would come of it there is nothing to press.
+    let is_vain = preview.is_some_and(|preview| match preview.outcome {
+        Outcome::Done | Outcome::Pending | Outcome::Unreachable => false,
+        Outcome::Already
+        | Outcome::Held
+        | Outcome::Refused
+        | Outcome::NotFound
+        | Outcome::Ambiguous => true,
+    });
     html! {
         p { (what(link.act)) }
+        @if let Some(at) = asked_at {
+            p { "It was pressed at " (time(at)) ", and nobody knows what became of it. Pressed again \
+                 it is done if it was not, and not done twice." }
+        }
         dl {
             dt { "SIM" }
             dd { (name(link)) br; (link.sim) }
+            @if let Some(preview) = preview { (now(preview)) }
             dt { "Alert" }
             dd { (link.alert_id()) }
             dt { "Incident since" }
@@ -215,12 +249,56 @@ fn asked(link: &SignedLink) -> Markup {
             dt { "This link works once, until" }
             dd { (time(link.expires_at)) }
         }
-        form method="post" {
-            button { (link.act.label()) }
+        @if is_vain {
+            p { "So the button is not shown. Once that has changed, the link may be opened again." }
+            (by_hand(link))
+        } @else {
+            form method="post" {
+                button { (link.act.label()) }
+            }
+            p { "Nothing happens before that. Why the alert was sent, it says itself." }
         }
-        p { "Nothing happens before that. Why the alert was sent, it says itself." }
     }
 }
+
+/// How the SIM is now, what is found of it, and what the act would do.
+fn now(preview: &SimAnswer) -> Markup {
+    let details = preview.details.as_ref();
+    let findings = details.map_or(&[][..], |details| &details.findings);
+    let more = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
+    let devices: BTreeSet<Imei14> = findings.iter().filter_map(Finding::device).collect();
+    html! {
+        @if let Some(found) = &preview.found {
+            @if let Some(fleet) = found.fleet {
+                dt { "Fleet" }
+                dd { (fleet) }
+            }
+            dt { "Now" }
+            dd {
+                (found.status) " at the provider"
+                @if let Some(stage) = details.and_then(|details| details.stage.as_ref()) {
+                    "; incident: " (stage)
+                }
+            }
+        }
+        @if !findings.is_empty() {
+            dt { "Found" }
+            @for finding in findings.iter().take(FINDINGS_SHOWN_MAX) {
+                dd { (finding.detector) ": " (finding) }
+            }
+            @if more > 0 { dd { "and " (more) " more" } }
+        }
+        @if !devices.is_empty() {
+            dt { "Devices found" }
+            dd { @for device in devices.iter().take(FINDINGS_SHOWN_MAX) { (device) " " } }
+        }
+        dt { "The button, as it stands" }
+        dd { (preview.reason) }
+    }
+}
+
+/// A screen of a telephone.
+const FINDINGS_SHOWN_MAX: usize = 8;
 
 const fn what(act: LinkAct) -> &'static str {
     match act {
@@ -237,9 +315,10 @@ const fn what(act: LinkAct) -> &'static str {
              or a human did something about this one, nothing is done."
         }
         LinkAct::FalseAlarm => {
-            "What was found of the SIM is filed as a false alarm, and the device that the alert names \
-             is allowed for this SIM from now on; if more was found since, nothing is done. If it was switched off, it is made active again, which bills a month. \
-             If there was another incident since, nothing is done."
+            "What was found of the SIM is filed as a false alarm, and the devices of it are allowed \
+             for this SIM from now on; if more was found since, nothing is done. If it was switched \
+             off, it is made active again, which bills a month. If there was another incident since, \
+             nothing is done."
         }
     }
 }
@@ -249,7 +328,7 @@ fn what_now(link: &SignedLink, is_given_back: bool) -> Markup {
         @if is_given_back {
             p { "The link still works: go back and try again." }
         } @else {
-            p { "The link works no more." }
+            p { "The link works again in half a minute." }
         }
         (by_hand(link))
     }

@@ -60,11 +60,17 @@ where
             ..case.desired.0.clone()
         };
         let is_automatic = authority != Authority::Human;
+        // What policy protects by now is not killed by what it said before. Without a number nobody
+        // could tell the one from the other.
+        let policy_unchanged = match (is_automatic, policy.number()) {
+            (true, None) => return Err(KillSwitchError::PolicyWithoutNumber),
+            (true, number) => number,
+            (false, _) => None,
+        };
         let intent = Commit {
             kill_windows,
             unless_stopped: is_automatic,
-            // What policy protects by now is not killed by what it said before.
-            policy_unchanged: policy.number().filter(|_| is_automatic),
+            policy_unchanged,
             ..Commit::of(case.sim)
         };
         self.act(case, incident, desired, Change::Status(TargetStatus::Inactive), intent).await

@@ -1,6 +1,6 @@
 //! One SIM at a time: reads its case, decides, does it, records it, and tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::pin::pin;
 use std::sync::Arc;
@@ -221,8 +221,9 @@ where
             }),
             // Traffic that begins after this is no event that came late.
             // It was seen in another fleet than its quarantine: it is at home.
-            Stage::Restored if desired.quarantine.is_some() => {
-                Some(Desired { quarantine: None, ..desired.clone() })
+            Stage::Restored if desired.quarantine.is_some() || !incident.withheld.is_empty() => {
+                let withheld = incident.withheld.clone();
+                Some(Desired { quarantine: None, withheld, ..desired.clone() })
             }
             Stage::Proven => Some(Desired { inactive_at: incident.inactive_at, ..desired.clone() }),
             _ => None,
@@ -286,6 +287,7 @@ where
         Desired {
             restored_at: Some(self.clock.now()),
             judged: self.judged_keys(case, policy, incident),
+            withheld: BTreeMap::new(),
             ..case.desired.0.clone()
         }
     }

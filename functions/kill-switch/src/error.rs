@@ -14,6 +14,12 @@ pub enum KillSwitchError {
         /// The table's word.
         source: TableError,
     },
+    /// The policy in the table says not which version it is, so that an act could not rest on it.
+    #[error(
+        "the policy's number cannot be read: nothing is deactivated on its authority (the item \
+         POLICY CURRENT of the table; point-in-time recovery has it as it was)"
+    )]
+    PolicyWithoutNumber,
     /// Others kept changing the SIM's case.
     #[error("the case of {sim} was changed by others {passes} times in a row")]
     Contention {

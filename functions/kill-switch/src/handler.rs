@@ -214,6 +214,7 @@ pub fn diagnostic(error: &KillSwitchError) -> lambda_runtime::Diagnostic {
     let error_type = match error {
         KillSwitchError::Payload { .. } => "Payload",
         KillSwitchError::Table { .. } => "Table",
+        KillSwitchError::PolicyWithoutNumber => "PolicyWithoutNumber",
         KillSwitchError::Contention { .. } => "Contention",
         KillSwitchError::Sweep { .. } => "Sweep",
     };

@@ -348,7 +348,10 @@ where
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
         let (desired, version) = &case.desired;
-        let wanted = (request.action == Action::Protect).then(|| by(request));
+        let wanted = (request.action == Action::Protect).then(|| match request.reason.trim() {
+            "" => by(request),
+            reason => format!("{} ({reason})", by(request)),
+        });
         if desired.protected_by.is_some() == wanted.is_some() {
             answer.outcome = Outcome::Already;
             answer.reason = desired.protected_by.as_ref().map_or_else(

@@ -173,6 +173,10 @@ where
         }
         let case = self.read_case(sim.sid).await?;
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
+        // Who looks at a link's page is shown what it rests on, too.
+        if request.dry_run && request.only_incident.is_some() {
+            answer.details = Some(self.details(&case, sim, policy));
+        }
         if let Some(why) = self.is_about_another(request, &case).await? {
             (answer.outcome, answer.reason) = (Outcome::Refused, why);
             return Ok(Step::Done);

@@ -309,7 +309,7 @@ pub struct SimAnswer {
     pub reason: String,
     /// The incident that it belongs to.
     pub incident: Option<String>,
-    /// For `status`: what is known of the SIM.
+    /// For `status`, and a dry run with `only_incident`: what is known of the SIM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Details>,
 }
@@ -413,8 +413,11 @@ pub struct Details {
     pub trouble: Option<String>,
     /// Why it was not deactivated, if policy asks for it.
     pub held_by: Option<String>,
-    /// Who protected it at run time.
+    /// Who protected it at run time, and in brackets why.
     pub protected_by: Option<String>,
+    /// When it is switched on again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_until: Option<Timestamp>,
     /// Devices that a human allowed for it by judging an alarm about them false.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowed_devices: BTreeSet<Imei14>,
@@ -440,6 +443,9 @@ pub struct Status {
     pub stopped: Option<Stop>,
     /// Incidents that are not over.
     pub open: usize,
+    /// Of these, restored: nothing is to be done but to watch that it lasts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored: usize,
     /// Of these, held for a human.
     pub held: usize,
     /// Of these, deactivated and not yet proven dead.

@@ -49,6 +49,7 @@ where
             armed: self.armed,
             stopped,
             open: open.len(),
+            restored: count(|stage| stage == Stage::Restored),
             held: count(|stage| matches!(stage, Stage::Held(_))),
             unproven: count(is_unproven),
             last_event_age_secs: last_beat
@@ -104,6 +105,7 @@ where
             trouble: incident.and_then(|incident| incident.trouble.clone()),
             held_by,
             protected_by: case.desired.0.protected_by.clone(),
+            frozen_until: incident.and_then(|incident| incident.frozen_until),
             allowed_devices: case.desired.0.allowed_devices.clone(),
             false_alarm_at: incident.and_then(|incident| incident.false_alarm_at),
             last_event: case.state.as_ref().map(simfuse_domain::state::SimState::now),

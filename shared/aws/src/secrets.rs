@@ -61,7 +61,8 @@ impl SecretsManager {
         Ok(SecretString::from(text))
     }
 
-    /// Fetches the key that links are signed with: `{"key": "…"}`, a text of 32 bytes or more.
+    /// Fetches the key that links are signed with: `{"key": "…"}`, a text of 32 bytes or more. During
+    /// a rotation it is a list of two, the present one first.
     ///
     /// # Errors
     /// [`SecretsError`].
@@ -74,16 +75,30 @@ impl SecretsManager {
 
 fn link_key(json: &str) -> Result<LinkKey, Box<dyn Error + Send + Sync>> {
     #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Keys {
+        One(String),
+        Two([String; 2]),
+    }
+    #[derive(Deserialize)]
     struct Secret {
-        key: String,
+        key: Keys,
     }
     // The parser's own words may repeat what it read.
     let secret = serde_json::from_str::<Secret>(json).map_err(|_text| "not laid out so")?;
-    Ok(LinkKey::new(secret.key.as_bytes())?)
+    Ok(match secret.key {
+        Keys::One(key) => LinkKey::new(key.as_bytes())?,
+        Keys::Two([present, previous]) => {
+            LinkKey::new(present.as_bytes())?.after(previous.as_bytes())?
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use simfuse_domain::id::SimSid;
+
     use super::*;
 
     #[test]
@@ -95,10 +110,30 @@ mod tests {
         for (json, why) in [
             (r#"{"key": "hunter2"}"#, "a key of 7 bytes, and fewer than 32 can be guessed"),
             (r#"{"key": ["hunter2"]}"#, "not laid out so"),
+            (r#"{"key": ["hunter2", "hunter2", "hunter2"]}"#, "not laid out so"),
             (r#""hunter2""#, "not laid out so"),
             ("hunter2", "not laid out so"),
         ] {
             assert_eq!(error(json).as_deref(), Some(why));
         }
+        let short = format!(r#"{{"key": ["{key}", "hunter2"]}}"#);
+        let why = "a key of 7 bytes, and fewer than 32 can be guessed";
+        assert_eq!(error(&short).as_deref(), Some(why));
+    }
+
+    #[test]
+    fn links_of_the_key_before_hold_and_new_ones_are_signed_with_the_present_one() {
+        let (now, sim) = (Timestamp::UNIX_EPOCH, SimSid::from_bytes([1; 16]));
+        let key = |json: &str| link_key(json).unwrap();
+        let (present, previous) = ("n".repeat(32), "p".repeat(32));
+        let both = key(&format!(r#"{{"key": ["{present}", "{previous}"]}}"#));
+        let sign = |key: &LinkKey| key.sign_hint(sim, Timestamp::MAX);
+        let [old, new] = [&previous, &present].map(|text| key(&format!(r#"{{"key": "{text}"}}"#)));
+        assert_eq!(both.verify_hint(&sign(&old), now), Ok(sim));
+        assert_eq!(sign(&both), sign(&new));
+        assert!(
+            new.verify_hint(&sign(&old), now).is_err(),
+            "without the old key its links are void"
+        );
     }
 }

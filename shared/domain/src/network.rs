@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::id::{IdError, serde_as_text};
 
-/// ISO 3166-1 alpha-2 country code, in upper case.
+/// ISO 3166-1 alpha-2 country code, in upper case. Any two letters: a network may say where it is by a
+/// code that is assigned later, or by nobody, and what it says is an event all the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);
 

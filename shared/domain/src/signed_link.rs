@@ -199,9 +199,12 @@ pub enum LinkRefusal {
     },
 }
 
-/// A key that links are signed with.
+/// The key that links are signed with, and the one before it, whose links hold until they expire.
 #[derive(Clone)]
-pub struct LinkKey(Hmac<Sha256>);
+pub struct LinkKey {
+    present: Hmac<Sha256>,
+    previous: Option<Hmac<Sha256>>,
+}
 
 /// The key is too short to be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -216,12 +219,15 @@ impl LinkKey {
     /// # Errors
     /// [`ShortKey`] for fewer than [`KEY_BYTES_MIN`].
     pub fn new(key: &[u8]) -> Result<Self, ShortKey> {
-        let short = ShortKey { found: key.len() };
-        if key.len() < KEY_BYTES_MIN {
-            return Err(short);
-        }
-        // A key of any length will do for an HMAC.
-        Hmac::new_from_slice(key).map(Self).map_err(|_length| short)
+        Ok(Self { present: hmac(key)?, previous: None })
+    }
+
+    /// The same key after this one: what was signed with that holds as well.
+    ///
+    /// # Errors
+    /// [`ShortKey`].
+    pub fn after(self, previous: &[u8]) -> Result<Self, ShortKey> {
+        Ok(Self { previous: Some(hmac(previous)?), ..self })
     }
 
     /// The token that says so.
@@ -262,7 +268,7 @@ impl LinkKey {
     }
 
     fn signed(&self, domain: &[u8], mut content: Vec<u8>) -> String {
-        let signature = self.over(domain, &content).finalize().into_bytes();
+        let signature = over(&self.present, domain, &content).finalize().into_bytes();
         content.extend(signature);
         URL_SAFE_NO_PAD.encode(content)
     }
@@ -289,16 +295,26 @@ impl LinkKey {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (content, signature): (_, &Signature) = bytes.split_last_chunk()?;
-        self.over(domain, content).verify_slice(signature).ok()?;
-        Some(content.to_vec())
+        let mut keys = [Some(&self.present), self.previous.as_ref()].into_iter().flatten();
+        let is_by = |key| over(key, domain, content).verify_slice(signature).is_ok();
+        keys.any(is_by).then(|| content.to_vec())
     }
+}
 
-    fn over(&self, domain: &[u8], content: &[u8]) -> Hmac<Sha256> {
-        let mut mac = self.0.clone();
-        mac.update(domain);
-        mac.update(content);
-        mac
+fn hmac(key: &[u8]) -> Result<Hmac<Sha256>, ShortKey> {
+    let short = ShortKey { found: key.len() };
+    if key.len() < KEY_BYTES_MIN {
+        return Err(short);
     }
+    // A key of any length will do for an HMAC.
+    Hmac::new_from_slice(key).map_err(|_length| short)
+}
+
+fn over(key: &Hmac<Sha256>, domain: &[u8], content: &[u8]) -> Hmac<Sha256> {
+    let mut mac = key.clone();
+    mac.update(domain);
+    mac.update(content);
+    mac
 }
 
 impl fmt::Debug for LinkKey {

@@ -33,7 +33,6 @@ use simfuse_domain::port::{
     PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
     SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
-
 use simfuse_domain::usage::SimUsage;
 
 /// A port's method.
@@ -70,7 +69,9 @@ pub enum Method {
     HeldIncidents,
     FiledIncidents,
     Claim,
+    UseUp,
     GiveBack,
+    LinkUse,
     ReadStop,
     FleetSims,
     ReadUsages,

@@ -19,8 +19,8 @@ use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
     AlertError, Alerts, Beat, Case, Cases, Commit, Committed, DeadLetter, DeadLetters, Heartbeat,
-    NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion, PolicyVersions,
-    StateWrite, States, Stop, StoredState, TableError, Written,
+    LinkUse, NewsFeed, NewsLimits, OpenIncident, Policies, PolicyChange, PolicyVersion,
+    PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
 
@@ -50,14 +50,15 @@ struct Content {
     policies: Vec<PolicyVersion>,
     /// The current one as it was read, with its number: it is asked for far more often than replaced.
     policy: Option<(u64, Policy)>,
+    policy_number_is_lost: bool,
     dead_letters: BTreeMap<(String, String), DeadLetter>,
     usage: UsageContent,
     news: BTreeSet<(SimSid, String)>,
     /// News that were inserted and not yet drained.
     news_stream: Vec<News>,
     told: BTreeMap<Scope, (Told, u64)>,
-    /// Links that were used: by their id, the call and when.
-    links: BTreeMap<String, (String, Timestamp)>,
+    /// Links that were taken: by their id, the call and how far it is.
+    links: BTreeMap<String, (String, LinkUse)>,
     campaigns: BTreeMap<CampaignScope, (Campaign, u64)>,
 }
 
@@ -144,6 +145,12 @@ impl MemoryTable {
             content.policies.push(PolicyVersion { number, text, applied: None });
         }
         Ok(())
+    }
+
+    /// From now on the current policy says not which version it is.
+    pub fn lose_policy_number(&self) {
+        let mut content = self.content();
+        (content.policy, content.policy_number_is_lost) = (None, true);
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -259,7 +266,8 @@ impl Policies for MemoryTable {
             reason: "it cannot be read".to_owned(),
             source: Some(Box::new(error)),
         })?;
-        let policy = policy.numbered(Some(number));
+        let number_read = (!content.policy_number_is_lost).then_some(number);
+        let policy = policy.numbered(number_read);
         content.policy = Some((number, policy.clone()));
         Ok(policy)
     }

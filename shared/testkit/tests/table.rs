@@ -79,6 +79,8 @@ on_both! {
     links::a_link_is_taken_by_one_call
     links::a_link_is_given_back_by_the_call_that_took_it
     links::of_concurrent_calls_one_takes_a_link
+    links::a_link_is_used_up_by_the_call_that_took_it
+    links::a_link_whose_call_died_is_taken_by_another
     cases::incidents_come_in_the_order_in_which_they_are_due
     cases::what_a_cap_holds_is_listed_by_itself
     cases::an_alert_in_the_outbox_makes_an_incident_due
@@ -255,6 +257,10 @@ async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
         name: "pump-17".to_owned(),
     };
     table.claim(&link, "call", received_at).await.unwrap();
+    let asked = item(&client, format!("LINK#{}", link.id()), "USED").await;
+    let all = ["alert", "asked_at", "asking", "call", "expires_at", "pk", "sk"];
+    assert_eq!(names(&asked), BTreeSet::from(all), "and nothing that the link could be made of");
+    table.use_up(&link, "call", received_at).await.unwrap();
     let used = item(&client, format!("LINK#{}", link.id()), "USED").await;
     let all = ["alert", "call", "expires_at", "pk", "sk", "used_at"];
     assert_eq!(names(&used), BTreeSet::from(all), "and nothing that the link could be made of");

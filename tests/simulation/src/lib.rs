@@ -162,6 +162,7 @@ fn set_up(shared: &Arc<Shared>, table: MemoryTable, plan: Plan) -> World {
             Act::Console(index) => Happening::Console(index),
             Act::Moves(index) => Happening::Moves(index),
             Act::Vanishes(index) => Happening::Vanishes(index),
+            Act::Hint(sim) => Happening::Hint(sim),
         };
         inner.after(at_ms, happening);
     }
@@ -233,6 +234,7 @@ fn calm_down(world: &World) {
                 | Happening::Moves(_)
                 | Happening::Vanishes(_)
                 | Happening::GoesRogue(_)
+                | Happening::Hint(_)
         )
     });
 }

@@ -20,6 +20,9 @@ const SIMS: std::ops::RangeInclusive<i64> = 2..=7;
 /// The provider may take this long to carry out what it scheduled.
 const SCHEDULED_MINS: std::ops::RangeInclusive<i64> = 1..=8;
 
+/// Callbacks in a seed: enough to come between any two steps of an act.
+const HINTS_MAX: i64 = 40;
+
 /// The number of the fleet in which SIMs can do no harm.
 pub(crate) const QUARANTINE: u8 = 2;
 
@@ -48,6 +51,7 @@ pub(crate) enum Act {
     Console(usize),
     Moves(usize),
     Vanishes(usize),
+    Hint(SimSid),
 }
 
 pub(crate) fn fleet(number: u8) -> FleetSid {
@@ -150,6 +154,12 @@ fn happenings(
     }
     if chance.permille(200) {
         all.push((chance.of(0..=chaos_ms), Act::Moves(chance.index(devices.len()))));
+    }
+    let hints = if chance.coin() { chance.of(1..=HINTS_MAX) } else { 0 };
+    for _ in 0..hints {
+        // One more than there are: of a SIM that nobody knows.
+        let of = sim(chance.index(devices.len() + 1) + 1);
+        all.push((chance.of(0..=chaos_ms), Act::Hint(of)));
     }
     all
 }

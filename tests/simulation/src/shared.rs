@@ -47,6 +47,8 @@ pub(crate) enum Happening {
     Moves(usize),
     /// A SIM is taken out of the account.
     Vanishes(usize),
+    /// Someone calls back about a SIM: it may have changed or not, and need not be known.
+    Hint(SimSid),
 }
 
 /// Locked for moments only: a seed has one thread.

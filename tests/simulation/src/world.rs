@@ -57,6 +57,7 @@ enum Job {
     Stream(Vec<SimSid>, u32),
     Deliver(Vec<usize>, u32),
     Ask(Box<Value>, u32),
+    Hint,
 }
 
 struct Task {
@@ -230,6 +231,10 @@ impl World {
                 if let Some(device) = self.devices.get(index) {
                     self.sims.remove(device.sim.sid);
                 }
+            }
+            Happening::Hint(sim) => {
+                self.note(|| format!("someone calls back about {sim}"));
+                self.invoke(Kind::Hint, json!({ "hint": { "sim": sim } }), Job::Hint);
             }
         }
     }
@@ -454,7 +459,7 @@ impl World {
                     self.failed(Job::Ask(request, time));
                 }
             }
-            Job::Sweep | Job::Deliver(..) => {}
+            Job::Sweep | Job::Hint | Job::Deliver(..) => {}
         }
     }
 
@@ -479,7 +484,7 @@ impl World {
     fn failed(&mut self, job: Job) {
         let mut inner = self.shared.lock();
         match job {
-            Job::Sweep => {}
+            Job::Sweep | Job::Hint => {}
             Job::Stream(sims, time) if time < STREAM_TIMES_MAX => {
                 inner.after(1_000, Happening::Stream(sims, time + 1));
             }

@@ -213,3 +213,50 @@ async fn alerts_hold_links_where_there_is_a_console() {
     let expected = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(link(first), link(&expected));
 }
+
+#[tokio::test]
+async fn a_dry_run_for_a_links_page_names_what_it_rests_on_and_changes_nothing() {
+    let bench = Bench::new(1).await;
+    bench.steal_and_tell([1]).await;
+    let first = id(&bench, 1).await;
+    let (before, audit) = (bench.incident(1).await, bench.audit(1));
+    let look = async |action: &str| {
+        let mut asked = request(action, &[&name(1)]);
+        asked["only_incident"] = json!(first);
+        asked["as_told"] = json!({ "alert": 1, "findings": 1 });
+        asked["dry_run"] = json!(true);
+        bench.ask(asked).await["sims"][0].take()
+    };
+    let answer = look("false_alarm").await;
+    assert_eq!(
+        (&answer["outcome"], &answer["found"]["status"]),
+        (&json!("pending"), &json!("inactive"))
+    );
+    let device = &answer["details"]["findings"][0]["evidence"]["seen"];
+    let allowed = format!("judged a false alarm, {} allowed", device.as_str().unwrap());
+    assert!(answer["reason"].as_str().unwrap().contains(&allowed), "{answer}");
+    assert_eq!(look("deactivate").await["outcome"], "already");
+    assert_eq!((bench.incident(1).await, bench.audit(1)), (before, audit));
+    assert_eq!(told(&bench, "restore", &first, (1, 1)).await.0, "done");
+    let answer = look("deactivate").await;
+    assert_eq!(answer["outcome"], "refused", "{answer}");
+    assert_eq!(answer["details"]["stage"], "restored", "{answer}");
+}
+
+#[tokio::test]
+async fn a_link_that_is_asked_for_again_does_nothing_twice() {
+    for (action, undo) in [("restore", "deactivate"), ("false_alarm", "deactivate")] {
+        let bench = Bench::new(1).await;
+        bench.steal_and_tell([1]).await;
+        let first = id(&bench, 1).await;
+        assert_eq!(told(&bench, action, &first, (1, 1)).await.0, "done");
+        let asked = bench.asked(1);
+        // The console died before it heard of it, and asks again; then once more after others.
+        let (outcome, reason) = told(&bench, action, &first, (1, 1)).await;
+        assert!(outcome == "refused" || outcome == "already", "{action}: {outcome} {reason}");
+        assert_eq!(bench.act(undo, &name(1)).await.0, "done");
+        let (outcome, reason) = told(&bench, action, &first, (1, 1)).await;
+        assert!(outcome == "refused" && reason.contains("since that alert"), "{reason}");
+        assert_eq!(bench.asked(1), [asked, vec!["inactive".to_owned()]].concat(), "{action}");
+    }
+}

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use simfuse_domain::audit::Phase;
+use simfuse_domain::chain::Chain;
 use simfuse_domain::policy::Mode;
 use simfuse_testkit::faulty::{Fault, Method};
 
-use crate::bench::{Bench, STRICT};
+use crate::bench::{Bench, STRICT, name};
 
 const OBSERVE: &str = "version = 1\n";
 
@@ -129,4 +130,18 @@ async fn a_policy_applied_to_nothing_replaces_the_default() {
     );
     let changes = answer["policy"]["changes"].to_string();
     assert!(changes.contains("mode observe → enforce"), "{changes}");
+}
+
+#[tokio::test]
+async fn a_policy_of_unknown_number_kills_nothing_and_stops_no_human() {
+    let bench = Bench::new(2).await;
+    bench.memory.lose_policy_number();
+    bench.steal(1).await;
+    assert!(!bench.deliver().await, "the record is reported, and handed over again");
+    bench.pass(90);
+    let error = Chain(&bench.sweep().await.unwrap_err()).to_string();
+    assert!(error.contains("the policy's number cannot be read"), "{error}");
+    assert_eq!(bench.asked(1), [""; 0]);
+    assert_eq!(bench.act("deactivate", &name(2)).await.0, "done");
+    assert_eq!(bench.asked(2), ["inactive"]);
 }

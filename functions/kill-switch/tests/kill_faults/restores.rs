@@ -188,3 +188,26 @@ async fn a_restore_judges_what_policy_finds_although_nobody_has_told_yet() {
     assert_eq!(bench.asked(1), ["inactive", "active"]);
     assert_eq!(bench.stage(1).await, "none");
 }
+
+#[tokio::test]
+async fn what_was_found_in_observe_mode_while_a_restore_was_watched_is_not_cut_once_it_is_armed() {
+    for (armed_after, watch_over) in [(2, 15), (14, 3), (20, 0)] {
+        let bench = Bench::with(1, STRICT, Mode::Observe).await;
+        bench.steal_and_tell([1]).await;
+        assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+        assert_eq!(bench.act("restore", &name(1)).await.0, "done");
+        bench.appears(1, PHONE, 1_000_000).await;
+        assert!(bench.deliver().await);
+        bench.minutes(armed_after).await;
+        let armed = bench.another(Mode::Enforce, Gate::new(None));
+        for _minute in 0..watch_over + 5 {
+            bench.pass(60);
+            armed.handle(serde_json::json!({ "sweep": true })).await.unwrap();
+        }
+        assert_eq!(bench.stage(1).await, "held (observe mode)", "after {armed_after} minutes");
+        assert_eq!(bench.asked(1), ["inactive", "active"]);
+        let approved = armed.handle(request("approve", &[&name(1)])).await.unwrap();
+        assert_eq!(approved["sims"][0]["outcome"], "done", "{approved}");
+        assert_eq!(bench.asked(1), ["inactive", "active", "inactive"]);
+    }
+}

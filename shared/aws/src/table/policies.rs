@@ -16,6 +16,7 @@ impl Policies for Table {
         match self.get(&Key::current_policy()).await? {
             Some(item) => {
                 let policy: Policy = Row(&item).parsed("toml")?;
+                // Who only judges by it needs no number; who acts on it does nothing without one.
                 Ok(policy.numbered(Row(&item).number("number").ok()))
             }
             None => {

@@ -471,6 +471,26 @@ fn an_alert_links_to_what_may_be_done_about_it() {
 }
 
 #[test]
+fn an_alert_that_is_published_again_in_another_stage_has_the_same_links() {
+    for kind in [AlertKind::Opened, AlertKind::Killed, AlertKind::Proven, AlertKind::Quarantined] {
+        let of = |stage| links(&incident("pump-17", stage, &[too_much()]), kind);
+        let first = of(Stage::Sent);
+        assert!(!first.is_empty(), "{kind:?}");
+        for stage in [Stage::Inactive, Stage::Quiet, Stage::Leaking, Stage::Restored] {
+            assert_eq!(of(stage), first, "{kind:?} {stage}");
+        }
+    }
+    let held =
+        |hold| links(&incident("pump-17", Stage::Held(hold), &[too_much()]), AlertKind::Held);
+    assert_eq!(held(Hold::Stopped), held(Hold::Observe));
+    assert_eq!(
+        held(Hold::Observe)[1..],
+        held(Hold::Protected)[..],
+        "but that one would be refused"
+    );
+}
+
+#[test]
 fn links_are_told_below_the_commands() {
     let links =
         Links::new("http://127.0.0.1:8787".parse().unwrap(), LinkKey::new(&[7; 32]).unwrap());

@@ -74,14 +74,16 @@ mod tests {
 
     #[test]
     fn a_foreign_country_is_found_after_any_number_of_others() {
-        let visit = |number: u8| {
-            let country = format!("A{}", char::from(b'A' + number));
-            attached(&format!("01T14:{number:02}")).in_country(&country)
+        let allowed = [
+            "AD", "AE", "AF", "AG", "AI", "AL", "AM", "AO", "AQ", "AR", "AS", "AT", "AU", "AW",
+            "AX", "AZ",
+        ];
+        let visit = |(number, country): (usize, &&str)| {
+            attached(&format!("01T14:{number:02}")).in_country(country)
         };
-        let mut events: Vec<Event> = (0..16).map(visit).collect();
+        let mut events: Vec<Event> = allowed.iter().enumerate().map(visit).collect();
         events.push(attached("01T15:00").in_country("MX"));
-        let allowed: Vec<String> = (b'A'..=b'Z').map(|c| format!("'A{}'", char::from(c))).collect();
-        let policy = format!("[places]\ncountries = [{}]", allowed.join(", "));
+        let policy = format!("[places]\ncountries = {allowed:?}");
         let found = claims(super::DETECTOR, &events, &rules(&policy), Control::default());
         assert_eq!(found.len(), 1, "{found:?}");
     }

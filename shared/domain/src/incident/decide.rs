@@ -260,7 +260,10 @@ pub(super) fn hold_for(
         later(restored_at, rules.guards.cooldown) > look.now
             && !news.iter().any(|finding| is_new_kind(finding, &desired.judged))
     });
-    hold_on(look, rules, sim).or(cooling.then_some(Hold::Cooldown))
+    let withheld = news.iter().map(|finding| desired.withheld.get(&finding.key()).copied());
+    // Of nothing but what was withheld, the first says why.
+    let withheld = withheld.collect::<Option<Vec<Hold>>>().and_then(|holds| holds.first().copied());
+    hold_on(look, rules, sim).or(cooling.then_some(Hold::Cooldown)).or(withheld)
 }
 
 /// The guard that holds back each automatic request, repeated ones too.

@@ -22,7 +22,7 @@ mod proof;
 mod quarantine;
 mod restore;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -69,8 +69,12 @@ pub struct Desired {
     /// against it, until a human kills it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowed_devices: BTreeSet<Imei14>,
-    /// Who protected the SIM at run time.
+    /// Who protected the SIM at run time, and in brackets why.
     pub protected_by: Option<String>,
+    /// Keys of findings that a guard held back while a restore was watched, and which one: what is
+    /// found then waits for a human, though the guard be gone when the watch is over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<String, Hold>,
     /// Since when the SIM is inactive on our request, once it was proven dead.
     #[serde(default)]
     pub inactive_at: Option<Timestamp>,
@@ -123,6 +127,9 @@ pub struct Incident {
     /// When the SIM is made active again by itself, unless a human says that it is stolen.
     #[serde(default)]
     pub frozen_until: Option<Timestamp>,
+    /// While its restore is watched: see [`Desired::withheld`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub withheld: BTreeMap<String, Hold>,
     /// Requests sent to the provider.
     pub attempts: u32,
     /// When the first request was sent.
@@ -267,6 +274,7 @@ impl Incident {
             held_at: None,
             quarantine: None,
             frozen_until: None,
+            withheld: BTreeMap::new(),
             attempts: 0,
             sent_at: None,
             inactive_at: None,
@@ -292,6 +300,16 @@ impl Incident {
         self.stage = Stage::Restoring;
         (self.paged, self.frozen_until) = (false, None);
         (self.sent_at, self.inactive_at) = (Some(now), None);
+        self.withheld.clear();
+    }
+
+    /// Notes that this guard held back what was found while the restore is watched.
+    pub(crate) fn withhold<'a>(&mut self, keys: impl IntoIterator<Item = &'a String>, hold: Hold) {
+        for key in keys {
+            if self.withheld.len() < FINDINGS_MAX {
+                self.withheld.entry(key.clone()).or_insert(hold);
+            }
+        }
     }
 
     /// Adds findings that the incident does not yet hold.

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::decide::{
-    Decision, Look, assess, check_again, hold_for, known_fleet, later, trouble, wait,
+    Decision, Look, assess, check_again, hold_for, hold_on, known_fleet, later, trouble, wait,
 };
 use super::outcome::CHECK_EVERY;
 use super::{Incident, Stage, quarantine};
@@ -46,6 +46,7 @@ pub(super) fn watch_restore(look: &Look<'_>, incident: &Incident) -> Decision {
                 incident.stage = Stage::Restored;
                 incident.alert(AlertKind::Restored, look.now);
             }
+            withhold(look, sim, &mut incident);
             if is_watched_enough(look, &incident) || is_rogue_again(look, sim) {
                 return Decision::Close(Box::new(incident));
             }
@@ -67,8 +68,23 @@ fn is_watched_enough(look: &Look<'_>, incident: &Incident) -> bool {
 /// Whether a restored SIM shows what the human who restored it has not judged, and policy may act on
 /// it: that must not wait until the watch is over.
 pub(super) fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
-    let (verdict, findings) = assess(look, known_fleet(look));
-    let findings: Vec<&Finding> = findings.values().collect();
+    let (_, findings) = assess(look, known_fleet(look));
+    let incident = look.case.incident.as_ref().map(|(incident, _)| incident);
+    let is_free = |key: &String| incident.is_none_or(|known| !known.withheld.contains_key(key));
+    let free = findings.iter().filter(|(key, _)| is_free(key));
+    let findings: Vec<&Finding> = free.map(|(_, finding)| finding).collect();
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
+    let verdict = rules.rule(findings.iter().copied());
     verdict >= Verdict::Quarantine && hold_for(look, &rules, sim, &findings).is_none()
+}
+
+/// Notes what a guard holds back now. When the watch is over it is considered like anything else, and
+/// the guard may be gone by then: arming and a resume release nothing.
+fn withhold(look: &Look<'_>, sim: &Sim, incident: &mut Incident) {
+    let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
+    let Some(hold) = hold_on(look, &rules, sim) else { return };
+    let (verdict, findings) = assess(look, known_fleet(look));
+    if verdict >= Verdict::Quarantine {
+        incident.withhold(findings.keys(), hold);
+    }
 }

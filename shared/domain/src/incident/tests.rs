@@ -79,6 +79,7 @@ fn answer(says: Says) -> Result<Sim, ProviderError> {
 }
 
 /// A SIM's case, and all else that a decision rests on.
+#[derive(Clone)]
 struct Scene {
     events: Vec<Event>,
     case: Case,

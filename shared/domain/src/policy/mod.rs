@@ -7,7 +7,7 @@ mod change;
 mod file;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use jiff::{SignedDuration, Timestamp};
@@ -255,6 +255,16 @@ impl Policy {
         self.base.mode == Mode::Enforce
             || self.fleets.values().any(|rules| rules.mode == Mode::Enforce)
             || own.any(|mode| mode == Mode::Enforce)
+    }
+
+    /// Every country that any layer allows.
+    #[must_use]
+    pub fn countries(&self) -> BTreeSet<Country> {
+        let layers = std::iter::once(&self.base).chain(self.fleets.values());
+        let mut all: BTreeSet<Country> =
+            layers.flat_map(|rules| rules.countries.iter().copied()).collect();
+        all.extend(self.sims.values().flat_map(|layer| layer.over(&self.base).countries));
+        all
     }
 
     /// What an operator may expect of this policy, and will not get; of a fleet's or SIM's layer

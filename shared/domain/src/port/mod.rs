@@ -28,7 +28,7 @@ pub use cases::{Case, Cases, Commit, Committed, OpenIncident, Stop};
 pub use clock::{Clock, Sleep};
 pub use dead_letters::{DeadLetter, DeadLetters};
 pub use fleets::{BillingPeriod, Fleet, Fleets, Inventory, Network, Page, PageLink};
-pub use link_claims::{Claim, LinkClaims};
+pub use link_claims::{Claim, LINK_ASKED_MAX, LinkClaims, LinkUse};
 pub use news::{NewsFeed, NewsLimits};
 pub use policies::{Applied, Policies, PolicyChange, PolicyVersion, PolicyVersions};
 pub use states::{Beat, Heartbeat, StateWrite, States, StoredState, Written};

@@ -47,11 +47,26 @@ fn another_key_and_another_use_of_the_key_make_no_link() {
     let token = other.sign(&link(LinkAct::Restore));
     assert_eq!(key().verify(&token, now), Err(LinkRefusal::NotOurs));
     let mut undomained = link(LinkAct::Restore).content();
-    let mut mac = key().0;
+    let mut mac = key().present;
     mac.update(&undomained);
     undomained.extend(mac.finalize().into_bytes());
     let token = URL_SAFE_NO_PAD.encode(undomained);
     assert_eq!(key().verify(&token, now), Err(LinkRefusal::NotOurs));
+}
+
+#[test]
+fn after_a_rotation_links_of_both_keys_hold_and_new_ones_are_the_present_keys() {
+    let (now, link) = (time("01T15:00"), link(LinkAct::Restore));
+    let rotated = LinkKey::new(&[9; KEY_BYTES_MIN]).unwrap();
+    assert_eq!(rotated.verify(&key().sign(&link), now), Err(LinkRefusal::NotOurs));
+    let alone = rotated.sign(&link);
+    let rotated = rotated.after(&[7; KEY_BYTES_MIN]).unwrap();
+    assert_eq!(rotated.verify(&key().sign(&link), now), Ok(link.clone()));
+    assert_eq!(rotated.sign(&link), alone);
+    assert_eq!(rotated.verify(&alone, now), Ok(link.clone()));
+    let foreign = LinkKey::new(&[8; KEY_BYTES_MIN]).unwrap().sign(&link);
+    assert_eq!(rotated.verify(&foreign, now), Err(LinkRefusal::NotOurs));
+    assert_eq!(rotated.after(&[7; 31]).unwrap_err(), ShortKey { found: 31 });
 }
 
 #[test]

@@ -6,9 +6,18 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Stage;
 use simfuse_domain::port::Commit;
 
-use super::{Caller, FALSE_ALARM, LastAct, Seen, Watch, intent_of};
+use super::{Caller, FALSE_ALARM, Kind, LastAct, Seen, Watch, intent_of};
 
 impl Watch {
+    /// Whoever calls back proves nothing: it makes the kill-switch look, and ask for no change.
+    pub(super) fn check_hint(&mut self, caller: &Caller, sim: SimSid) {
+        if caller.kind == Kind::Hint {
+            self.broken("a_hint_asks_for_nothing", || {
+                format!("{caller} asked for a change of {sim}")
+            });
+        }
+    }
+
     /// Who asks the provider has recorded that it would, once for each request.
     pub(super) fn check_intent_before_act(
         &mut self,

@@ -54,6 +54,7 @@ pub(crate) enum Kind {
     Stream,
     Sweep,
     Human,
+    Hint,
 }
 
 impl fmt::Display for Caller {
@@ -204,6 +205,7 @@ impl Watch {
         if let Some(seen) = self.sims.get_mut(&sim) {
             seen.posts += 1;
         }
+        self.check_hint(caller, sim);
         // The way out of quarantine is off, moved and on.
         let actions = match to {
             TargetStatus::Inactive => ["deactivate", "restore"],
@@ -236,6 +238,7 @@ impl Watch {
                 }
             }
             Call::SetFleet(sim, fleet) => {
+                self.check_hint(caller, *sim);
                 self.check_intent_before_act(caller, *sim, &["quarantine", "restore"]);
                 if let Some(seen) = self.sims.get_mut(sim).filter(|_| is_done) {
                     seen.fleets.push((now_ms, *fleet));

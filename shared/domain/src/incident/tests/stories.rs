@@ -6,6 +6,8 @@ use crate::finding::{DetectorId, Evidence};
 use crate::id::FleetSid;
 use crate::port::Stop;
 
+const OTHER_TABLET: &str = "86600905000002";
+
 fn stop() -> Stop {
     Stop { by: "ops".to_owned(), reason: "drill".to_owned(), at: time("01T14:00") }
 }
@@ -356,6 +358,35 @@ fn what_nobody_judged_does_not_wait_until_the_watch_over_a_restore_ends() {
     let again = restored.also(attached("01T14:19").in_device(TABLET));
     again.check(Says::Active, "close restored");
     again.with(|scene| scene.case.stop = Some(stop())).check(Says::Active, "record restored");
+}
+
+#[test]
+fn what_a_guard_held_back_during_the_watch_waits_for_a_human_though_the_guard_is_gone() {
+    let found = Scene::rogue().at(Stage::Restored).when("01T14:20");
+    let found = found.also(attached("01T14:19").in_device(TABLET));
+    type Guard = fn(&mut Scene);
+    let guards: [(Hold, Guard); 3] = [
+        (Hold::Observe, |scene| scene.armed = Mode::Observe),
+        (Hold::Stopped, |scene| scene.case.stop = Some(stop())),
+        (Hold::Protected, |scene| scene.case.desired.0.protected_by = Some("ops".to_owned())),
+    ];
+    for (hold, guard) in guards {
+        let Decision::Record(seen) = found.clone().with(guard).decide(Says::Active) else {
+            panic!("{hold}");
+        };
+        assert_eq!(seen.withheld.values().collect::<Vec<_>>(), [&hold]);
+        let watched = found.clone().with(|scene| scene.case.incident = Some((*seen.clone(), 2)));
+        watched.clone().check(Says::Active, "record restored");
+        let other = watched.clone().also(attached("01T14:19:30").in_device(OTHER_TABLET));
+        other.check(Says::Active, "close restored");
+        watched.clone().when("01T14:22").check(Says::Active, "close restored");
+        let over = watched.with(|scene| {
+            (scene.case.incident, scene.case.desired.0.withheld) = (None, seen.withheld.clone());
+        });
+        over.clone().check(Says::Active, &format!("record held ({hold}) +Held"));
+        let more = over.also(attached("01T14:19:30").in_device(OTHER_TABLET));
+        more.check(Says::Active, "deactivate by Policy, was requested");
+    }
 }
 
 #[test]

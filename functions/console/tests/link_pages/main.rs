@@ -5,173 +5,22 @@
     reason = "a test that goes wrong should stop at once and say where"
 )]
 
-use std::collections::VecDeque;
-use std::error::Error;
-use std::sync::{Arc, Mutex};
+mod bench;
+mod once;
+mod shown;
+
 use std::time::Duration;
 
-use aws_lambda_events::lambda_function_urls::{
-    LambdaFunctionUrlRequest, LambdaFunctionUrlResponse,
-};
-use jiff::{SignedDuration, Timestamp};
-use simfuse_console::handler::{ANSWER_WITHIN, Handler, Switch};
-use simfuse_domain::alert::{AlertKind, PendingAlert};
+use jiff::SignedDuration;
+use simfuse_console::handler::ANSWER_WITHIN;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
+use simfuse_domain::port::LINK_ASKED_MAX;
 use simfuse_domain::signed_link::{LinkAct, LinkKey, SignedLink};
-use simfuse_kill_switch::request::{Action, Answer, AsTold, Outcome, Request, SimAnswer};
-use simfuse_testkit::clock::ManualClock;
-use simfuse_testkit::faulty::{Fault, Faulty, Method};
-use simfuse_testkit::memory::MemoryTable;
+use simfuse_kill_switch::request::{AsTold, Outcome, Request};
+use simfuse_testkit::faulty::{Fault, Method};
 
-/// What the kill-switch says next.
-#[derive(Clone, Copy)]
-enum Says {
-    Outcome(Outcome, &'static str),
-    RefusesAll(&'static str),
-    NothingOfTheSim,
-    Fails,
-    Never,
-}
-
-/// A kill-switch that says what it is told to, and remembers what it was asked.
-#[derive(Clone, Default)]
-struct Scripted {
-    next: Arc<Mutex<VecDeque<Says>>>,
-    asked: Arc<Mutex<Vec<Request>>>,
-    hinted: Arc<Mutex<Vec<SimSid>>>,
-}
-
-impl Switch for Scripted {
-    async fn ask(&self, request: &Request) -> Result<Answer, Box<dyn Error + Send + Sync>> {
-        self.asked.lock().unwrap().push(request.clone());
-        let next = self.next.lock().unwrap().pop_front();
-        let mut answer = Answer::to(request);
-        match next.unwrap_or(Says::Outcome(Outcome::Done, "inactive")) {
-            Says::Outcome(outcome, reason) => answer.sims.push(SimAnswer {
-                requested: request.sims[0].clone(),
-                sim: None,
-                name: None,
-                used_bytes: None,
-                found: None,
-                outcome,
-                reason: reason.to_owned(),
-                incident: None,
-                details: None,
-            }),
-            Says::RefusesAll(why) => answer.error = Some(why.to_owned()),
-            Says::NothingOfTheSim => {}
-            Says::Fails => return Err("TooManyRequestsException".into()),
-            Says::Never => std::future::pending().await,
-        }
-        Ok(answer)
-    }
-
-    async fn hint(&self, sim: SimSid) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let next = self.next.lock().unwrap().pop_front();
-        if matches!(next, Some(Says::Fails)) {
-            return Err("TooManyRequestsException".into());
-        }
-        self.hinted.lock().unwrap().push(sim);
-        Ok(())
-    }
-}
-
-struct Bench {
-    table: Faulty<MemoryTable>,
-    switch: Scripted,
-    clock: ManualClock,
-    handler: Handler<Faulty<MemoryTable>, Scripted, ManualClock>,
-    calls: Mutex<u32>,
-}
-
-/// A page as it arrives.
-struct Shown {
-    status: i64,
-    html: String,
-    headers: aws_lambda_events::http::HeaderMap,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let table = Faulty::new(MemoryTable::new());
-        let (switch, clock) = (Scripted::default(), ManualClock::new(told_at()));
-        let handler = Handler::new(table.clone(), switch.clone(), clock.clone(), key());
-        Self { table, switch, clock, handler, calls: Mutex::default() }
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Option<String>) -> Shown {
-        let call = {
-            let mut calls = self.calls.lock().unwrap();
-            *calls += 1;
-            format!("call-{calls}")
-        };
-        let request = request(method, path, body);
-        let LambdaFunctionUrlResponse { status_code: status, headers, body, .. } =
-            self.handler.handle(&request, &call).await;
-        Shown { status, html: body.unwrap_or_default(), headers }
-    }
-
-    async fn get(&self, token: &str) -> Shown {
-        self.call("GET", &format!("/link/{token}"), None).await
-    }
-
-    async fn post(&self, token: &str) -> Shown {
-        self.call("POST", &format!("/link/{token}"), None).await
-    }
-
-    fn says(&self, says: impl IntoIterator<Item = Says>) {
-        self.switch.next.lock().unwrap().extend(says);
-    }
-
-    fn asked(&self) -> Vec<Request> {
-        self.switch.asked.lock().unwrap().clone()
-    }
-
-    /// Nothing was asked of the kill-switch, and the link still works.
-    async fn check_nothing_happened(&self, token: &str) {
-        assert_eq!(self.asked(), []);
-        assert_eq!(self.table.calls(Method::Claim), 0);
-        assert_eq!(self.post(token).await.status, 200, "the link still works");
-    }
-}
-
-fn request(method: &str, path: &str, body: Option<String>) -> LambdaFunctionUrlRequest {
-    let mut request = LambdaFunctionUrlRequest::default();
-    request.raw_path = Some(path.to_owned());
-    request.request_context.http.method = Some(method.to_owned());
-    request.body = body;
-    request
-}
-
-fn key() -> LinkKey {
-    LinkKey::new(&[7; 32]).unwrap()
-}
-
-fn told_at() -> Timestamp {
-    "2026-03-01T14:00:00Z".parse().unwrap()
-}
-
-fn sim() -> SimSid {
-    SimSid::from_bytes([1; 16])
-}
-
-fn link(act: LinkAct, name: &str) -> SignedLink {
-    let incident = Incident::open(sim(), name.to_owned(), None, told_at());
-    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: told_at(), fleet: None };
-    SignedLink::of(act, &incident, &pending)
-}
-
-fn token(act: LinkAct) -> String {
-    key().sign(&link(act, "pump-17"))
-}
-
-const ACTS: [(LinkAct, Action, &str); 4] = [
-    (LinkAct::Deactivate, Action::Deactivate, "kill"),
-    (LinkAct::Approve, Action::Approve, "approve"),
-    (LinkAct::Restore, Action::Restore, "restore"),
-    (LinkAct::FalseAlarm, Action::FalseAlarm, "false-alarm"),
-];
+use bench::{ACTS, Bench, Says, key, link, sim, token, told_at};
 
 #[tokio::test]
 async fn a_link_is_shown_and_only_its_button_acts() {
@@ -190,6 +39,7 @@ async fn a_link_is_shown_and_only_its_button_acts() {
             bench.call(method, &format!("/link/{token}"), None).await;
         }
         assert_eq!(bench.asked(), [], "nothing but POST acts");
+        assert_eq!(bench.table.calls(Method::Claim), 0, "to look takes nothing");
         let done = bench.post(&token).await;
         assert_eq!(done.status, 200, "{}", done.html);
         let expected = Request {
@@ -200,32 +50,14 @@ async fn a_link_is_shown_and_only_its_button_acts() {
             reason: "a link was followed, which asks for no reason".to_owned(),
             ..Request::of(action)
         };
+        let looked = Request { dry_run: true, ..expected.clone() };
+        assert_eq!(
+            bench.asked_dry(),
+            [looked.clone(), looked],
+            "of both GETs, to show what it does"
+        );
         assert_eq!(bench.asked(), [expected], "bound to its incident, and overriding nothing");
     }
-}
-
-#[tokio::test]
-async fn a_link_works_once() {
-    let (bench, token) = (Bench::new(), token(LinkAct::Restore));
-    assert_eq!(bench.post(&token).await.status, 200);
-    bench.clock.advance(SignedDuration::from_secs(5));
-    for _again in 0..3 {
-        let again = bench.post(&token).await;
-        assert_eq!(again.status, 409);
-        assert!(again.html.contains("was used at 2026-03-01 14:00:00 UTC"), "{}", again.html);
-    }
-    assert_eq!(bench.asked().len(), 1);
-    let other = key().sign(&SignedLink { alert: 2, ..link(LinkAct::Restore, "pump-17") });
-    assert_eq!(bench.post(&other).await.status, 200, "the link of another alert is another one");
-}
-
-#[tokio::test]
-async fn of_two_at_the_same_time_one_acts() {
-    let (bench, token) = (Bench::new(), token(LinkAct::Restore));
-    let (one, other) = tokio::join!(bench.post(&token), bench.post(&token));
-    let mut statuses = [one.status, other.status];
-    statuses.sort_unstable();
-    assert_eq!((statuses, bench.asked().len()), ([200, 409], 1));
 }
 
 #[tokio::test]
@@ -345,15 +177,18 @@ async fn without_the_table_nothing_is_asked_and_a_lost_answer_is_no_lost_link() 
 }
 
 #[tokio::test]
-async fn a_link_that_cannot_be_given_back_is_said_to_be_lost() {
+async fn a_link_that_cannot_be_given_back_works_again_later_and_says_so() {
     let (bench, token) = (Bench::new(), token(LinkAct::Restore));
     bench.says([Says::Fails]);
     bench.table.fail(Method::GiveBack, Fault::Unreachable, 1);
     let page = bench.post(&token).await;
     assert_eq!(page.status, 503);
-    assert!(page.html.contains("works no more") && !page.html.contains("still works"));
+    assert!(page.html.contains("works again in half a minute"), "{}", page.html);
+    assert!(!page.html.contains("still works"));
     assert!(page.html.contains("simfuse restore HS"), "{}", page.html);
     assert_eq!(bench.post(&token).await.status, 409);
+    bench.clock.advance(LINK_ASKED_MAX + SignedDuration::from_secs(1));
+    assert_eq!(bench.post(&token).await.status, 200);
 }
 
 #[tokio::test]
