@@ -5,7 +5,7 @@ use std::error::Error;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use simfuse_aws::client::load_config;
+use simfuse_aws::client::function_config;
 use simfuse_aws::{SecretsManager, SystemClock, function};
 use simfuse_console::adapters::LambdaSwitch;
 use simfuse_console::config::Config;
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     function::log();
     function::install_tls()?;
     let config = Config::from_env()?;
-    let aws = load_config().await;
+    let aws = function_config();
     let key = SecretsManager::new(&aws).fetch_link_key(&config.link_secret_arn).await;
     let key = key.inspect_err(|error| function::cannot_start(error))?;
     let table = function::table(&aws, &config.table_name);

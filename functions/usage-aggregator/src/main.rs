@@ -5,7 +5,7 @@ use std::error::Error;
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use simfuse_aws::client::load_config;
+use simfuse_aws::client::function_config;
 use simfuse_aws::{SystemClock, function};
 use simfuse_usage_aggregator::adapters;
 use simfuse_usage_aggregator::config::Config;
@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     function::log();
     function::install_tls()?;
     let config = Config::from_env()?;
-    let aws = load_config().await;
+    let aws = function_config();
     let table = function::table(&aws, &config.table_name);
     let alerts = function::alerts(&aws, &config.alert_topic_arn);
     let alerts = alerts.of_stack(config.stack.clone());

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use simfuse_aws::client::load_config;
+use simfuse_aws::client::function_config;
 use simfuse_aws::{SystemClock, function};
 use simfuse_webhook::adapters::AwsSecrets;
 use simfuse_webhook::config::Config;
@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     function::log();
     function::install_tls()?;
     let config = Config::from_env()?;
-    let aws = load_config().await;
+    let aws = function_config();
     let table = function::table(&aws, &config.table_name);
     let secrets = AwsSecrets::new(&aws, config.webhook_secret_arn, config.provider);
     let intake = Intake::new(table, Receipt::Live);

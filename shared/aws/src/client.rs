@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider as Environment;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 /// A connection within a region takes milliseconds; one that takes longer is better made anew.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,28 +30,59 @@ pub const ATTEMPTS_MAX: u32 = 3;
 /// The longest pause before the second attempt. The SDK's own second would use up the whole call.
 const FIRST_PAUSE_MAX: Duration = Duration::from_millis(50);
 
-/// The configuration for AWS, or whatever the environment says instead (`AWS_REGION`,
-/// `AWS_ENDPOINT_URL`, …).
-pub async fn load_config() -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+/// The configuration of a deployed function, from its environment alone: Lambda gives it region and
+/// credentials there. The SDK's search elsewhere (profiles, metadata services, other roles) is left
+/// out: it makes every function a tenth larger and finds nothing there. `AWS_ENDPOINT_URL` and
+/// `AWS_ENDPOINT_URL_DYNAMODB` and so on are heeded.
+#[must_use]
+pub fn function_config() -> SdkConfig {
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(Environment::new()))
+        .service_config(ServiceEndpoints)
+        .http_client(https_client())
         .timeout_config(timeouts())
-        .retry_config(retries())
-        .load()
-        .await
+        .retry_config(retries());
+    let (region, endpoint) = (variable("AWS_REGION"), variable("AWS_ENDPOINT_URL"));
+    let mut config = config.region(region.map(Region::new));
+    config.set_endpoint_url(endpoint);
+    config.build()
 }
 
-/// The configuration for an operator's own machine, which may be far from the region: like
-/// [`load_config`], but a call may take this long.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `AWS_ENDPOINT_URL_DYNAMODB` and so on: where one service is, other than all others.
+#[derive(Debug)]
+struct ServiceEndpoints;
+
+impl LoadServiceConfig for ServiceEndpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
+        variable(&format!("{}_{service}", key.env()))
+    }
+}
+
+fn https_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+/// The configuration for an operator's own machine, which may be far from the region: from wherever
+/// the SDK finds it (profiles, `AWS_REGION`, …), and a call may take this long.
 pub async fn operator_config(call_within: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(OPERATOR_CONNECT_TIMEOUT)
         .operation_timeout(call_within)
         .build();
-    load_config().await.into_builder().timeout_config(timeouts).build()
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(https_client())
+        .timeout_config(timeouts)
+        .retry_config(retries())
+        .load()
+        .await
 }
 
 /// The configuration for services on loopback at this endpoint (`http://127.0.0.1:8000`).
