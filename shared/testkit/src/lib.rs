@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod fleets;
 pub mod gated;
 pub mod memory;
+pub mod population;
 pub mod runtime_api;
 pub mod secrets_manager;
 pub mod service;

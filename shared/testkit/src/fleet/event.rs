@@ -21,22 +21,26 @@ pub enum Envelope {
 
 /// Bytes of one direction each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Volume {
-    pub(super) up: u64,
-    pub(super) down: u64,
+pub(crate) struct Volume {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
 }
 
 impl Volume {
-    pub(super) fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.up.saturating_add(self.down)
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self { up: self.up.saturating_add(other.up), down: self.down.saturating_add(other.down) }
     }
 
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self { up: self.up.saturating_sub(other.up), down: self.down.saturating_sub(other.down) }
+    }
+
     /// `part` out of `whole` of it, rounded down; all of it at most.
-    pub(super) fn share(self, part: u64, whole: u64) -> Self {
+    pub(crate) fn share(self, part: u64, whole: u64) -> Self {
         let part = part.min(whole);
         let share = |bytes: u64| bytes.saturating_mul(part).checked_div(whole).unwrap_or(bytes);
         Self { up: share(self.up), down: share(self.down) }

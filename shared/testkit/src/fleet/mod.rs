@@ -23,6 +23,7 @@ use event::{Common, Happening};
 use unit::Unit;
 
 pub use event::Envelope;
+pub(crate) use event::Volume;
 
 /// What a fleet is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
