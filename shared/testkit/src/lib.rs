@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod clock;
+mod cloud_event;
 pub mod contract;
 pub mod faulty;
 pub mod fleet;

@@ -229,7 +229,7 @@ impl Default for Delivery {
             reordered: 0.03,
             lost: 0.001,
             counter_reset: 0.001,
-            ended_first: 0.02,
+            ended_first: 0.2,
             clock_skew: 0.01,
             corrected: 0.01,
         }

@@ -14,6 +14,7 @@ mod calendar;
 pub mod config;
 mod delivery;
 mod draw;
+pub mod encode;
 mod episode;
 mod line;
 mod place;

@@ -34,7 +34,7 @@ pub(super) enum Summer {
 }
 
 /// Fleets live in the first [`HOMES`] of them.
-const LANDS: [Land; 8] = [
+static LANDS: [Land; 8] = [
     land(
         "US",
         "310",
@@ -151,17 +151,13 @@ pub(super) struct Place {
 }
 
 impl Network {
-    fn land_row(self) -> &'static Land {
+    pub(super) fn land(self) -> &'static Land {
         let [first, ..] = &LANDS;
         LANDS.get(usize::from(self.land)).unwrap_or(first)
     }
 
-    pub(super) fn land(self) -> &'static Land {
-        self.land_row()
-    }
-
     fn code_and_name(self) -> (&'static str, &'static str) {
-        let networks = &self.land_row().networks;
+        let networks = &self.land().networks;
         let [first, ..] = networks;
         *networks.get(usize::from(self.number)).unwrap_or(first)
     }
@@ -173,16 +169,13 @@ impl Network {
     }
 
     fn across_the_border(self) -> Self {
-        Self { land: self.land_row().neighbour, number: self.number }
+        Self { land: self.land().neighbour, number: self.number }
     }
 
     /// What the API calls the network; made from its place in the list.
     pub(super) fn sid(self) -> NetworkSid {
-        let mut bytes = [0; 16];
-        if let [.., land, number] = &mut bytes {
-            (*land, *number) = (self.land + 1, self.number + 1);
-        }
-        NetworkSid::from_bytes(bytes)
+        let number = u128::from(self.land) * 16 + u128::from(self.number) + 1;
+        NetworkSid::from_bytes(number.to_be_bytes())
     }
 }
 
@@ -208,7 +201,7 @@ impl Networks {
 pub(super) fn name_of(plmn: Plmn) -> Option<(NetworkSid, &'static str)> {
     let numbers = (0..3).flat_map(|number| (0..8).map(move |land| Network { land, number }));
     let mut networks = numbers.filter(|network| {
-        Plmn::new(network.land_row().mcc, network.code_and_name().0).is_ok_and(|its| its == plmn)
+        Plmn::new(network.land().mcc, network.code_and_name().0).is_ok_and(|its| its == plmn)
     });
     networks.next().map(|network| (network.sid(), network.code_and_name().1))
 }
@@ -216,8 +209,7 @@ pub(super) fn name_of(plmn: Plmn) -> Option<(NetworkSid, &'static str)> {
 impl Place {
     /// Somewhere in a fleet's home country; every fleet has one, and the SIMs share it.
     pub(super) fn home(seed: u64, fleet: u32, index: u32) -> Self {
-        let land =
-            [0, 1, 2][usize::try_from(hash(seed, 0x401, u64::from(fleet)) % HOMES).unwrap_or(0)];
+        let land = u8::try_from(hash(seed, 0x401, u64::from(fleet)) % HOMES).unwrap_or(0);
         Self::somewhere(land, seed, u64::from(index))
     }
 
@@ -246,9 +238,14 @@ impl Place {
 
     fn somewhere(land: u8, seed: u64, number: u64) -> Self {
         let drawn = hash(seed, 0x403, number);
-        let network =
-            Network { land, number: if drawn % 8 < 6 { 0 } else { 1 + (drawn & 1) as u8 } };
-        let row = network.land_row();
+        // Three of four are on the first network, the others on either of the others.
+        let which = match drawn % 8 {
+            0 => 1,
+            1 => 2,
+            _ => 0,
+        };
+        let network = Network { land, number: which };
+        let row = network.land();
         let offset = |subject| {
             #[expect(clippy::cast_possible_truncation, reason = "at most 1,500")]
             let thousandths = ((share(seed, subject, number) - 0.5) * 3_000.0) as i32;

@@ -13,6 +13,7 @@ use super::*;
 
 mod benign;
 mod delivery;
+mod encode;
 mod rogues;
 
 fn start() -> Timestamp {
