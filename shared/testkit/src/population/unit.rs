@@ -211,7 +211,7 @@ const fn mask(seed: u64) -> u32 {
 
 fn fleet_sid(seed: u64, fleet: u32) -> FleetSid {
     let drawn = u128::from(hash(seed, 0x604, u64::from(fleet)));
-    FleetSid::from_bytes((drawn << 64 | u128::from(fleet) + 1).to_be_bytes())
+    FleetSid::from_bytes(((drawn << 64) | (u128::from(fleet) + 1)).to_be_bytes())
 }
 
 fn sensor_tac(seed: u64, fleet: u32) -> u32 {
