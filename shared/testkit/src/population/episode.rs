@@ -32,9 +32,7 @@ pub(super) fn befall(sensor: &mut Sensor, life: &mut Life, world: &mut World<'_>
         rest < 0.0
     });
     let Some((behaviour, _)) = drawn else { return false };
-    if behaviour != Behaviour::RetryStorm {
-        life.mark(world, behaviour, at);
-    }
+    life.mark(world, behaviour, at);
     let secs = |life: &mut Life, from: i64, to: i64| whole_second(at + life.draw.within(from..to));
     match behaviour {
         Behaviour::MissedHours => {

@@ -243,7 +243,6 @@ impl Sensor {
         let is_attach = life.draw.chance(0.5);
         let told = if is_attach { Told::AttachFailed } else { Told::SessionFailed };
         life.tell(world, &self.seat, at, told, None);
-        life.mark(world, Behaviour::RetryStorm, at);
         self.line.wait_until(life.after_secs(at, 20..90));
     }
 
