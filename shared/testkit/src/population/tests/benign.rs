@@ -125,30 +125,32 @@ fn a_wake_is_as_punctual_as_its_jitter() {
 #[test]
 fn summer_time_moves_the_day_shift_by_an_hour() {
     // European clocks change on 2026-03-29, American ones on 2026-03-08.
-    let mut config = plain(60, 50, 44);
-    config.fleet_sims = 60;
+    let mut config = plain(180, 50, 44);
+    config.fleet_sims = 20;
     config.benign.day_shift_share = 1.0;
     let shifts = |config: &PopulationConfig| {
-        let wakes: std::collections::BTreeSet<i64> = events(&all(config))
-            .filter(|event| event.kind == EventKind::AttachmentAccepted)
-            .map(|event| event.at.duration_since(start()).as_hours())
-            .collect();
-        let active = |day: i64| -> Vec<i64> {
-            wakes.range(day * 24..(day + 1) * 24).map(|hour| hour % 24).collect()
-        };
-        (active(3), active(45))
+        let mut wakes: BTreeMap<_, [BTreeSet<i64>; 2]> = BTreeMap::new();
+        for event in events(&all(config)) {
+            let hours = event.at.duration_since(start()).as_hours();
+            let season = [3, 45].iter().position(|day| hours / 24 == *day);
+            let land = event.country.unwrap().to_string();
+            if let Some(season) = season.filter(|_| event.kind == EventKind::AttachmentAccepted) {
+                wakes.entry(land).or_default()[season].insert(hours % 24);
+            }
+        }
+        wakes
     };
-    let (winter, summer) = shifts(&config);
-    assert_eq!(winter, summer, "without a summer time");
-    assert!((16..=17).contains(&winter.len()), "{winter:?}");
+    let never = shifts(&config);
+    assert_eq!(never.len(), 3, "a fleet in each country");
+    for (land, [winter, summer]) in never {
+        assert_eq!(winter, summer, "without a summer time in {land}");
+        assert!((16..=17).contains(&winter.len()), "{winter:?}");
+    }
     config.benign.summer_time = config::SummerTime::ByLaw;
-    let (winter, summer) = shifts(&config);
-    let earlier: Vec<i64> = summer.iter().map(|hour| (hour + 1) % 24).collect();
-    let sorted = |mut hours: Vec<i64>| {
-        hours.sort_unstable();
-        hours
-    };
-    assert_eq!(sorted(earlier), sorted(winter));
+    for (land, [winter, summer]) in shifts(&config) {
+        let earlier: BTreeSet<i64> = summer.iter().map(|hour| (hour + 1) % 24).collect();
+        assert_eq!(earlier, winter, "{land}");
+    }
 }
 
 #[test]
