@@ -31,8 +31,8 @@ fn counts(config: &PopulationConfig) -> BTreeMap<Behaviour, u64> {
 
 /// The default mix, large and long enough that everything happens, and what is rare is not.
 fn busy() -> PopulationConfig {
-    let mut config = PopulationConfig::new(200, 45, 41, start());
-    config.fleet_sims = 100;
+    let mut config = PopulationConfig::new(60, 40, 41, start());
+    config.fleet_sims = 30;
     config.benign.firmware_days = 20;
     config.benign.outage_days = 20;
     config.benign.steering_days = 20;
@@ -45,7 +45,9 @@ fn busy() -> PopulationConfig {
     ] {
         *rate = 2.0;
     }
-    config.benign.border_share = 0.05;
+    config.benign.border_share = 0.1;
+    config.benign.stays_open_share = 0.1;
+    config.benign.installed_later_share = 0.3;
     config.delivery.ended_first = 1.0;
     config.delivery.clock_skew = 0.05;
     config
@@ -59,7 +61,6 @@ fn every_behaviour_is_seen_and_none_that_is_switched_off() {
     for behaviour in Behaviour::ALL.iter().filter(|one| !always.contains(one)) {
         assert!(all.contains_key(behaviour), "{behaviour:?}");
         let mut config = busy();
-        config.days = 30;
         config.switch_off(*behaviour);
         let others = counts(&config);
         assert!(!others.contains_key(behaviour), "{behaviour:?}");
