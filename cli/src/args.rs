@@ -62,6 +62,23 @@ Examples:
 
 `restore` says the same of what was found so far, and allows no device for good.";
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  simfuse simulate --sims 200 --days 14 --rogue R1,R4 --out run
+      two hundred SIMs, three of which fall to each of the two rogues in the second week
+  simfuse replay run/events.ndjson --as-is
+      what SimFuse finds of it; run/labels.csv says what there was to be found
+
+Rogues:
+  R1 video on a tablet with its own IMEI    R2 the same with the sensor's IMEI    R3 HD video
+  R4 tether, 3 x 50 MB a day    R5 leak, 2, 5 and 10 times the usual (R5x2, R5x5, R5x10)
+  R6 5 MB once a day    R7 botnet, 100 times the upload    R8 stolen, wakes abroad 3 weeks later
+  R9 the sensor itself moved abroad    R10 a clone used at night    R11 another device of the model
+  R12 stolen in its first hour    R13 30 % of a fleet at once    R14 during a firmware update
+  R15 slow boil, 3 % more a day    R16 within the usual    R17 comes back when switched on again
+
+What healthy SIMs do and how often is in docs/detection.md.";
+
 const APPROVE_EXAMPLES: &str = "\
 Examples:
   simfuse approve pump-17 --reason 'a thief'
@@ -121,6 +138,14 @@ pub(crate) enum Command {
     /// takes to deactivate a SIM: 0.75 is an alert. After an alert it is 0 until the evidence has
     /// gone, so that a long anomaly is one detection. The first 24 rows give the series its unit.
     Score(crate::score::ScoreArgs),
+    /// Write the events and usage records of simulated SIMs into files, and the truth about them
+    ///
+    /// Healthy SIMs do all that makes detection hard: firmware updates, outages, retry storms, new
+    /// modems, technicians, borders; events come late, twice and not at all. Rogues are those that
+    /// you name. events.ndjson holds a CloudEvent a line in the order of arrival, usage.ndjson a
+    /// record of the API's list a line, labels.csv which SIM did what since when.
+    #[command(after_long_help = SIMULATE_EXAMPLES)]
+    Simulate(crate::simulate::SimulateArgs),
     /// Show or set what a fleet may use at the provider
     #[command(subcommand)]
     Fleet(FleetCommand),
@@ -417,7 +442,13 @@ mod tests {
     /// Commands that documents and help show.
     fn documented() -> Vec<String> {
         let runbook = include_str!("../../docs/runbook.md");
-        let help = [KILL_EXAMPLES, RESTORE_EXAMPLES, FALSE_ALARM_EXAMPLES, APPROVE_EXAMPLES];
+        let help = [
+            KILL_EXAMPLES,
+            RESTORE_EXAMPLES,
+            FALSE_ALARM_EXAMPLES,
+            APPROVE_EXAMPLES,
+            SIMULATE_EXAMPLES,
+        ];
         let lines = runbook.lines().chain(help.iter().flat_map(|text| text.lines().map(str::trim)));
         let commands = lines
             .filter_map(|line| line.rsplit_once(" | ").map_or(Some(line), |(_, last)| Some(last)));

@@ -14,6 +14,7 @@ mod output;
 mod policy;
 mod replay;
 mod score;
+mod simulate;
 mod stack;
 mod target;
 mod up;
@@ -70,6 +71,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Policy(PolicyCommand::Apply(args)) => policy::apply(&args, output).await,
         Command::Audit(args) => audit::run(&args, output).await,
         Command::Score(args) => score::run(&args, output),
+        Command::Simulate(args) => simulate::run(&args, output),
         Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
 }

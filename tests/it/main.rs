@@ -14,6 +14,7 @@ mod many;
 mod policy;
 mod replay;
 mod score;
+mod simulate;
 mod stack;
 mod tool;
 mod trap;

@@ -6,12 +6,14 @@
 
 pub mod account;
 pub mod clock;
+mod cloud_event;
 pub mod contract;
 pub mod faulty;
 pub mod fleet;
 pub mod fleets;
 pub mod gated;
 pub mod memory;
+pub mod population;
 pub mod runtime_api;
 pub mod secrets_manager;
 pub mod service;

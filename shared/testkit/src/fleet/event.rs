@@ -1,42 +1,33 @@
-//! Connection events as JSON, in either provider's envelope.
-//!
-//! The object inside is the same for both (schema `SuperSim.ConnectionEvent`, version 2); the shapes
-//! follow recorded payloads, with numbers of bytes per direction and per session.
+//! What the fleet's events tell.
 
 use jiff::Timestamp;
-use serde::Serialize;
-use simfuse_domain::id::{EventSid, FleetSid, SessionSid, SimSid};
+use simfuse_domain::id::{EventSid, FleetSid, NetworkSid, SessionSid};
 
 use super::identity::{Identity, Place};
-
-/// Whose stream an event comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Envelope {
-    /// Twilio Event Streams: CloudEvents 1.0, times with milliseconds.
-    Twilio,
-    /// KORE Event Streams: says `specversion` 2.0, which does not exist, and prints times with seven
-    /// digits and an offset; the prefix of the type is KORE's.
-    Kore,
-}
+use crate::cloud_event::{self, Data, Envelope, ErrorObject, Location, Network, Usage};
 
 /// Bytes of one direction each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Volume {
-    pub(super) up: u64,
-    pub(super) down: u64,
+pub(crate) struct Volume {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
 }
 
 impl Volume {
-    pub(super) fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         self.up.saturating_add(self.down)
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self { up: self.up.saturating_add(other.up), down: self.down.saturating_add(other.down) }
     }
 
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self { up: self.up.saturating_sub(other.up), down: self.down.saturating_sub(other.down) }
+    }
+
     /// `part` out of `whole` of it, rounded down; all of it at most.
-    pub(super) fn share(self, part: u64, whole: u64) -> Self {
+    pub(crate) fn share(self, part: u64, whole: u64) -> Self {
         let part = part.min(whole);
         let share = |bytes: u64| bytes.saturating_mul(part).checked_div(whole).unwrap_or(bytes);
         Self { up: share(self.up), down: share(self.down) }
@@ -87,38 +78,9 @@ pub(super) fn json(
     at: Timestamp,
     happening: Happening,
 ) -> String {
-    let id = event_sid.to_string();
-    let (prefix, source, time, dataschema, specversion) = match common.envelope {
-        Envelope::Twilio => (
-            "com.twilio.iot",
-            format!("/v1/SuperSim/ConnectionEvents/{id}"),
-            format!("{at:.3}"),
-            "https://events-schemas.twilio.com/SuperSim.ConnectionEvent/2",
-            "1.0",
-        ),
-        Envelope::Kore => (
-            "com.kore.iot",
-            "kore-events".to_owned(),
-            format!("{at:.7}").replace('Z', "+00:00"),
-            "https://events-schemas.korewireless.com/SuperSim.ConnectionEvent/2",
-            "2.0",
-        ),
-    };
-    let event_type = format!("{prefix}.supersim.connection.{}", happening.suffix());
-    let mut data = data(common, identity, device, at, &event_type, &id);
+    let mut data = data(common, identity, device, at, event_sid);
     data.tell(at, happening);
-    let event = CloudEvent {
-        specversion,
-        event_type: &event_type,
-        source: &source,
-        id: &id,
-        dataschema,
-        datacontenttype: "application/json",
-        time: &time,
-        data,
-    };
-    // Texts and numbers under fixed keys always serialise.
-    serde_json::to_string(&event).unwrap_or_default()
+    cloud_event::json(common.envelope, happening.suffix(), data)
 }
 
 impl Happening {
@@ -133,92 +95,16 @@ impl Happening {
     }
 }
 
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'a str,
-    #[serde(rename = "type")]
-    event_type: &'a str,
-    source: &'a str,
-    id: &'a str,
-    dataschema: &'a str,
-    datacontenttype: &'a str,
-    time: &'a str,
-    data: Data<'a>,
-}
+/// What the API calls that network.
+const NETWORK_SID: [u8; 16] = 0x0260_0000_0000_0000_0000_0000_0000_0310_u128.to_be_bytes();
 
-/// The connection event; what its type does not have is left out.
-#[derive(Serialize)]
-struct Data<'a> {
-    event_sid: &'a str,
-    event_type: &'a str,
-    timestamp: Timestamp,
-    account_sid: &'a str,
-    sim_sid: SimSid,
-    sim_iccid: &'a str,
-    sim_unique_name: &'a str,
-    fleet_sid: FleetSid,
-    imei: &'a str,
-    imsi: &'a str,
-    apn: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ip_address: Option<&'a str>,
-    rat_type: &'a str,
-    network: Network,
-    location: Location<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorObject>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_session_sid: Option<SessionSid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_session_start_time: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_session_end_time: Option<Timestamp>,
-    #[serde(flatten)]
-    usage: Option<Usage>,
-}
-
-#[derive(Serialize)]
-struct Usage {
-    data_session_update_start_time: Timestamp,
-    data_session_update_end_time: Timestamp,
-    data_upload: u64,
-    data_download: u64,
-    data_total: u64,
-    data_session_data_upload: u64,
-    data_session_data_download: u64,
-    data_session_data_total: u64,
-}
-
-#[derive(Serialize)]
-struct Network {
-    sid: &'static str,
-    friendly_name: &'static str,
-    mcc: &'static str,
-    mnc: &'static str,
-    iso_country: &'static str,
-}
-
-const NETWORK: Network = Network {
-    sid: "HW02600000000000000000000000000310",
+const NETWORK: Network<'static> = Network {
+    sid: Some(NetworkSid::from_bytes(NETWORK_SID)),
     friendly_name: "T-Mobile",
     mcc: "310",
     mnc: "260",
     iso_country: "US",
 };
-
-#[derive(Serialize)]
-struct Location<'a> {
-    cell_id: &'a str,
-    lac: &'a str,
-    lat: f64,
-    lon: f64,
-}
-
-#[derive(Serialize)]
-struct ErrorObject {
-    code: u32,
-    message: &'static str,
-}
 
 /// What every event says, whatever its type.
 fn data<'a>(
@@ -226,31 +112,30 @@ fn data<'a>(
     identity: &'a Identity,
     device: Device<'a>,
     at: Timestamp,
-    event_type: &'a str,
-    event_sid: &'a str,
+    event_sid: EventSid,
 ) -> Data<'a> {
     let place = device.place;
     Data {
         event_sid,
-        event_type,
+        event_type: String::new(),
         timestamp: at,
         account_sid: &common.account_sid,
         sim_sid: identity.sid,
-        sim_iccid: &identity.iccid,
-        sim_unique_name: &identity.unique_name,
-        fleet_sid: common.fleet,
-        imei: device.imei,
-        imsi: &identity.imsi,
+        sim_iccid: Some(&identity.iccid),
+        sim_unique_name: Some(&identity.unique_name),
+        fleet_sid: Some(common.fleet),
+        imei: Some(device.imei),
+        imsi: Some(&identity.imsi),
         apn: "super",
         ip_address: Some(&identity.ip_address),
         rat_type: "4G LTE",
-        network: NETWORK,
-        location: Location {
-            cell_id: &place.cell_id,
-            lac: &place.lac,
+        network: Some(NETWORK),
+        location: Some(Location {
+            cell_id: place.cell_id.as_str().into(),
+            lac: place.lac.as_str().into(),
             lat: f64::from(place.lat_thousandths) / 1000.0,
             lon: f64::from(place.lon_thousandths) / 1000.0,
-        },
+        }),
         error: None,
         data_session_sid: None,
         data_session_start_time: None,
@@ -266,11 +151,7 @@ impl Data<'_> {
             Happening::Accepted => self.ip_address = None,
             Happening::Rejected { code } => {
                 self.ip_address = None;
-                let message = match code {
-                    83704 => "The Super SIM is new",
-                    _ => "The Super SIM is inactive",
-                };
-                self.error = Some(ErrorObject { code, message });
+                self.error = Some(ErrorObject::of(code));
             }
             Happening::Started { session } => {
                 self.data_session_sid = Some(session);
@@ -288,14 +169,14 @@ impl Data<'_> {
         self.data_session_sid = Some(report.session);
         self.data_session_start_time = Some(report.start);
         self.usage = Some(Usage {
-            data_session_update_start_time: report.window_start,
-            data_session_update_end_time: at,
-            data_upload: report.delta.up,
-            data_download: report.delta.down,
-            data_total: report.delta.total(),
-            data_session_data_upload: report.cumulative.up,
-            data_session_data_download: report.cumulative.down,
-            data_session_data_total: report.cumulative.total(),
+            data_session_update_start_time: Some(report.window_start),
+            data_session_update_end_time: Some(at),
+            data_upload: Some(report.delta.up),
+            data_download: Some(report.delta.down),
+            data_total: Some(report.delta.total()),
+            data_session_data_upload: Some(report.cumulative.up),
+            data_session_data_download: Some(report.cumulative.down),
+            data_session_data_total: Some(report.cumulative.total()),
         });
     }
 }

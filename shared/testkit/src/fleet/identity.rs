@@ -71,7 +71,7 @@ impl Place {
 }
 
 /// The digits and their check digit (ISO/IEC 7812-1, annex B; for IMEIs 3GPP TS 23.003, annex B).
-fn with_luhn_digit(mut digits: String) -> String {
+pub(crate) fn with_luhn_digit(mut digits: String) -> String {
     let doubled_first = digits.bytes().rev().map(|digit| u32::from(digit.wrapping_sub(b'0')));
     let sum: u32 = doubled_first
         .enumerate()

@@ -22,7 +22,9 @@ use crate::service::SuperSimService;
 use event::{Common, Happening};
 use unit::Unit;
 
-pub use event::Envelope;
+pub use crate::cloud_event::Envelope;
+pub(crate) use event::Volume;
+pub(crate) use identity::with_luhn_digit;
 
 /// What a fleet is like.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,253 @@
+//! `simfuse simulate`: a population of SIMs written into files, with the truth beside it.
+//!
+//! It is written as it is made, so memory does not grow with its length.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use csv::Writer;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde::Serialize;
+use simfuse_domain::id::SimSid;
+use simfuse_testkit::fleet::Envelope;
+use simfuse_testkit::population::config::{PopulationConfig, Rogues};
+use simfuse_testkit::population::encode::{event_json, usage_json};
+use simfuse_testkit::population::rogue::Rogue;
+use simfuse_testkit::population::{Emitted, EmittedKind, Partition, Population, Truth};
+
+use crate::args::ProviderName;
+use crate::error::CliError;
+use crate::output::Output;
+
+/// When every population begins: 2026-01-01, a Thursday.
+const START_SECS: i64 = 1_767_225_600;
+
+/// The account of every event and record.
+const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
+
+/// Seconds of simulated time in a day.
+const DAY_SECS: u64 = 86_400;
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Number of SIMs
+    #[arg(long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    sims: u32,
+    /// Days from 2026-01-01 on
+    #[arg(long, value_name = "N", default_value_t = 14,
+          value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    days: u32,
+    /// What all that is random follows from: the same seed gives the same files
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Rogues, by their names: R1 to R17, separated by commas
+    #[arg(long = "rogue", value_name = "R1,R2,…", value_delimiter = ',', value_parser = rogues)]
+    rogues: Vec<Named>,
+    /// SIMs of each rogue but R13, which takes 30 % of a fleet of 5,000
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rogue_sims: u32,
+    /// Whose envelope the events have
+    #[arg(long, value_enum, default_value_t = ProviderName::Twilio)]
+    provider: ProviderName,
+    /// Folder for events.ndjson, usage.ndjson and labels.csv; it is made where it is missing, and
+    /// files of these names are written over
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// The rogues that one name stands for.
+#[derive(Debug, Clone)]
+struct Named(Vec<Rogue>);
+
+fn rogues(name: &str) -> Result<Named, String> {
+    let named = Rogue::named(name);
+    if named.is_empty() {
+        let names: Vec<&str> = Rogue::all().map(Rogue::name).collect();
+        return Err(format!("allowed are {} and R5 for all of R5x2 to R5x10", names.join(", ")));
+    }
+    Ok(Named(named))
+}
+
+/// What was written.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    seed: u64,
+    events: u64,
+    usage_records: u64,
+    labels: u64,
+    rogues: Vec<RogueReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct RogueReport {
+    sim: SimSid,
+    rogue: &'static str,
+    from: Timestamp,
+    first_byte: Option<Timestamp>,
+    bytes: u64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
+    let config = config(args);
+    let mut files = Files::create(args)?;
+    let mut population = Population::new(&config, Partition::WHOLE);
+    let mut report = Report { seed: args.seed, ..Report::default() };
+    let progress = progress(args.days);
+    while let Some(emitted) = population.next() {
+        let since = emitted.at.duration_since(config.start).as_secs();
+        progress.set_position(u64::try_from(since).unwrap_or(0) / DAY_SECS);
+        files.write(&emitted, &mut report)?;
+    }
+    progress.finish_and_clear();
+    files.finish()?;
+    report.rogues =
+        population.truth().filter(|truth| truth.from <= population.now()).map(rogue).collect();
+    output.print(&report, || text(&report, &args.out));
+    Ok(0)
+}
+
+fn config(args: &SimulateArgs) -> PopulationConfig {
+    let start = Timestamp::from_second(START_SECS).unwrap_or(Timestamp::UNIX_EPOCH);
+    let mut config = PopulationConfig::new(args.sims, args.days, args.seed, start);
+    let mut scenarios: Vec<Rogue> = args.rogues.iter().flat_map(|named| named.0.clone()).collect();
+    scenarios.sort_unstable();
+    scenarios.dedup();
+    let usual = Rogues::default();
+    config.rogues = Rogues {
+        scenarios,
+        sims_each: args.rogue_sims,
+        // In a short run the first half shows what is usual.
+        after_days: usual.after_days.min(args.days / 2),
+        within_days: usual.within_days.min(args.days / 4),
+        ..usual
+    };
+    config
+}
+
+fn progress(days: u32) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} day {pos} of {len}, {eta} left");
+    let bar = ProgressBar::new(u64::from(days));
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// One of the files.
+struct Lines {
+    path: String,
+    file: BufWriter<File>,
+}
+
+impl Lines {
+    fn create(folder: &Path, name: &str) -> Result<Self, CliError> {
+        let path = folder.join(name);
+        let name = path.display().to_string();
+        let file =
+            File::create(&path).map_err(|source| CliError::File { path: name.clone(), source })?;
+        Ok(Self { path: name, file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), CliError> {
+        writeln!(self.file, "{line}")
+            .map_err(|source| CliError::File { path: self.path.clone(), source })
+    }
+
+    fn finish(mut self) -> Result<(), CliError> {
+        let failed = |source| CliError::File { path: self.path.clone(), source };
+        self.file.flush().map_err(failed)
+    }
+}
+
+struct Files {
+    events: Lines,
+    usage: Lines,
+    labels: Writer<File>,
+    labels_path: String,
+    envelope: Envelope,
+}
+
+impl Files {
+    fn create(args: &SimulateArgs) -> Result<Self, CliError> {
+        let folder = &args.out;
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |source| CliError::File { path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+        let labels_path = folder.join("labels.csv");
+        let labels = File::create(&labels_path).map_err(failed(&labels_path))?;
+        let mut files = Self {
+            events: Lines::create(folder, "events.ndjson")?,
+            usage: Lines::create(folder, "usage.ndjson")?,
+            labels: Writer::from_writer(labels),
+            labels_path: labels_path.display().to_string(),
+            envelope: match args.provider {
+                ProviderName::Twilio => Envelope::Twilio,
+                ProviderName::Kore => Envelope::Kore,
+            },
+        };
+        files.label(["sim", "label", "from"])?;
+        Ok(files)
+    }
+
+    fn label(&mut self, row: [&str; 3]) -> Result<(), CliError> {
+        let doing = format!("writing {}", self.labels_path);
+        let written = self.labels.write_record(row);
+        written.map_err(|error| CliError::local(&doing)(error.into()))
+    }
+
+    fn write(&mut self, emitted: &Emitted, report: &mut Report) -> Result<(), CliError> {
+        match &emitted.kind {
+            EmittedKind::Event(event) => {
+                report.events += 1;
+                self.events.write(&event_json(self.envelope, ACCOUNT_SID, event, emitted.cell))
+            }
+            EmittedKind::Usage(record) => {
+                report.usage_records += 1;
+                self.usage.write(&usage_json(ACCOUNT_SID, record))
+            }
+            EmittedKind::Label(label) => {
+                report.labels += 1;
+                let (sim, from) = (emitted.sim.to_string(), label.from.to_string());
+                self.label([&sim, label.what.name(), &from])
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(), CliError> {
+        let doing = format!("writing {}", self.labels_path);
+        self.labels.flush().map_err(|error| CliError::local(&doing)(error.into()))?;
+        self.events.finish()?;
+        self.usage.finish()
+    }
+}
+
+fn rogue(truth: Truth) -> RogueReport {
+    let Truth { sim, rogue, from, first_byte, bytes, .. } = truth;
+    RogueReport { sim, rogue: rogue.name(), from, first_byte, bytes }
+}
+
+fn text(report: &Report, folder: &Path) -> String {
+    let Report { seed, events, usage_records, labels, rogues } = report;
+    let mut text = format!(
+        "Seed {seed}: {events} events, {usage_records} usage records, {labels} labels in {}\n",
+        folder.display()
+    );
+    if !rogues.is_empty() {
+        let mut table = crate::output::table(["SIM", "rogue", "from", "first byte", "MB"]);
+        for rogue in rogues {
+            table.add_row([
+                rogue.sim.to_string(),
+                rogue.rogue.to_owned(),
+                rogue.from.to_string(),
+                rogue.first_byte.map_or_else(|| "none".to_owned(), |first| first.to_string()),
+                (rogue.bytes / 1_000_000).to_string(),
+            ]);
+        }
+        text.push_str(&table.to_string());
+    }
+    text
+}

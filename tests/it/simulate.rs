@@ -1,0 +1,61 @@
+//! `simfuse simulate`, and `replay` over what it wrote.
+
+use std::path::Path;
+
+use crate::tool::{json, run, said};
+
+fn simulate(folder: &Path, more: &[&str]) -> std::process::Output {
+    let out = folder.display().to_string();
+    let usual = ["simulate", "--sims", "20", "--days", "4", "--out", &out, "--json"];
+    run(&[&usual[..], more].concat())
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn what_is_simulated_is_labelled_and_read_without_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let output = simulate(&out, &["--rogue", "R1", "--rogue-sims", "1"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let report = json(&output);
+    let lines = |name| u64::try_from(read(&out, name).lines().count()).unwrap();
+    assert_eq!(report["events"], lines("events.ndjson"));
+    assert_eq!(report["usage_records"], lines("usage.ndjson"));
+    assert_eq!(report["labels"], lines("labels.csv") - 1);
+    let rogue = report["rogues"][0]["sim"].as_str().unwrap();
+    assert!(report["rogues"][0]["bytes"].as_u64().unwrap() > 1_000_000_000);
+    assert!(read(&out, "labels.csv").lines().any(|row| row.starts_with(&format!("{rogue},R1,"))));
+
+    let events = out.join("events.ndjson").display().to_string();
+    let output = run(&["replay", &events, "--json"]);
+    let replayed = json(&output);
+    assert_eq!(replayed["events"]["dead_lettered"], 0, "{}", said(&output));
+    let sims = replayed["sims"].as_array().unwrap();
+    let found = sims.iter().find(|sim| sim["sim"] == rogue).unwrap();
+    assert!(found["findings"].as_array().unwrap().len() > 1, "{found}");
+}
+
+#[test]
+fn a_seed_gives_the_same_files_and_another_seed_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let events = |name: &str, seed: &str| {
+        let out = folder.path().join(name);
+        let output = simulate(&out, &["--seed", seed, "--provider", "kore"]);
+        assert!(output.status.success(), "{}", said(&output));
+        read(&out, "events.ndjson")
+    };
+    let first = events("first", "7");
+    assert!(first.contains("kore-events") && first == events("again", "7"));
+    assert_ne!(first, events("other", "8"));
+}
+
+#[test]
+fn a_rogue_that_does_not_exist_is_refused_with_those_that_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = simulate(folder.path(), &["--rogue", "R1,R18"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("R5x10") && said(&output).contains("R17"), "{}", said(&output));
+}
