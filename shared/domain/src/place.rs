@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 /// Mean radius of the earth (IUGG), in kilometres.
 const EARTH_KM: f64 = 6_371.008_8;
 
-/// Units of a stored coordinate in a degree: a tenth of a metre.
-const PER_DEGREE: f64 = 1e6;
+/// Units of a stored coordinate in a degree: 11 metres, a thousandth of what a mast is off.
+const PER_DEGREE: f64 = 1e4;
 
 /// A cell of a mobile network, by the two numbers that events give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Point {
     #[must_use]
     pub fn new(lat: f64, lon: f64) -> Option<Self> {
         let on_globe = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 180 million")]
+        #[expect(clippy::cast_possible_truncation, reason = "at most 1.8 million")]
         let units = |degrees: f64| (degrees * PER_DEGREE).round() as i32;
         let point = Self { lat: units(lat), lon: units(lon) };
         (on_globe && point != Self { lat: 0, lon: 0 }).then_some(point)

@@ -86,8 +86,9 @@ pub struct Seen {
     pub cell: CellId,
     /// Where that is: as the latest event says; of two at the same time, the greater.
     pub point: Point,
-    first_ms: i64,
-    last_ms: i64,
+    /// In seconds: a place is not known to the millisecond, and a state has to stay small.
+    first_secs: i64,
+    last_secs: i64,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -257,20 +258,20 @@ impl SimState {
     }
 
     fn fold_location(&mut self, Location { cell, point }: Location, at: Timestamp) -> bool {
-        let (at_ms, cells) = (at.as_millisecond(), &mut self.added.cells);
+        let (at_secs, cells) = (at.as_second(), &mut self.added.cells);
         if let Some(seen) = cells.iter_mut().find(|seen| seen.cell == cell) {
             let before = *seen;
-            if (seen.last_ms, seen.point) < (at_ms, point) {
-                (seen.last_ms, seen.point) = (at_ms, point);
+            if (seen.last_secs, seen.point) < (at_secs, point) {
+                (seen.last_secs, seen.point) = (at_secs, point);
             }
-            seen.first_ms = seen.first_ms.min(at_ms);
+            seen.first_secs = seen.first_secs.min(at_secs);
             return *seen != before;
         }
         let place = cells.partition_point(|other| other.cell < cell);
-        cells.insert(place, Seen { cell, point, first_ms: at_ms, last_ms: at_ms });
+        cells.insert(place, Seen { cell, point, first_secs: at_secs, last_secs: at_secs });
         if cells.len() > CELLS_MAX {
             let oldest = cells.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, seen)| (seen.last_ms, seen.cell));
+            let oldest = oldest.min_by_key(|(_, seen)| (seen.last_secs, seen.cell));
             if let Some((oldest, _)) = oldest {
                 cells.remove(oldest);
             }
@@ -346,8 +347,8 @@ impl SimState {
         let oldest = begin.saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
         self.countries.retain(|visited| visited.last_ms >= oldest);
         self.sessions.retain(|session| session.last() >= begin);
+        self.added.cells.retain(|seen| seen.last() >= begin);
         let begin_ms = begin.as_millisecond();
-        self.added.cells.retain(|seen| seen.last_ms >= begin_ms);
         self.added.device_sessions.retain(|(_, latest)| latest.at_ms >= begin_ms);
         for session in &mut self.sessions {
             session.forget_before(horizon);
@@ -532,13 +533,13 @@ impl Seen {
     /// The first event within the horizon that named the cell.
     #[must_use]
     pub fn first(&self) -> Timestamp {
-        at(self.first_ms)
+        seconds(self.first_secs)
     }
 
     /// The latest event that named the cell.
     #[must_use]
     pub fn last(&self) -> Timestamp {
-        at(self.last_ms)
+        seconds(self.last_secs)
     }
 }
 
@@ -576,6 +577,10 @@ fn keep_latest<T: Ord + Copy>(
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]
