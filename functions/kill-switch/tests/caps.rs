@@ -116,6 +116,7 @@ async fn abroad(table: &Table, provider: &MemorySuperSim, clock: &ManualClock) {
             plmn: None,
             country: "FR".parse().ok(),
             session: None,
+            location: None,
             error_code: None,
         });
         let finding = abroad_finding(clock.now());

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::device::Imei14;
 use crate::id::{EventSid, FleetSid, Iccid, SessionSid, SimSid};
 use crate::network::{Country, Plmn};
+use crate::place::Location;
 
 /// One connection event of one SIM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct Event {
     pub plmn: Option<Plmn>,
     /// The country of that network.
     pub country: Option<Country>,
+    /// Where the SIM was, as far as the cell is known.
+    pub location: Option<Location>,
     /// What a data session reported.
     pub session: Option<SessionReport>,
     /// Why an attachment or a session was refused: one of the 837xx codes.

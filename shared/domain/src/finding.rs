@@ -9,6 +9,7 @@ use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
 use crate::id::SessionSid;
 use crate::network::Country;
+use crate::place::Point;
 use crate::port::SimStatus;
 
 /// Which detector made a claim. Ids are never renamed: findings, audit and runbook refer to them.
@@ -19,8 +20,16 @@ pub enum DetectorId {
     DeviceNotAllowed,
     /// Another device of the same model as the one enrolled.
     DeviceChanged,
+    /// A model of phone or tablet, which policy names.
+    DeviceIsHandset,
+    /// Two devices in turn, or at once: a cloned SIM.
+    DeviceFlipFlop,
     /// A country outside the policy's list.
     CountryNotAllowed,
+    /// Cells outside the policy's area.
+    GeofenceLeft,
+    /// Two places in less time than any vehicle needs between them.
+    ImpossibleTravel,
     /// A session's bytes over the policy's limit.
     SessionLimit,
     /// An hour's bytes over the policy's limit.
@@ -70,7 +79,11 @@ impl fmt::Display for DetectorId {
         f.write_str(match self {
             Self::DeviceNotAllowed => "device_not_allowed",
             Self::DeviceChanged => "device_changed",
+            Self::DeviceIsHandset => "device_is_handset",
+            Self::DeviceFlipFlop => "device_flip_flop",
             Self::CountryNotAllowed => "country_not_allowed",
+            Self::GeofenceLeft => "geofence_left",
+            Self::ImpossibleTravel => "impossible_travel",
             Self::SessionLimit => "session_limit",
             Self::HourLimit => "hour_limit",
             Self::DayLimit => "day_limit",
@@ -136,6 +149,33 @@ pub enum Evidence {
         seen: Country,
         /// The countries that policy lists.
         allowed: Vec<Country>,
+    },
+    /// Two devices of one SIM.
+    Devices {
+        /// The device that it was in before and after, or whose session was open first.
+        first: Imei14,
+        /// The other.
+        second: Imei14,
+        /// Whether sessions of both carried traffic at the same time.
+        at_once: bool,
+    },
+    /// A place outside an area.
+    Outside {
+        /// Where the SIM was.
+        seen: Point,
+        /// Cells that say so.
+        cells: usize,
+    },
+    /// Two places.
+    Travel {
+        /// Where it was.
+        from: Point,
+        /// Until when.
+        left: Timestamp,
+        /// Where it was then.
+        to: Point,
+        /// Since when.
+        arrived: Timestamp,
     },
     /// Traffic after the end.
     Alive {
@@ -211,6 +251,19 @@ impl fmt::Display for Finding {
             Evidence::Country { seen, allowed } => {
                 write!(f, "in country {seen}, allowed are ")?;
                 list(f, allowed)
+            }
+            Evidence::Devices { first, second, at_once: true } => {
+                write!(f, "devices {first} and {second} carry traffic at once")
+            }
+            Evidence::Devices { first, second, at_once: false } => {
+                write!(f, "in device {first}, then in {second}, then in {first} again")
+            }
+            Evidence::Outside { seen, cells } => {
+                write!(f, "at {seen} by {cells} cells, outside the area that policy allows")
+            }
+            Evidence::Travel { from, left, to, arrived } => {
+                let (km, secs) = (from.km_to(*to), arrived.duration_since(*left).as_secs());
+                write!(f, "{km:.0} km from {from} to {to} within {} min", secs.wrapping_div(60))
             }
             Evidence::Alive { inactive_at, began, .. } => {
                 write!(f, "traffic that began at {began} although inactive since {inactive_at}")

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::device::Imei14;
 use crate::event::{Event, EventKind, SessionReport};
-use crate::id::{FleetSid, Iccid, SimSid};
+use crate::id::{FleetSid, Iccid, SessionSid, SimSid};
 use crate::network::Country;
+use crate::place::{CellId, Location, Point};
 use crate::session::Session;
 use crate::time::{HORIZON, Hour};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Sessions kept: an hourly sensor opens 26 within the horizon; the latest are kept.
 pub const SESSIONS_MAX: usize = 64;
@@ -33,6 +34,9 @@ pub const DEVICES_MAX: usize = 8;
 
 /// Countries kept, for 30 days: the latest. When full, what is not in the list is unknown, not new.
 pub const COUNTRIES_MAX: usize = 16;
+
+/// Cells kept, within the horizon: the latest. A sensor that stands still sees one to three.
+pub const CELLS_MAX: usize = 16;
 
 /// How long a country is remembered.
 const COUNTRY_DAYS: i64 = 30;
@@ -62,6 +66,29 @@ pub struct SimState {
     countries: Vec<Visited>,
     sessions: Vec<Session>,
     rejected_ms: Option<i64>,
+    /// What the first schema did not have, at the end of the stored form.
+    added: Added,
+}
+
+/// What came with the second schema.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+struct Added {
+    /// The latest session of each device that opened one, by device.
+    device_sessions: Vec<(Imei14, Stamped<SessionSid>)>,
+    /// By cell.
+    cells: Vec<Seen>,
+}
+
+/// A cell that served the SIM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The cell.
+    pub cell: CellId,
+    /// Where that is: as the latest event says; of two at the same time, the greater.
+    pub point: Point,
+    /// In seconds: a place is not known to the millisecond, and a state has to stay small.
+    first_secs: i64,
+    last_secs: i64,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -118,6 +145,7 @@ impl SimState {
             countries: Vec::new(),
             sessions: Vec::new(),
             rejected_ms: None,
+            added: Added { device_sessions: Vec::new(), cells: Vec::new() },
         }
     }
 
@@ -142,6 +170,9 @@ impl SimState {
         if let Some(country) = event.country {
             changed |= self.fold_country(country, event.at);
         }
+        if let Some(location) = event.location {
+            changed |= self.fold_location(location, event.at);
+        }
         if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
             let rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
             changed |= self.rejected_ms != rejected_ms;
@@ -151,6 +182,9 @@ impl SimState {
             && event.kind != EventKind::SessionFailed
         {
             changed |= self.fold_session(report, event, horizon);
+            if let Some(imei) = event.device {
+                changed |= self.fold_device_session(imei, report.sid, event.at);
+            }
         }
         if changed { Folded::Applied } else { Folded::Known }
     }
@@ -223,6 +257,48 @@ impl SimState {
         true
     }
 
+    fn fold_location(&mut self, Location { cell, point }: Location, at: Timestamp) -> bool {
+        let (at_secs, cells) = (at.as_second(), &mut self.added.cells);
+        if let Some(seen) = cells.iter_mut().find(|seen| seen.cell == cell) {
+            let before = *seen;
+            if (seen.last_secs, seen.point) < (at_secs, point) {
+                (seen.last_secs, seen.point) = (at_secs, point);
+            }
+            seen.first_secs = seen.first_secs.min(at_secs);
+            return *seen != before;
+        }
+        let place = cells.partition_point(|other| other.cell < cell);
+        cells.insert(place, Seen { cell, point, first_secs: at_secs, last_secs: at_secs });
+        if cells.len() > CELLS_MAX {
+            let oldest = cells.iter().enumerate();
+            let oldest = oldest.min_by_key(|(_, seen)| (seen.last_secs, seen.cell));
+            if let Some((oldest, _)) = oldest {
+                cells.remove(oldest);
+            }
+        }
+        true
+    }
+
+    /// Keeps of each device the latest session, so that two that are open at once are seen.
+    fn fold_device_session(&mut self, imei: Imei14, session: SessionSid, at: Timestamp) -> bool {
+        let known = &mut self.added.device_sessions;
+        let stamped = Stamped { at_ms: at.as_millisecond(), value: session };
+        let place = known.partition_point(|(other, _)| *other < imei);
+        match known.get_mut(place) {
+            Some((device, latest)) if *device == imei => {
+                let newer = *latest < stamped;
+                *latest = stamped.max(latest.clone());
+                newer
+            }
+            _ => {
+                known.insert(place, (imei, stamped));
+                let kept: Vec<Imei14> = self.devices.iter().map(|device| device.imei).collect();
+                self.added.device_sessions.retain(|(device, _)| kept.contains(device));
+                true
+            }
+        }
+    }
+
     fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) -> bool {
         if let Some(session) = self.sessions.iter_mut().find(|session| session.sid == report.sid) {
             let before = session.clone();
@@ -271,6 +347,9 @@ impl SimState {
         let oldest = begin.saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
         self.countries.retain(|visited| visited.last_ms >= oldest);
         self.sessions.retain(|session| session.last() >= begin);
+        self.added.cells.retain(|seen| seen.last() >= begin);
+        let begin_ms = begin.as_millisecond();
+        self.added.device_sessions.retain(|(_, latest)| latest.at_ms >= begin_ms);
         for session in &mut self.sessions {
             session.forget_before(horizon);
         }
@@ -342,6 +421,21 @@ impl SimState {
         &self.countries
     }
 
+    /// The cells that served the SIM within the horizon, the latest of them.
+    #[must_use]
+    pub fn cells(&self) -> &[Seen] {
+        &self.added.cells
+    }
+
+    /// The latest session of each device that had one within the horizon.
+    pub fn device_sessions(&self) -> impl Iterator<Item = (Imei14, &Session)> {
+        let known = self.added.device_sessions.iter();
+        known.filter_map(|(imei, latest)| {
+            let session = self.sessions.iter().find(|session| session.sid == latest.value);
+            session.map(|session| (*imei, session))
+        })
+    }
+
     /// The data sessions within the horizon.
     #[must_use]
     pub fn sessions(&self) -> &[Session] {
@@ -396,12 +490,16 @@ impl SimState {
         postcard::to_stdvec(self)
     }
 
-    /// Reads the compact form.
+    /// Reads the compact form of this schema.
     ///
     /// # Errors
-    /// When the bytes are not a state of [`SCHEMA`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+    /// When the bytes are not a state of that schema.
+    pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        if schema >= 2 {
+            return postcard::from_bytes(bytes);
+        }
+        let nothing_added = postcard::to_stdvec(&Added::default())?;
+        postcard::from_bytes(&[bytes, &nothing_added].concat())
     }
 }
 
@@ -418,11 +516,30 @@ impl Device {
         at(self.last_ms)
     }
 
+    /// Hours within the horizon in which an event named the device, in order.
+    pub(crate) fn recent_hours(&self) -> impl Iterator<Item = Hour> + '_ {
+        self.hours.iter().copied()
+    }
+
     /// Whether the SIM was in the device for long enough to learn that it belongs there.
     fn is_learnt(&self) -> bool {
         let before = usize::try_from(self.hours_before).unwrap_or(usize::MAX);
         before.saturating_add(self.hours.len()) >= ENROL_HOURS
             && self.last().duration_since(self.first()) >= ENROL_SPAN
+    }
+}
+
+impl Seen {
+    /// The first event within the horizon that named the cell.
+    #[must_use]
+    pub fn first(&self) -> Timestamp {
+        seconds(self.first_secs)
+    }
+
+    /// The latest event that named the cell.
+    #[must_use]
+    pub fn last(&self) -> Timestamp {
+        seconds(self.last_secs)
     }
 }
 
@@ -460,6 +577,10 @@ fn keep_latest<T: Ord + Copy>(
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

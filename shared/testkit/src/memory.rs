@@ -215,11 +215,12 @@ impl StateItem {
             let what = format!("the state of {sim}");
             return Err(TableError::NewerSchema { what, found: self.schema, known: SCHEMA });
         }
-        let state = SimState::decode(&self.state).map_err(|error| TableError::Fault {
-            doing: format!("reading the state of {sim}"),
-            reason: "it cannot be decoded".to_owned(),
-            source: Some(Box::new(error)),
-        })?;
+        let state =
+            SimState::decode(self.schema, &self.state).map_err(|error| TableError::Fault {
+                doing: format!("reading the state of {sim}"),
+                reason: "it cannot be decoded".to_owned(),
+                source: Some(Box::new(error)),
+            })?;
         Ok(StoredState { state, version: self.version, found: self.found.clone() })
     }
 }

@@ -395,6 +395,7 @@ pub(crate) fn session(number: u8, device: &str, at: Timestamp, bytes: u64) -> Ev
             delta: usage,
             cumulative: usage,
         }),
+        location: None,
         error_code: None,
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn read_state(row: Row<'_>) -> Result<StoredState, TableError> {
         let what = format!("the state at {}", row.text("pk")?);
         return Err(TableError::NewerSchema { what, found, known: SCHEMA });
     }
-    let state = SimState::decode(row.bytes("state")?);
+    let state = SimState::decode(found, row.bytes("state")?);
     let state = state.map_err(|error| row.fault_from("state", error))?;
     if row.text("pk")? != Key::state(state.sim).pk {
         return Err(row.fault(format!("it holds the state of {}", state.sim)));

@@ -6,6 +6,7 @@ use super::{Control, Detector, Snapshot};
 use crate::bytes::Bytes;
 use crate::event::{Event, EventKind, SessionReport, Usage};
 use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
+use crate::place::{CellId, Location, Point};
 use crate::policy::{Policy, Rules};
 use crate::state::SimState;
 use crate::time::Hour;
@@ -47,6 +48,7 @@ pub(crate) fn event(kind: EventKind, at: &str) -> Event {
         device: None,
         plmn: None,
         country: None,
+        location: None,
         session: None,
         error_code: None,
     }
@@ -68,6 +70,13 @@ impl Event {
 
     pub(crate) fn in_country(self, country: &str) -> Self {
         Self { country: Some(country.parse().unwrap()), ..self }
+    }
+
+    /// Served by the cell of this number, which is there.
+    pub(crate) fn at_cell(self, cell: u64, lat: f64, lon: f64) -> Self {
+        let cell = CellId { area: 7, cell };
+        let location = Location { cell, point: Point::new(lat, lon).unwrap() };
+        Self { location: Some(location), ..self }
     }
 
     /// Changes what the event says about its session.

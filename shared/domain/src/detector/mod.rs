@@ -7,7 +7,11 @@
 mod alive_after_kill;
 mod country_not_allowed;
 mod device_changed;
+mod device_flip_flop;
+mod device_is_handset;
 mod device_not_allowed;
+mod geofence_left;
+mod impossible_travel;
 mod limits;
 
 #[cfg(test)]
@@ -72,8 +76,12 @@ pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
 /// Every detector.
 pub const ALL: &[Detector] = &[
     device_not_allowed::DETECTOR,
+    device_is_handset::DETECTOR,
     device_changed::DETECTOR,
+    device_flip_flop::DETECTOR,
     country_not_allowed::DETECTOR,
+    geofence_left::DETECTOR,
+    impossible_travel::DETECTOR,
     limits::SESSION,
     limits::HOUR,
     limits::DAY,

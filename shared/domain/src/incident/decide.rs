@@ -292,7 +292,11 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
         }
         DetectorId::DeviceNotAllowed
         | DetectorId::DeviceChanged
+        | DetectorId::DeviceIsHandset
+        | DetectorId::DeviceFlipFlop
         | DetectorId::CountryNotAllowed
+        | DetectorId::GeofenceLeft
+        | DetectorId::ImpossibleTravel
         | DetectorId::AliveAfterKill
         | DetectorId::Degraded
         | DetectorId::BytesUnseen

@@ -107,7 +107,11 @@ impl Desired {
     #[must_use]
     pub fn allowing(mut self, devices: BTreeSet<Imei14>) -> Self {
         for device in &devices {
-            for detector in [DetectorId::DeviceNotAllowed, DetectorId::DeviceChanged] {
+            for detector in [
+                DetectorId::DeviceNotAllowed,
+                DetectorId::DeviceChanged,
+                DetectorId::DeviceIsHandset,
+            ] {
                 self.judged.remove(&format!("{detector}#{device}"));
             }
         }

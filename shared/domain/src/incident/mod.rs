@@ -374,7 +374,10 @@ impl Incident {
             Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
             Evidence::Alive { began, .. } => *began,
             Evidence::Silence { since, .. } => *since,
+            Evidence::Travel { left, .. } => *left,
             Evidence::Device { .. }
+            | Evidence::Devices { .. }
+            | Evidence::Outside { .. }
             | Evidence::Country { .. }
             | Evidence::Status { .. }
             | Evidence::Fault { .. } => finding.at,

@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
+use crate::place::Area;
 
 impl Policy {
     /// What is different under this policy from what held under the one before: one sentence each,
@@ -53,6 +54,7 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     binding(&old.binding, &new.binding, &mut said);
     limits(&old.limits, &new.limits, &mut said);
     countries(old, new, &mut said);
+    geofence(old, new, &mut said);
     guards(old, new, &mut said);
     maintenance(old, new, &mut said);
     let (gone, come) = differences(&old.notify, &new.notify);
@@ -102,6 +104,11 @@ fn binding(old: &Binding, new: &Binding, said: &mut Vec<String>) {
             .to_owned(),
         );
     }
+    let (gone, come) = differences(&old.handset_tacs, &new.handset_tacs);
+    if !gone.is_empty() || !come.is_empty() {
+        let (come, gone) = (come.len(), gone.len());
+        said.push(format!("models of phones and tablets: {come} more, {gone} less"));
+    }
     let (gone, come) = differences(&old.allowed_tacs, &new.allowed_tacs);
     if !come.is_empty() {
         said.push(format!("models known from now on: {}", come.join(", ")));
@@ -113,17 +120,12 @@ fn binding(old: &Binding, new: &Binding, said: &mut Vec<String>) {
 
 fn limits(old: &Limits, new: &Limits, said: &mut Vec<String>) {
     if old.act != new.act {
-        let name = |act| match act {
-            LimitAct::Alert => "alert",
-            LimitAct::Quarantine => "quarantine",
-            LimitAct::Deactivate => "deactivate",
-        };
         let means = match new.act {
             LimitAct::Alert => "a broken limit only alerts",
             LimitAct::Quarantine => "a broken limit moves the SIM to the quarantine fleet",
             LimitAct::Deactivate => "a broken limit deactivates",
         };
-        said.push(format!("limits.act {} → {}: {means}", name(old.act), name(new.act)));
+        said.push(format!("limits.act {} → {}: {means}", act(old.act), act(new.act)));
     }
     for (name, old, new) in [
         ("hour", old.hour, new.hour),
@@ -166,6 +168,34 @@ fn countries(old: &Rules, new: &Rules, said: &mut Vec<String>) {
     };
     let means = if new.countries.is_empty() { "" } else { ": a SIM elsewhere is deactivated" };
     said.push(format!("countries {} → {}{means}", text(old), text(new)));
+}
+
+fn geofence(old: &Rules, new: &Rules, said: &mut Vec<String>) {
+    if old.geofence != new.geofence {
+        let text = |area: &Option<Area>| match area {
+            None => "anywhere".to_owned(),
+            Some(Area::Circle { center, radius_km }) => format!("{radius_km} km around {center}"),
+            Some(Area::Polygon(corners)) => format!("a polygon of {} corners", corners.len()),
+        };
+        said.push(format!("geofence {} → {}", text(&old.geofence), text(&new.geofence)));
+    }
+    if old.geofence_act != new.geofence_act {
+        let means = match new.geofence_act {
+            LimitAct::Alert => "outside of it a SIM only alerts",
+            LimitAct::Quarantine => "a SIM outside of it is moved to the quarantine fleet",
+            LimitAct::Deactivate => "a SIM outside of it is deactivated",
+        };
+        let (old, new) = (act(old.geofence_act), act(new.geofence_act));
+        said.push(format!("places.geofence_act {old} → {new}: {means}"));
+    }
+}
+
+const fn act(act: LimitAct) -> &'static str {
+    match act {
+        LimitAct::Alert => "alert",
+        LimitAct::Quarantine => "quarantine",
+        LimitAct::Deactivate => "deactivate",
+    }
 }
 
 fn guards(old: &Rules, new: &Rules, said: &mut Vec<String>) {

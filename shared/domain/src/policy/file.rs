@@ -16,6 +16,7 @@ use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
 use crate::news::NewsKind;
+use crate::place::{Area, Point};
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
 const TEXT_BYTES_MAX: usize = 256_000;
@@ -158,7 +159,12 @@ fn key_of(path: &serde_path_to_error::Path) -> Option<String> {
 /// What holds where the file says nothing. A limit that is left out is no limit.
 const EMPTY: Rules = Rules {
     mode: Mode::Observe,
-    binding: Binding { mode: BindingMode::Learnt, enrol: Enrol::Learnt, allowed_tacs: Vec::new() },
+    binding: Binding {
+        mode: BindingMode::Learnt,
+        enrol: Enrol::Learnt,
+        allowed_tacs: Vec::new(),
+        handset_tacs: Vec::new(),
+    },
     limits: Limits {
         hour: None,
         day: None,
@@ -169,6 +175,8 @@ const EMPTY: Rules = Rules {
     },
     maintenance: Vec::new(),
     countries: Vec::new(),
+    geofence: None,
+    geofence_act: LimitAct::Alert,
     guards: Guards {
         protected: Vec::new(),
         max_kills: Cap { count: 5, percent: Some(1.0), window_mins: 60 },
@@ -264,6 +272,7 @@ impl Layer {
                 mode: binding.mode.unwrap_or(below.binding.mode),
                 enrol: binding.enrol.unwrap_or(below.binding.enrol),
                 allowed_tacs: layered(&binding.allowed_tacs, &below.binding.allowed_tacs),
+                handset_tacs: layered(&binding.handset_tacs, &below.binding.handset_tacs),
             },
             limits: Limits {
                 hour: limits.hour_mb.map(|mb| mb.0).or(below.limits.hour),
@@ -279,6 +288,8 @@ impl Layer {
             },
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
+            geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),
+            geofence_act: self.places.geofence_act.unwrap_or(below.geofence_act),
             guards: Guards {
                 protected,
                 max_kills: cap(&guards.max_kills, below.guards.max_kills),
@@ -314,6 +325,7 @@ struct BindingLayer {
     mode: Option<BindingMode>,
     enrol: Option<Enrol>,
     allowed_tacs: Option<Vec<Tac>>,
+    handset_tacs: Option<Vec<Tac>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -438,6 +450,49 @@ impl<'de> Deserialize<'de> for Moment {
 #[serde(deny_unknown_fields)]
 struct PlacesLayer {
     countries: Option<Vec<Country>>,
+    geofence: Option<Geofence>,
+    geofence_act: Option<LimitAct>,
+}
+
+/// An area; `{}` is none, so that a fleet or SIM may be exempt.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "GeofenceText")]
+struct Geofence(Option<Area>);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GeofenceText {
+    lat: Option<f64>,
+    lon: Option<f64>,
+    radius_km: Option<f64>,
+    polygon: Option<Vec<(f64, f64)>>,
+}
+
+impl TryFrom<GeofenceText> for Geofence {
+    type Error = &'static str;
+
+    fn try_from(text: GeofenceText) -> Result<Self, Self::Error> {
+        const POINT: &str = "latitudes are from -90 to 90, longitudes from -180 to 180";
+        let area = match (text.lat, text.lon, text.radius_km, text.polygon) {
+            (None, None, None, None) => return Ok(Self(None)),
+            (Some(lat), Some(lon), Some(radius_km), None) => {
+                // A cell reaches 35 km; the half of the equator is everywhere.
+                if !(1.0..=20_000.0).contains(&radius_km) {
+                    return Err("`radius_km` must be from 1 to 20,000");
+                }
+                Area::Circle { center: Point::new(lat, lon).ok_or(POINT)?, radius_km }
+            }
+            (None, None, None, Some(corners)) => {
+                if !(3..=100).contains(&corners.len()) {
+                    return Err("a `polygon` has 3 to 100 corners: [[lat, lon], …]");
+                }
+                let corners = corners.into_iter().map(|(lat, lon)| Point::new(lat, lon));
+                Area::Polygon(corners.collect::<Option<_>>().ok_or(POINT)?)
+            }
+            _ => return Err("either `lat`, `lon` and `radius_km`, or a `polygon`"),
+        };
+        Ok(Self(Some(area)))
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -20,6 +20,7 @@ use crate::finding::{DetectorId, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
 use crate::news::NewsKind;
+use crate::place::Area;
 use crate::port::Sim;
 use crate::verdict::Verdict;
 
@@ -57,6 +58,10 @@ pub struct Rules {
     pub maintenance: Vec<Maintenance>,
     /// Countries where a SIM may be; empty: any.
     pub countries: Vec<Country>,
+    /// Where a SIM may be on the ground; `None`: anywhere.
+    pub geofence: Option<Area>,
+    /// What it means to be outside of it.
+    pub geofence_act: LimitAct,
     /// What bounds automatic acts.
     pub guards: Guards,
     /// The fleet that a SIM is moved to where it should do no harm and yet not be dark.
@@ -107,6 +112,8 @@ pub struct Binding {
     pub enrol: Enrol,
     /// Models that are known for every SIM.
     pub allowed_tacs: Vec<Tac>,
+    /// Models of phones and tablets: none of them is a sensor, also before a SIM's own is learnt.
+    pub handset_tacs: Vec<Tac>,
 }
 
 /// What an unknown device means.
@@ -149,7 +156,17 @@ pub struct Limits {
     pub act: LimitAct,
 }
 
-/// What a broken limit means.
+impl LimitAct {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Alert => Verdict::Alert,
+            Self::Quarantine => Verdict::Quarantine,
+            Self::Deactivate => Verdict::Deactivate,
+        }
+    }
+}
+
+/// What a broken limit means, or to be outside of the geofence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LimitAct {
@@ -330,6 +347,7 @@ impl Rules {
             && self.binding.mode != BindingMode::Strict
             && self.limits.act == LimitAct::Alert
             && self.countries.is_empty()
+            && (self.geofence.is_none() || self.geofence_act == LimitAct::Alert)
         {
             warnings
                 .push("mode is enforce, and no rule here deactivates: every verdict is an alert");
@@ -340,13 +358,8 @@ impl Rules {
     /// The verdict that one finding asks for.
     #[must_use]
     pub fn verdict_of(&self, finding: &Finding) -> Verdict {
-        let limit = match self.limits.act {
-            LimitAct::Alert => Verdict::Alert,
-            LimitAct::Quarantine => Verdict::Quarantine,
-            LimitAct::Deactivate => Verdict::Deactivate,
-        };
         match finding.detector {
-            DetectorId::DeviceNotAllowed => match self.binding.mode {
+            DetectorId::DeviceNotAllowed | DetectorId::DeviceIsHandset => match self.binding.mode {
                 BindingMode::Strict => Verdict::Deactivate,
                 BindingMode::Learnt => Verdict::Alert,
                 BindingMode::Off => Verdict::Clear,
@@ -360,9 +373,12 @@ impl Rules {
             DetectorId::SessionLimit
             | DetectorId::HourLimit
             | DetectorId::DayLimit
-            | DetectorId::PeriodLimit => limit,
+            | DetectorId::PeriodLimit => self.limits.act.verdict(),
+            DetectorId::GeofenceLeft => self.geofence_act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
-            DetectorId::Degraded
+            DetectorId::DeviceFlipFlop
+            | DetectorId::ImpossibleTravel
+            | DetectorId::Degraded
             | DetectorId::BytesUnseen
             | DetectorId::ActiveAfterKill
             | DetectorId::InactiveUsesData

@@ -337,3 +337,46 @@ fn a_session_that_failed_to_open_is_no_session() {
     let failed = Event { kind: EventKind::SessionFailed, ..Opened("01T14:00").started() };
     assert_eq!(state_of(&[failed]).sessions(), []);
 }
+
+#[test]
+fn a_state_of_the_first_schema_is_read_without_what_came_later() {
+    let mut events = hours_in(SENSOR, 3);
+    events.push(used("01T03:00", "01T03:06", MB).in_device(SENSOR));
+    let state = state_of(&events);
+    let nothing_added = postcard::to_stdvec(&Added::default()).unwrap();
+    let bare = SimState { added: Added::default(), ..state.clone() };
+    let stored = bare.encode().unwrap();
+    let first = stored.strip_suffix(nothing_added.as_slice()).unwrap();
+    assert_eq!(SimState::decode(1, first).unwrap(), bare);
+    assert!(SimState::decode(SCHEMA, first).is_err());
+    assert_eq!(SimState::decode(SCHEMA, &state.encode().unwrap()).unwrap(), state);
+    assert_ne!(state, bare, "a device's session is what came later");
+}
+
+#[test]
+fn cells_and_devices_sessions_are_kept_for_the_horizon_and_within_their_bounds() {
+    let mut events: Vec<Event> = (0..40_u8)
+        .map(|cell| attached(&format!("01T14:{cell:02}")).at_cell(cell.into(), 48.0, 11.0))
+        .collect();
+    let kept: Vec<u64> = state_of(&events).cells().iter().map(|seen| seen.cell.cell).collect();
+    assert_eq!(kept, (24..40).collect::<Vec<_>>(), "the latest");
+    events.push(used("01T14:00", "01T14:06", MB).in_device(TABLET));
+    assert_eq!(state_of(&events).device_sessions().count(), 1);
+    events.push(attached("03T14:00"));
+    let state = state_of(&events);
+    assert_eq!((state.cells().len(), state.device_sessions().count()), (0, 0));
+}
+
+#[test]
+fn a_masts_place_is_what_was_said_last() {
+    let events = [
+        attached("01T14:00").at_cell(1, 48.0, 11.0),
+        attached("01T15:00").at_cell(1, 49.0, 11.0),
+        attached("01T14:30").at_cell(1, 50.0, 11.0),
+    ];
+    let state = state_of(&events);
+    let [seen] = state.cells() else { panic!("{:?}", state.cells()) };
+    assert_eq!((seen.first(), seen.last()), (time("01T14:00"), time("01T15:00")));
+    assert!((seen.point.lat() - 49.0).abs() < 1e-9);
+    assert_eq!(state_of(events.iter().rev()), state);
+}

@@ -5,13 +5,15 @@ use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::policy::Policy;
-use simfuse_domain::state::{Folded, SimState};
+use simfuse_domain::state::{Folded, SCHEMA, SimState};
 
 use crate::history::{Resets, SPOILT, begin_ms, plans, sim, time};
 
 const POLICIES: &[&str] = &[
     "version = 1\n[limits]\nhour_mb = 20\nday_mb = 50\nperiod_mb = 250\nsession_mb = 100",
     "version = 1\n[binding]\nmode = 'strict'\nallowed_tacs = ['35378570']\n[places]\ncountries = ['US']",
+    "version = 1\n[binding]\nhandset_tacs = ['35378571']\n\
+     [places]\ngeofence = { lat = 40.0, lon = 11.0, radius_km = 50 }",
     "version = 1\n[binding]\nenrol = 'first'\n[limits]\nhour_mb = 0.001\nday_mb = 0.001\n\
      [[maintenance]]\nfrom = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:30:00Z\nbytes_max_mb = 60",
 ];
@@ -81,7 +83,7 @@ proptest! {
         let twice: Vec<Event> = history.events.iter().chain(&history.events).cloned().collect();
         let mut stored = SimState::new(sim());
         for batch in shuffled(&twice, seed).chunks(batch_size) {
-            stored = SimState::decode(&stored.encode().unwrap()).unwrap();
+            stored = SimState::decode(SCHEMA, &stored.encode().unwrap()).unwrap();
             for event in batch {
                 let before = stored.clone();
                 let changed = stored.fold(event) == Folded::Applied;
@@ -98,12 +100,12 @@ proptest! {
     #[test]
     fn a_stored_state_reads_back_as_it_was(plan in plans(SPOILT, Resets::Some, 0..9)) {
         let state = fold(&plan.play().events);
-        prop_assert_eq!(SimState::decode(&state.encode().unwrap()).unwrap(), state);
+        prop_assert_eq!(SimState::decode(SCHEMA, &state.encode().unwrap()).unwrap(), state);
     }
 
     #[test]
     fn stored_bytes_of_any_kind_are_refused_or_read(bytes: Vec<u8>) {
-        if let Ok(state) = SimState::decode(&bytes) {
+        if let Ok(state) = SimState::decode(SCHEMA, &bytes) {
             let _now = (state.now(), state.hours());
         }
     }

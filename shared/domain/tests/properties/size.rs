@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::id::{EventSid, FleetSid, SessionSid};
 use simfuse_domain::network::Country;
+use simfuse_domain::place::{CellId, Location, Point};
 use simfuse_domain::state::SimState;
 
 use crate::history::{begin_ms, session_sid, sim, time};
@@ -26,9 +27,15 @@ fn event(sid: u128, kind: EventKind, at_ms: i64) -> Event {
         device: Some("35378572000001".parse().unwrap()),
         plmn: None,
         country: Some("US".parse().unwrap()),
+        location: Some(location(sid as u64 % 3)),
         session: None,
         error_code: None,
     }
+}
+
+fn location(cell: u64) -> Location {
+    let cell = CellId { area: 15_170, cell: 47_322_374 + cell };
+    Location { cell, point: Point::new(34.17, -118.57).unwrap() }
 }
 
 #[test]
@@ -90,6 +97,7 @@ fn hostile([a, b, c, d]: [u64; 4], sessions: u64, modes: u64) -> Event {
         unique_name: Some("\u{1f600}".repeat((d % 90) as usize)),
         device: Some(format!("{:014}", b % 99_999_999_999_999 + 1).parse().unwrap()),
         country: Some(country),
+        location: Some(location(c)),
         session: Some(report),
         ..event(u128::from(a) << 64 | u128::from(d), kinds[(d % 3) as usize], at_ms)
     }

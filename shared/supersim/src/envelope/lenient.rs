@@ -52,7 +52,12 @@ pub(super) trait Lenient: Sized {
         Self::from_other()
     }
 
-    /// A boolean, an array, a number that is negative or fractional, and the kinds above.
+    /// A number that is negative or fractional.
+    fn from_fraction(_number: f64) -> Soft<Self> {
+        Self::from_other()
+    }
+
+    /// A boolean, an array, and the kinds above.
     fn from_other() -> Soft<Self> {
         Soft::Wrong(Flaw::NotA(Self::EXPECTED))
     }
@@ -97,12 +102,13 @@ impl<'de, T: Lenient> Visitor<'de> for SoftVisitor<T> {
         Ok(T::from_number(number))
     }
 
-    fn visit_i64<E>(self, _negative: i64) -> Result<Soft<T>, E> {
-        Ok(T::from_other())
+    fn visit_i64<E>(self, negative: i64) -> Result<Soft<T>, E> {
+        #[expect(clippy::cast_precision_loss, reason = "only degrees may be negative")]
+        Ok(T::from_fraction(negative as f64))
     }
 
-    fn visit_f64<E>(self, _fraction: f64) -> Result<Soft<T>, E> {
-        Ok(T::from_other())
+    fn visit_f64<E>(self, fraction: f64) -> Result<Soft<T>, E> {
+        Ok(T::from_fraction(fraction))
     }
 
     fn visit_bool<E>(self, _flag: bool) -> Result<Soft<T>, E> {

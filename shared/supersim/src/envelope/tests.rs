@@ -4,6 +4,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simfuse_domain::event::EventKind;
+use simfuse_domain::place::{CellId, Location, Point};
 
 use super::*;
 
@@ -252,6 +253,7 @@ fn reads_every_field() {
         country: Some(
             US,
         ),
+        location: None,
         session: Some(
             SessionReport {
                 sid: PI00000000000000000000000000000001,
@@ -310,9 +312,42 @@ fn what_is_garbled_in_the_identity_is_unknown() {
 }
 
 #[test]
+fn reads_where_the_cell_is_and_gives_up_no_event_for_it() {
+    let cell = |cell_id: Value, lac: Value, lat: Value, lon: Value| {
+        let place = json!({"cell_id": cell_id, "lac": lac, "lat": lat, "lon": lon, "new": []});
+        event_of(&with("location", place)).location
+    };
+    let expected = Location {
+        cell: CellId { area: 15_170, cell: 47_322_374 },
+        point: Point::new(34.17, -118.0).unwrap(),
+    };
+    let given = [
+        cell(json!("47322374"), json!("15170"), json!(34.17), json!(-118)),
+        cell(json!(47_322_374), json!(15_170), json!("34.17"), json!("-118.0")),
+    ];
+    assert_eq!(given, [Some(expected); 2]);
+    let unknown = [json!(null), json!(""), json!("x"), json!([]), json!({"a": 1}), json!(true)];
+    for value in unknown {
+        assert_eq!(event_of(&with("location", value.clone())).location, None, "{value}");
+        let (id, number) = (json!("47322374"), json!(34.17));
+        for odd in [
+            cell(value.clone(), id.clone(), number.clone(), number.clone()),
+            cell(id.clone(), value.clone(), number.clone(), number.clone()),
+            cell(id.clone(), id.clone(), value.clone(), number.clone()),
+            cell(id.clone(), id.clone(), number.clone(), value.clone()),
+        ] {
+            assert_eq!(odd, None, "{value}");
+        }
+    }
+    let off = [json!(91), json!(300), json!(1e300), json!(-91)];
+    assert!(off.into_iter().all(|lat| cell(json!(1), json!(1), lat, json!(1)).is_none()));
+    assert_eq!(cell(json!(1), json!(u64::MAX), json!(1), json!(1)), None);
+}
+
+#[test]
 fn what_nobody_reads_may_hold_anything() {
     for value in [json!([]), json!({"a": {"b": []}}), json!(-1.5), json!("x"), json!(null)] {
-        for key in ["location", "imsi", "apn", "rat_type", "data_modifier", "new_field"] {
+        for key in ["imsi", "apn", "rat_type", "data_modifier", "new_field"] {
             assert_eq!(event_of(&with(key, value.clone())), event_of(&update()), "{key} {value}");
         }
     }

@@ -8,6 +8,7 @@ use simfuse_domain::device::Imei14;
 use simfuse_domain::event::EventKind;
 use simfuse_domain::id::{EventSid, FleetSid, Iccid, SessionSid, SimSid};
 use simfuse_domain::network::{Country, Plmn};
+use simfuse_domain::place::{CellId, Location, Point};
 
 use super::lenient::{Flaw, Lenient, Soft, object};
 
@@ -43,6 +44,7 @@ object! {
         timestamp "timestamp": Time,
         imei "imei": Imei14,
         network "network": Network,
+        location "location": Place,
         error "error": ErrorCode,
         session_sid "data_session_sid": SessionSid,
         session_start "data_session_start_time": Time,
@@ -64,6 +66,16 @@ object! {
         mcc "mcc": Code,
         mnc "mnc": Code,
         iso_country "iso_country": Country,
+    }
+}
+
+object! {
+    /// The cell.
+    Place {
+        cell_id "cell_id": CellNumber,
+        lac "lac": CellNumber,
+        lat "lat": Degrees,
+        lon "lon": Degrees,
     }
 }
 
@@ -97,6 +109,14 @@ pub(super) struct ErrorCode(pub(super) u32);
 #[derive(Debug, PartialEq)]
 pub(super) struct ErrorNumber(u32);
 
+/// The number of a cell or its area, given as text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct CellNumber(u64);
+
+/// A latitude or longitude.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Degrees(f64);
+
 /// Two or three digits: half a PLMN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Code {
@@ -116,6 +136,16 @@ impl Network {
             (Soft::Given(mcc), Soft::Given(mnc)) => Plmn::new(mcc.as_str(), mnc.as_str()).ok(),
             _ => None,
         }
+    }
+}
+
+impl Place {
+    /// The cell and where it is, where both are known.
+    pub(super) fn location(self) -> Option<Location> {
+        let (CellNumber(cell), CellNumber(area)) = (self.cell_id.ok()?, self.lac.ok()?);
+        let (Degrees(lat), Degrees(lon)) = (self.lat.ok()?, self.lon.ok()?);
+        let cell = CellId { area: u32::try_from(area).ok()?, cell };
+        Some(Location { cell, point: Point::new(lat, lon)? })
     }
 }
 
@@ -262,6 +292,55 @@ impl Lenient for Network {
 
     fn from_object<'de, A: MapAccess<'de>>(map: A) -> Result<Soft<Self>, A::Error> {
         Self::read(map).map(Soft::Given)
+    }
+}
+
+/// Nothing that a place holds is wrong: no event is given up for it.
+impl Lenient for Place {
+    const EXPECTED: &'static str = "anything";
+
+    fn from_object<'de, A: MapAccess<'de>>(map: A) -> Result<Soft<Self>, A::Error> {
+        Self::read(map).map(Soft::Given)
+    }
+
+    fn from_other() -> Soft<Self> {
+        Soft::Absent
+    }
+}
+
+impl Lenient for CellNumber {
+    const EXPECTED: &'static str = "anything";
+
+    fn from_text(text: &str) -> Soft<Self> {
+        text.parse().map_or(Soft::Absent, |number| Soft::Given(Self(number)))
+    }
+
+    fn from_number(number: u64) -> Soft<Self> {
+        Soft::Given(Self(number))
+    }
+
+    fn from_other() -> Soft<Self> {
+        Soft::Absent
+    }
+}
+
+impl Lenient for Degrees {
+    const EXPECTED: &'static str = "anything";
+
+    fn from_text(text: &str) -> Soft<Self> {
+        text.parse().map_or(Soft::Absent, |degrees| Soft::Given(Self(degrees)))
+    }
+
+    fn from_number(number: u64) -> Soft<Self> {
+        u8::try_from(number).map_or(Soft::Absent, |degrees| Soft::Given(Self(f64::from(degrees))))
+    }
+
+    fn from_fraction(number: f64) -> Soft<Self> {
+        Soft::Given(Self(number))
+    }
+
+    fn from_other() -> Soft<Self> {
+        Soft::Absent
     }
 }
 

@@ -55,6 +55,7 @@ fn state(sim: SimSid, seconds: i64) -> SimState {
         device: Some("35378572000001".parse().unwrap()),
         plmn: None,
         country: None,
+        location: None,
         session: None,
         error_code: None,
     });
