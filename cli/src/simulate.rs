@@ -203,7 +203,7 @@ impl Files {
         match &emitted.kind {
             EmittedKind::Event(event) => {
                 report.events += 1;
-                self.events.write(&event_json(self.envelope, ACCOUNT_SID, event, emitted.cell))
+                self.events.write(&event_json(self.envelope, ACCOUNT_SID, event))
             }
             EmittedKind::Usage(record) => {
                 report.usage_records += 1;

@@ -154,7 +154,7 @@ impl Outbox {
     /// Tells a label.
     pub(super) fn label(&mut self, card: &Card, what: Labelled, at: i64) {
         let kind = EmittedKind::Label(Label { what, from: time(at) });
-        self.ready.push_back(emitted(card, at, kind, None));
+        self.ready.push_back(emitted(card, at, kind));
     }
 
     /// Tells an event; `held_until` is when it arrives at the earliest. Says what befell it.
@@ -171,10 +171,9 @@ impl Outbox {
         let unknown = is_unknown.then_some(Behaviour::IdentityUnknown);
         let sid = EventSid::from_bytes(draw.bytes());
         let seen = self.seen(card, seat, is_unknown);
-        let cell = (!is_unknown).then_some(seat.place.cell);
         let event = event(card, sid, at, told, seen);
         let kind = EmittedKind::Event(event);
-        let emitted = emitted(card, at, kind, cell);
+        let emitted = emitted(card, at, kind);
         let befell = self.send(emitted, draw, at, held_until);
         for behaviour in [unknown, befell].into_iter().flatten() {
             self.count(behaviour);
@@ -195,6 +194,7 @@ impl Outbox {
             device: seat.device.filter(|_| !is_unknown),
             plmn,
             country,
+            location: (!is_unknown).then(|| seat.place.cell.location()).flatten(),
             session: None,
             error_code: None,
         }
@@ -272,12 +272,12 @@ impl Outbox {
             total: Some(Bytes(bytes.total())),
             billed: None,
         };
-        self.ready.push_back(emitted(card, at, EmittedKind::Usage(record), None));
+        self.ready.push_back(emitted(card, at, EmittedKind::Usage(record)));
     }
 }
 
-fn emitted(card: &Card, at: i64, kind: EmittedKind, cell: Option<super::place::Cell>) -> Emitted {
-    Emitted { at: time(at + LATENCY_MS), sim_index: card.index, sim: card.sid, cell, kind }
+fn emitted(card: &Card, at: i64, kind: EmittedKind) -> Emitted {
+    Emitted { at: time(at + LATENCY_MS), sim_index: card.index, sim: card.sid, kind }
 }
 
 /// Adds to what every event says what this one tells.

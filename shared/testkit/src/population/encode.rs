@@ -6,18 +6,12 @@ use simfuse_domain::event::{Event, EventKind};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::UsageRecord;
 
-use super::place::{self, Cell};
+use super::place;
 use crate::cloud_event::{self, Data, Envelope, ErrorObject, Location, Network, Usage};
 
-/// An event as one CloudEvent. Read by the webhook's decoder, it is the event again; the cell is for
-/// whoever reads locations.
+/// An event as one CloudEvent. Read by the webhook's decoder, it is the event again.
 #[must_use]
-pub fn event_json(
-    envelope: Envelope,
-    account_sid: &str,
-    event: &Event,
-    cell: Option<Cell>,
-) -> String {
+pub fn event_json(envelope: Envelope, account_sid: &str, event: &Event) -> String {
     let iccid = event.iccid.map(|iccid| iccid.to_string());
     let imei = event.device.map(|imei| with_check_digit(&imei.to_string()));
     let codes = event.plmn.map(|plmn| plmn.to_string());
@@ -57,7 +51,7 @@ pub fn event_json(
         ip_address: None,
         rat_type: "4G LTE",
         network,
-        location: cell.map(location),
+        location: event.location.map(location),
         error: event.error_code.map(ErrorObject::of),
         data_session_sid: session.map(|session| session.sid),
         data_session_start_time: session.and_then(|session| session.start),
@@ -67,12 +61,12 @@ pub fn event_json(
     cloud_event::json(envelope, suffix(event.kind), data)
 }
 
-fn location(cell: Cell) -> Location<'static> {
+fn location(at: simfuse_domain::place::Location) -> Location<'static> {
     Location {
-        cell_id: cell.cell_id.to_string().into(),
-        lac: cell.lac.to_string().into(),
-        lat: f64::from(cell.lat_thousandths) / 1_000.0,
-        lon: f64::from(cell.lon_thousandths) / 1_000.0,
+        cell_id: at.cell.cell.to_string().into(),
+        lac: at.cell.area.to_string().into(),
+        lat: at.point.lat(),
+        lon: at.point.lon(),
     }
 }
 

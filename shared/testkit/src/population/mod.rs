@@ -89,8 +89,6 @@ pub struct Emitted {
     pub sim_index: u32,
     /// The SIM.
     pub sim: SimSid,
-    /// Where an event says that the SIM is: the domain's event does not hold it.
-    pub cell: Option<Cell>,
     /// What it is.
     pub kind: EmittedKind,
 }

@@ -2,6 +2,7 @@
 
 use simfuse_domain::id::NetworkSid;
 use simfuse_domain::network::{Country, Plmn};
+use simfuse_domain::place::{CellId, Location, Point};
 
 use super::draw::{hash, share};
 
@@ -141,6 +142,15 @@ pub struct Cell {
     pub lat_thousandths: i32,
     /// Longitude in thousandths of a degree.
     pub lon_thousandths: i32,
+}
+
+impl Cell {
+    pub(super) fn location(self) -> Option<Location> {
+        let degrees = |thousandths: i32| f64::from(thousandths) / 1_000.0;
+        let point = Point::new(degrees(self.lat_thousandths), degrees(self.lon_thousandths))?;
+        let cell = CellId { area: self.lac.into(), cell: self.cell_id.into() };
+        Some(Location { cell, point })
+    }
 }
 
 /// Where a SIM is attached.

@@ -34,7 +34,7 @@ fn without_faults_every_event_arrives_once_in_order_two_seconds_after_it_happene
     let sids: HashSet<EventSid> = events(&emitted).map(|event| event.sid).collect();
     assert_eq!(sids.len(), emitted.len());
     assert!(events(&emitted).all(|event| event.device.is_some()));
-    assert!(emitted.iter().all(|emitted| emitted.cell.is_some()));
+    assert!(events(&emitted).all(|event| event.location.is_some()));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn device_and_location_are_unknown_together_at_their_rate() {
     let emitted = only_events(emitted);
     let unknown = |emitted: &&Emitted| event(emitted).unwrap().device.is_none();
     let count = emitted.iter().filter(unknown).count();
-    assert!(emitted.iter().all(|one| unknown(&one) == one.cell.is_none()));
+    assert!(events(&emitted).all(|one| one.device.is_none() == one.location.is_none()));
     let share = part(count, emitted.len());
     assert!((0.097..0.103).contains(&share), "{share}");
 }

@@ -26,7 +26,7 @@ fn every_event_is_read_as_it_was_told_from_either_envelope() {
         }
         let Some(event) = event(&emitted) else { continue };
         for envelope in [Envelope::Twilio, Envelope::Kore] {
-            let json = event_json(envelope, ACCOUNT, event, emitted.cell);
+            let json = event_json(envelope, ACCOUNT, event);
             decode(json.as_bytes(), |decoded| {
                 assert_eq!(decoded, Decoded::Event(event.clone()), "{json}");
             });
@@ -41,8 +41,7 @@ fn an_unknown_identity_is_null_and_a_known_one_has_all_digits() {
     let mut config = plain(1, 1, 32);
     let json = |config: &PopulationConfig| -> serde_json::Value {
         let emitted = all(config);
-        let json =
-            event_json(Envelope::Kore, ACCOUNT, event(&emitted[0]).unwrap(), emitted[0].cell);
+        let json = event_json(Envelope::Kore, ACCOUNT, event(&emitted[0]).unwrap());
         serde_json::from_str(&json).unwrap()
     };
     let known = json(&config);
