@@ -1,14 +1,18 @@
 //! The sweep: every minute, whatever needs a look. It is the only one who retries.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
-    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim,
+    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, SuperSim,
 };
 
+use crate::campaign::waits_to_be_told;
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 
@@ -53,21 +57,22 @@ where
         let before = now.saturating_sub(UNDELIVERED_AFTER).unwrap_or(Timestamp::MIN);
         let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
         let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
-        let waiting = self.waiting(&due).await;
-        let sims = due.iter().map(|open| open.incident.sim);
-        let sims = sims.filter(|sim| !waiting.sims.contains(sim));
-        let mut sims: Vec<SimSid> = sims.take(SIMS_MAX).collect();
-        sims.extend(undelivered);
-        sims.sort_unstable();
-        sims.dedup();
-        // Pages must not wait for a provider that does not answer.
+        let (waiting, pressing): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|open| waits_to_be_told(open, now));
+        let pressing = pressing.into_iter().map(|open| open.incident.sim).take(SIMS_MAX);
+        let sims: BTreeSet<SimSid> = pressing.chain(undelivered).collect();
+        // What is to be done waits for nothing that is only to be told, and pages wait for no
+        // provider that does not answer.
         let looks = self.converge_all(&sims);
-        let (looked, paged, ()) =
-            future::join3(looks, self.page_held(now), self.tell_together(waiting)).await;
+        let told = self.tell_waiting(waiting, &sims);
+        let (mut looked, paged, told) = future::join3(looks, self.page_held(now), told).await;
         paged?;
+        looked.extend(told);
         let all = looked.len();
         let mut errors = looked.into_iter().filter_map(|(_, result)| result.err());
+        let faults = self.faults.swap(0, Ordering::Relaxed);
         match errors.next() {
+            None if faults > 0 => Err(KillSwitchError::Faults { faults }),
             None => Ok(()),
             Some(error) => {
                 let first = Chain(&error).to_string();
@@ -76,12 +81,27 @@ where
         }
     }
 
+    /// Tells of incidents that wait for nothing else: together, and each of the others by itself.
+    async fn tell_waiting(
+        &self,
+        due: Vec<OpenIncident>,
+        looked_at: &BTreeSet<SimSid>,
+    ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
+        let waiting = self.waiting(&due).await;
+        let sims = due.into_iter().map(|open| open.incident.sim);
+        let is_other = |sim: &SimSid| !waiting.sims.contains(sim) && !looked_at.contains(sim);
+        let others: BTreeSet<SimSid> = sims.filter(is_other).take(SIMS_MAX).collect();
+        let (looked, ()) =
+            future::join(self.converge_all(&others), self.tell_together(waiting)).await;
+        looked
+    }
+
     /// Brings each of these SIMs to where it should be, and acknowledges what was seen.
     pub(crate) async fn converge_all(
         &self,
-        sims: &[SimSid],
+        sims: impl IntoIterator<Item = &SimSid>,
     ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
-        let looks = sims.iter().map(|sim| async move {
+        let looks = sims.into_iter().map(|sim| async move {
             let result = self.converge_one(*sim).await;
             if let Err(error) = &result {
                 tracing::error!(sim.sid = %sim, error = %Chain(error), "SIM not looked at");

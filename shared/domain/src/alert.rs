@@ -5,7 +5,9 @@ mod campaign;
 mod digest;
 mod leak;
 mod many;
+mod short;
 mod stack;
+mod texts;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,11 +19,13 @@ use crate::signed_link::{LinkAct, Links, SignedLink};
 use crate::state::SimState;
 
 pub use campaign::{
-    ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
+    ALONE_MAX, AlertName, Campaign, CampaignScope, GatheredKind, LINES_BYTES_MAX, Line, Place,
+    TOLD_TOGETHER_MAX, Together, alert_id,
 };
 pub use digest::{Digest, FLEETS_SHOWN_MAX, ToLook};
 pub use stack::StackName;
 pub(crate) use stack::typed;
+pub use texts::{HourTexts, SMS_HOUR_MAX, SMS_KEPT, TextRoom};
 
 /// A subject that SNS accepts: ASCII, shorter than this.
 pub(crate) const SUBJECT_BYTES_MAX: usize = 99;
@@ -100,6 +104,9 @@ pub struct PendingAlert {
     /// The SIM's fleet then: alerts of one fleet may be told together.
     #[serde(default)]
     pub fleet: Option<FleetSid>,
+    /// Whether a human had asked for what it is about by then.
+    #[serde(default)]
+    pub by_human: bool,
 }
 
 /// An alert as it is published.

@@ -55,6 +55,7 @@ macro_rules! on_both {
 
 on_both! {
     campaigns::a_campaign_is_kept_by_scope_and_version
+    campaigns::what_went_out_by_sms_is_kept_by_hour_and_version
     states::what_was_never_written_is_absent
     states::a_write_is_read_back
     states::a_write_on_an_old_version_is_a_conflict

@@ -143,7 +143,10 @@ fn check(bench: &Bench, what: &str) {
         copies.entry(&alert.id).or_default().push(alert);
     }
     for (id, copies) in copies {
-        assert!(copies.iter().all(|copy| copy == &copies[0]), "{what}: {id} changed");
+        // How far each SIM is by then is told anew, of which SIMs is not.
+        let same =
+            |copy: &&Alert| (&copy.tells, &copy.subject) == (&copies[0].tells, &copies[0].subject);
+        assert!(copies.iter().all(same), "{what}: {id} changed");
         assert!(copies.len() <= 2, "{what}: {id} came {} times", copies.len());
     }
 }

@@ -60,7 +60,8 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
 }
 
 fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
-    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
+    let pending =
+        PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None, by_human: false };
     let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
     Alert::of_incident(incident, &pending, Some(&state), stack, None)
 }
@@ -278,8 +279,13 @@ fn a_proof_is_told() {
 #[test]
 fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
     let proven = incident("pump-17", Stage::Proven, &[too_much()]);
-    let pending =
-        PendingAlert { number: 1, kind: AlertKind::Proven, at: time("01T14:06:07"), fleet: None };
+    let pending = PendingAlert {
+        number: 1,
+        kind: AlertKind::Proven,
+        at: time("01T14:06:07"),
+        fleet: None,
+        by_human: false,
+    };
     let alert = Alert::of_incident(&proven, &pending, None, None, None);
     assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
     assert!(
@@ -391,7 +397,8 @@ fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
 fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
     let key = LinkKey::new(&[7; 32]).unwrap();
     let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
-    let pending = PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None };
+    let pending =
+        PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None, by_human: false };
     let alert = Alert::of_incident(incident, &pending, None, None, Some(&links));
     assert_eq!(
         alert,
@@ -449,8 +456,13 @@ fn an_alert_links_to_what_may_be_done_about_it() {
 fn links_are_told_below_the_commands() {
     let links =
         Links::new("http://127.0.0.1:8787".parse().unwrap(), LinkKey::new(&[7; 32]).unwrap());
-    let pending =
-        PendingAlert { number: 1, kind: AlertKind::Killed, at: time("01T14:06:07"), fleet: None };
+    let pending = PendingAlert {
+        number: 1,
+        kind: AlertKind::Killed,
+        at: time("01T14:06:07"),
+        fleet: None,
+        by_human: false,
+    };
     let incident = incident("pump-17", Stage::Inactive, &[]);
     let email = Alert::of_incident(&incident, &pending, None, None, Some(&links)).email;
     let (_, below) = email.split_once("Details:").unwrap();
