@@ -126,8 +126,8 @@ where
     }
 
     /// Tells what waits, where it is time: one message for each campaign.
-    pub(crate) async fn tell_together(&self, campaigns: Waiting) {
-        for (scope, campaign, version, lines) in campaigns.campaigns {
+    pub(crate) async fn tell_together(&self, waiting: Waiting) {
+        for (scope, campaign, version, lines) in waiting.campaigns {
             if let Err(error) = self.tell_campaign(scope, campaign, version, lines).await {
                 tracing::error!(error = %Chain(&error), "a campaign is not told to its end");
             }

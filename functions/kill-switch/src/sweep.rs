@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, HELD_PAGE};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
@@ -57,14 +57,13 @@ where
         let before = now.saturating_sub(UNDELIVERED_AFTER).unwrap_or(Timestamp::MIN);
         let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
         let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
-        let (waiting, pressing): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|open| waits_to_be_told(open, now));
-        let pressing = pressing.into_iter().map(|open| open.incident.sim).take(SIMS_MAX);
+        let pressing = due.iter().filter(|open| !waits_to_be_told(open, now));
+        let pressing = pressing.map(|open| open.incident.sim).take(SIMS_MAX);
         let sims: BTreeSet<SimSid> = pressing.chain(undelivered).collect();
         // What is to be done waits for nothing that is only to be told, and pages wait for no
         // provider that does not answer.
         let looks = self.converge_all(&sims);
-        let told = self.tell_waiting(waiting, &sims);
+        let told = self.tell_waiting(due, now, &sims);
         let (mut looked, paged, told) = future::join3(looks, self.page_held(now), told).await;
         paged?;
         looked.extend(told);
@@ -81,16 +80,19 @@ where
         }
     }
 
-    /// Tells of incidents that wait for nothing else: together, and each of the others by itself.
+    /// Tells of what is due: together, and by itself each of the others that wait for nothing else.
     async fn tell_waiting(
         &self,
         due: Vec<OpenIncident>,
+        now: Timestamp,
         looked_at: &BTreeSet<SimSid>,
     ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
         let waiting = self.waiting(&due).await;
-        let sims = due.into_iter().map(|open| open.incident.sim);
-        let is_other = |sim: &SimSid| !waiting.sims.contains(sim) && !looked_at.contains(sim);
-        let others: BTreeSet<SimSid> = sims.filter(is_other).take(SIMS_MAX).collect();
+        let others = due.iter().filter(|open| waits_to_be_told(open, now));
+        let others = others.map(|open| open.incident.sim);
+        let others = others.filter(|sim| !waiting.sims.contains(sim) && !looked_at.contains(sim));
+        let others: BTreeSet<SimSid> = others.take(SIMS_MAX).collect();
+        drop(due);
         let (looked, ()) =
             future::join(self.converge_all(&others), self.tell_together(waiting)).await;
         looked
@@ -138,7 +140,7 @@ where
             return Ok(());
         }
         // Made from the page before, so that it is the same if this one has to be published again.
-        let id = format!("held-{}", paged.map_or(0, Timestamp::as_second));
+        let id = format!("{HELD_PAGE}{}", paged.map_or(0, Timestamp::as_second));
         match self.publish(&Alert { id, ..Alert::of_held(&held, now, self.stack.as_ref()) }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;

@@ -40,6 +40,9 @@ const SMS_NAME_CHARS_MAX: usize = 20;
 /// to more people.
 pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
+/// How ids of the page about held kills begin; those of incidents begin with a SIM.
+pub const HELD_PAGE: &str = "held-";
+
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,7 +218,7 @@ impl Alert {
         );
         let happened = format!("{count} kills held by the cap, approve or look");
         Self {
-            id: format!("held-{}", now.as_second()),
+            id: format!("{HELD_PAGE}{}", now.as_second()),
             severity: Severity::Critical,
             subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
             email,

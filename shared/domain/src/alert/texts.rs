@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Severity, StackName, sms_of, typed};
+use super::{Alert, HELD_PAGE, Severity, StackName, sms_of, typed};
 use crate::time::Hour;
 
 /// Alerts of the account that go out by SMS in one hour of the clock, beside the one that says that
@@ -60,9 +60,9 @@ impl HourTexts {
 
 impl Alert {
     /// Whether it has room where others have none: a SIM that stays on although it should be off, and
-    /// what nobody answered.
+    /// the page about all kills that wait for an answer.
     fn comes_first(&self) -> bool {
-        self.escalated || matches!(self.action.as_str(), "leaking" | "unreachable")
+        self.id.starts_with(HELD_PAGE) || matches!(self.action.as_str(), "leaking" | "unreachable")
     }
 
     /// Says that the SMS of an hour are used up.
@@ -74,7 +74,7 @@ impl Alert {
         let email = format!(
             "{happened}\n\nHour       {hour}\nMeans      {SMS_HOUR_MAX} alerts at most go out by SMS \
              in an hour, {SMS_KEPT} of them are kept for SIMs that stay on although they should be \
-             off. All others come as mails only\n\nWhat to do: read the mails. Many at once are a \
+             off, and for the page about held kills. All others come as mails only\n\nWhat to do: read the mails. Many at once are a \
              theft of many, or a wrong rule\nTo see how things are: {status}\n"
         );
         Self {
@@ -96,13 +96,15 @@ impl Alert {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SimSid;
 
     fn hour() -> Hour {
         Hour::of("2026-03-01T14:20:00Z".parse().unwrap())
     }
 
     fn alert(id: usize, action: &str) -> Alert {
-        let (id, action) = (format!("{action}-{id}"), action.to_owned());
+        let (id, action) =
+            (format!("{}-{action}-{id}", SimSid::from_bytes([1; 16])), action.to_owned());
         Alert { id, action, ..Alert::of_no_more_texts(hour(), None) }
     }
 
@@ -124,13 +126,11 @@ mod tests {
         let mut texts = HourTexts::default();
         assert_eq!(taken(&mut texts, "deactivated", 400), (20, 1));
         assert_eq!(taken(&mut texts, "leaking", 6), (6, 0));
-        assert_eq!(taken(&mut texts, "unreachable", 6), (4, 0));
+        assert_eq!(taken(&mut texts, "unreachable", 3), (3, 0));
         assert_eq!(taken(&mut texts, "held", 6), (0, 0));
-        let escalated = Alert { escalated: true, ..alert(1, "held") };
-        assert_eq!(HourTexts { ids: BTreeSet::new(), ..texts.clone() }.room_for(&escalated), {
-            let ids = BTreeSet::from(["held-1".to_owned()]);
-            TextRoom::Take(HourTexts { ids, is_said: true })
-        });
+        let page = Alert::of_held(&[], hour().start(), None);
+        let TextRoom::Take(with) = texts.room_for(&page) else { panic!("{page:?}") };
+        assert_eq!(with.room_for(&alert(7, "leaking")), TextRoom::None, "{}", with.ids.len());
         assert_eq!(texts.room_for(&alert(3, "deactivated")), TextRoom::Taken, "the same again");
     }
 
