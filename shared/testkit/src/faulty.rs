@@ -105,8 +105,7 @@ pub enum Fault {
     LostAnswer,
     /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told`, `write_campaign`,
     /// `write_heads_run` and `replace_policy`,
-    /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
-    /// throttled.
+    /// *transition not allowed* from `set_status`. Nothing happened. The others are throttled.
     Conflict,
     /// A read gives what the same read gave the last time, or nothing for states never read before.
     /// `read_states`, `read_case`, `read_kill_window` and `fetch` only; the others are left alone.
