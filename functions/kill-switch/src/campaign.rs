@@ -166,7 +166,10 @@ where
         let Some(open) = campaign.open.clone() else { return Ok(()) };
         if !open.is_out {
             let alert = self.message(scope, &campaign, &open.lines, read).await;
-            if let Err(error) = self.publish(&alert).await {
+            // One whose alerts are off their incidents by now was out.
+            if !alert.tells.is_empty()
+                && let Err(error) = self.publish(&alert).await
+            {
                 // The next sweep tries again, with the same alerts as they are then.
                 tracing::error!(error = %Chain(&error), "a campaign is not published");
                 return Ok(());

@@ -136,10 +136,16 @@ where
             answer = Some(self.provider.fetch(&SimName::Sid(case.sim)).await);
             decision = look(&case, answer.as_ref());
         }
-        if let Some((incident, version)) = case.incident.clone().filter(|(open, _)| {
-            !open.alerts.is_empty() && (acts == Acts::Later || !is_act(&decision))
-        }) {
-            case.incident = Some(self.tell(incident, version, case.state.as_ref()).await?);
+        let acts_now = acts == Acts::Now && is_act(&decision);
+        let tells = case.incident.as_ref().is_some_and(|(open, _)| !open.alerts.is_empty());
+        if tells && !acts_now {
+            if answer.is_some() {
+                // While the provider was asked, another may have told.
+                case = self.read_case(case.sim).await?;
+            }
+            if let Some((incident, version)) = case.incident.take() {
+                case.incident = Some(self.tell(incident, version, case.state.as_ref()).await?);
+            }
             decision = look(&case, answer.as_ref());
         }
         let case = &case;

@@ -62,8 +62,8 @@ where
         let sims: BTreeSet<SimSid> = pressing.chain(undelivered).collect();
         // What is to be done waits for nothing that is only to be told, and pages wait for no
         // provider that does not answer.
-        let looks = self.converge_all(&sims);
-        let told = self.tell_waiting(due, now, &sims);
+        let looks = Box::pin(self.converge_all(&sims));
+        let told = Box::pin(self.tell_waiting(due, now, &sims));
         let (mut looked, paged, told) = future::join3(looks, self.page_held(now), told).await;
         paged?;
         looked.extend(told);

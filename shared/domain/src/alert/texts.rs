@@ -110,15 +110,21 @@ mod tests {
 
     /// How many of so many alerts of an action get room, and how often it is said that some do not.
     fn taken(texts: &mut HourTexts, action: &str, alerts: usize) -> (usize, usize) {
-        let (mut taken, mut said) = (0, 0);
+        let (mut taken, mut said) = (Vec::new(), Vec::new());
         for id in 0..alerts {
             match texts.room_for(&alert(id, action)) {
-                TextRoom::Take(with) => (*texts, taken) = (with, taken + 1),
-                TextRoom::Say(with) => (*texts, said) = (with, said + 1),
+                TextRoom::Take(with) => {
+                    *texts = with;
+                    taken.push(id);
+                }
+                TextRoom::Say(with) => {
+                    *texts = with;
+                    said.push(id);
+                }
                 TextRoom::Taken | TextRoom::None => {}
             }
         }
-        (taken, said)
+        (taken.len(), said.len())
     }
 
     #[test]
