@@ -166,9 +166,15 @@ where
         let Some(open) = campaign.open.clone() else { return Ok(()) };
         if !open.is_out {
             let alert = self.message(scope, &campaign, &open.lines, read).await;
+            let alert = self.texted(alert).await;
+            // Meanwhile another sweep may have told it, and would have said so.
+            let read = self.table.read_campaign(scope).await;
+            if read.map_err(KillSwitchError::table("reading a campaign again"))?.1 != version {
+                return Ok(());
+            }
             // One whose alerts are off their incidents by now was out.
             if !alert.tells.is_empty()
-                && let Err(error) = self.publish(&alert).await
+                && let Err(error) = self.send(&alert).await
             {
                 // The next sweep tries again, with the same alerts as they are then.
                 tracing::error!(error = %Chain(&error), "a campaign is not published");

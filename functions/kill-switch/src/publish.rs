@@ -28,9 +28,17 @@ where
     /// Publishes one alert, and remembers that alerts do go out. One that is refused as it is goes out
     /// in short, and is counted.
     pub(crate) async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
-        let silent = Alert { sms: None, ..alert.clone() };
-        let is_texted = alert.sms.is_none() || self.has_text_room(alert).await;
-        let alert = if is_texted { alert } else { &silent };
+        self.send(&self.texted(alert.clone()).await).await
+    }
+
+    /// The alert as it goes out: by SMS only where there is room.
+    pub(crate) async fn texted(&self, alert: Alert) -> Alert {
+        let is_texted = alert.sms.is_none() || self.has_text_room(&alert).await;
+        if is_texted { alert } else { Alert { sms: None, ..alert } }
+    }
+
+    /// Publishes one alert with its SMS, if it has one.
+    pub(crate) async fn send(&self, alert: &Alert) -> Result<(), AlertError> {
         if let Err(error) = self.alerts.publish(alert).await {
             if !error.is_refused {
                 return Err(error);
