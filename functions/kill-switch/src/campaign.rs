@@ -56,20 +56,24 @@ where
     pub(crate) async fn is_told_alone(&self, incident: &Incident, pending: &PendingAlert) -> bool {
         let Some(scope) = scope_of(incident, pending) else { return true };
         let id = alert_id(&incident.id, pending.number);
+        let is_old = self.clock.now().duration_since(pending.at) >= UNKNOWN_MAX;
         for attempt in 0..TRIES_MAX {
             match self.take_room(scope, &id).await {
                 Ok(Some(is_alone)) => return is_alone,
-                Ok(None) => pause(&self.clock, (&id, attempt)).await,
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "whether alerts are many is not known");
                     if !matches!(error, TableError::Unavailable { .. }) {
                         return true;
                     }
-                    break;
+                    if !is_old {
+                        return false;
+                    }
                 }
             }
+            pause(&self.clock, (&id, attempt)).await;
         }
-        self.clock.now().duration_since(pending.at) >= UNKNOWN_MAX
+        is_old
     }
 
     /// Whether an alert is told by itself; `None` where others were in the way.
