@@ -109,6 +109,9 @@ pub(crate) fn text(answer: &Answer) -> String {
     if answer.dry_run {
         text.push_str("Dry run: nothing was done.\n");
     }
+    if let Some(already) = &answer.already {
+        text.push_str(&format!("Nothing was done: {already}\n"));
+    }
     if let Some(status) = &answer.status {
         text.push_str(&status_text(status));
     }

@@ -48,6 +48,7 @@ impl Alerts for Mailbox {
     async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
         let failed = |error: std::io::Error| AlertError {
             alert_id: alert.id.clone(),
+            is_refused: false,
             source: Box::new(error),
         };
         let mut line = serde_json::to_vec(alert).map_err(|error| failed(error.into()))?;

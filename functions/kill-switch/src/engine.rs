@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::future::{self, Either};
@@ -14,8 +15,8 @@ use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Decision, Desired, Hold, Incident, Look, Stage};
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
-    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies, SimName,
-    SuperSim, TargetStatus,
+    Alerts, Campaigns, Case, Cases, Clock, Commit, Committed, Fleets, Heartbeat, Policies,
+    ProviderError, Sim, SimName, SuperSim, TargetStatus,
 };
 use simfuse_domain::signed_link::Links;
 
@@ -54,6 +55,8 @@ pub struct KillSwitch<T, P, A, C> {
     pub(crate) stack: Option<StackName>,
     /// Alerts of a campaign that are told one by one.
     pub(crate) alone_max: usize,
+    /// What will fail again, since the sweep last said so.
+    pub(crate) faults: AtomicUsize,
 }
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
@@ -68,7 +71,8 @@ where
         let clock = Arc::new(clock);
         let provider = Paced::new(provider, Arc::clone(&clock));
         let (links, stack, alone_max) = (None, None, ALONE_MAX);
-        Self { table, provider, alerts, clock, armed, links, stack, alone_max }
+        let faults = AtomicUsize::new(0);
+        Self { table, provider, alerts, clock, armed, links, stack, alone_max, faults }
     }
 
     /// The same kill-switch, whose alerts hold these links.
@@ -114,37 +118,40 @@ where
         Err(KillSwitchError::Contention { sim: sim.to_string(), passes: PASSES_MAX })
     }
 
-    /// Tells what is still to be told, then decides once and does it.
+    /// Decides once, and does it. Where nothing is to be asked of the provider it is told first what is
+    /// still to be told; an act tells after it.
     async fn step(
         &self,
         mut case: Case,
         policy: &Policy,
         acts: Acts,
     ) -> Result<Step, KillSwitchError> {
-        if let Some((incident, version)) = case.incident.take() {
-            case.incident = Some(self.tell(incident, version, Known::from(&case)).await?);
-        }
-        let case = &case;
-        let look = |sim| {
+        let look = |case: &Case, sim: Option<&Result<Sim, ProviderError>>| {
             let (now, armed) = (self.clock.now(), self.armed);
             incident::decide(&Look { now, case, policy, armed, sim })
         };
-        let mut decision = look(None);
+        let (mut decision, mut answer) = (look(&case, None), None);
         if decision == Decision::AskProvider {
-            let answer = self.provider.fetch(&SimName::Sid(case.sim)).await;
-            decision = look(Some(&answer));
+            answer = Some(self.provider.fetch(&SimName::Sid(case.sim)).await);
+            decision = look(&case, answer.as_ref());
         }
+        let acts_now = acts == Acts::Now && is_act(&decision);
+        let tells = case.incident.as_ref().is_some_and(|(open, _)| !open.alerts.is_empty());
+        if tells && !acts_now {
+            if answer.is_some() {
+                // While the provider was asked, another may have told.
+                case = self.read_case(case.sim).await?;
+            }
+            if let Some((incident, version)) = case.incident.take() {
+                case.incident = Some(self.tell(incident, version, Known::from(&case)).await?);
+            }
+            decision = look(&case, answer.as_ref());
+        }
+        let case = &case;
         match decision {
             Decision::Rest | Decision::AskProvider => Ok(Step::Done),
             Decision::Record(incident) => self.record(case, *incident).await,
-            Decision::Deactivate(..)
-            | Decision::Restore(_)
-            | Decision::Thaw(_)
-            | Decision::Relocate(..)
-                if acts == Acts::Later =>
-            {
-                Ok(Step::Done)
-            }
+            ref act if acts == Acts::Later && is_act(act) => Ok(Step::Done),
             Decision::Close(incident) => self.close(case, policy, *incident).await,
             Decision::Deactivate(incident, authority) => {
                 match self.deactivate(case, policy, (*incident).clone(), authority).await? {
@@ -342,19 +349,6 @@ where
         }
     }
 
-    /// Publishes one alert, and remembers that alerts do go out.
-    pub(crate) async fn publish(
-        &self,
-        alert: &Alert,
-    ) -> Result<(), simfuse_domain::port::AlertError> {
-        self.alerts.publish(alert).await?;
-        tracing::info!(alert.id, alert.action, "alert published");
-        if let Err(error) = self.table.record_paged(LAST_ALERT, self.clock.now()).await {
-            tracing::warn!(error = %Chain(&error), "the time of the last alert was not recorded");
-        }
-        Ok(())
-    }
-
     /// An audit entry for a change of stage.
     fn stage_entry(&self, case: &Case, incident: &Incident) -> Option<AuditEntry> {
         let was = case.incident.as_ref().map(|(stored, _)| stored.stage);
@@ -396,8 +390,16 @@ where
     }
 }
 
-/// Under this name the time of the latest alert is kept.
-pub(crate) const LAST_ALERT: &str = "any";
+/// Whether the provider is asked for a change.
+const fn is_act(decision: &Decision) -> bool {
+    match decision {
+        Decision::Deactivate(..)
+        | Decision::Restore(_)
+        | Decision::Thaw(_)
+        | Decision::Relocate(..) => true,
+        Decision::Rest | Decision::AskProvider | Decision::Record(_) | Decision::Close(_) => false,
+    }
+}
 
 /// Whether a case is where it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

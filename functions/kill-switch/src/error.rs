@@ -47,6 +47,14 @@ pub enum KillSwitchError {
         /// Why the first could not.
         first: String,
     },
+    /// What will fail again and was got round.
+    #[error(
+        "{faults} alerts or items were refused, or could not be read, for good: the log says which"
+    )]
+    Faults {
+        /// How many.
+        faults: usize,
+    },
 }
 
 impl KillSwitchError {

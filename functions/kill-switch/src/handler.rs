@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, future, stream};
 use serde::Deserialize;
 use serde_json::Value;
 use simfuse_domain::id::SimSid;
@@ -84,10 +84,13 @@ where
             self.tell_news(news).await;
             serde_json::to_value(response).map_err(wrong)
         } else if payload.get("sweep") == Some(&Value::Bool(true)) {
-            let swept = Box::pin(self.sweep()).await;
-            self.tell_suppressed_news().await;
-            Box::pin(self.tell_untold_acts()).await;
-            Box::pin(self.record_heads()).await;
+            // Whatever takes the sweep's time, the rest is done beside it.
+            let beside = async {
+                self.tell_suppressed_news().await;
+                self.tell_untold_acts().await;
+                self.record_heads().await;
+            };
+            let (swept, ()) = future::join(Box::pin(self.sweep()), Box::pin(beside)).await;
             swept?;
             Ok(serde_json::json!({ "swept": true }))
         } else if let Some(hint) = payload.get("hint") {
@@ -217,6 +220,7 @@ pub fn diagnostic(error: &KillSwitchError) -> lambda_runtime::Diagnostic {
         KillSwitchError::PolicyWithoutNumber => "PolicyWithoutNumber",
         KillSwitchError::Contention { .. } => "Contention",
         KillSwitchError::Sweep { .. } => "Sweep",
+        KillSwitchError::Faults { .. } => "Faults",
     };
     lambda_runtime::Diagnostic {
         error_type: error_type.to_owned(),

@@ -25,6 +25,7 @@ mod manual;
 mod news;
 mod pace;
 mod policy;
+mod publish;
 pub mod request;
 mod select;
 mod status;

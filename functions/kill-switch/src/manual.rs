@@ -50,7 +50,7 @@ where
         }
         match request.action {
             Action::Stop | Action::Resume => {
-                self.switch(request).await?;
+                answer.already = self.switch(request).await?;
                 answer.status = Some(self.status().await?);
             }
             Action::PolicyShow => answer.policy = Some(self.show_policy().await?),
@@ -202,21 +202,32 @@ where
         }
     }
 
-    /// Sets or lifts the stop switch.
-    async fn switch(&self, request: &Request) -> Result<(), KillSwitchError> {
-        if request.dry_run {
-            return Ok(());
-        }
+    /// Sets or lifts the stop switch; says so where there is nothing to do, and nobody is told.
+    async fn switch(&self, request: &Request) -> Result<Option<String>, KillSwitchError> {
         let stop = (request.action == Action::Stop).then(|| Stop {
             by: by(request),
             reason: request.reason.clone(),
             at: self.clock.now(),
         });
+        // A switch that cannot be read is set all the same.
+        let known = self.table.read_stop().await.inspect_err(|error| {
+            tracing::warn!(error = %Chain(error), "whether it is stopped already is not known");
+        });
+        match (&stop, known) {
+            (Some(_), Ok(Some(Stop { by, reason, at }))) => {
+                return Ok(Some(format!("stopped already, by {by} at {at}: {reason}")));
+            }
+            (None, Ok(None)) => return Ok(Some("not stopped: there is nothing to resume".into())),
+            (Some(_), Ok(None)) | (None, Ok(Some(_))) | (_, Err(_)) => {}
+        }
+        if request.dry_run {
+            return Ok(None);
+        }
         let entry = self.entry(request, None, None);
         let written = self.table.write_stop(stop.as_ref(), &entry).await;
         written.map_err(KillSwitchError::table("writing the stop switch"))?;
         self.tell_act(&entry, &[]).await;
-        Ok(())
+        Ok(None)
     }
 
     async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {

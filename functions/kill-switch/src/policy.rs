@@ -3,8 +3,8 @@
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    Alerts, Applied, AuditLog, Campaigns, Cases, Clock, Committed, Fleets, Heartbeat, Policies,
-    PolicyChange, PolicyVersion, PolicyVersions, SuperSim,
+    Alerts, Applied, AuditLog, AuditTrail, Campaigns, Cases, Clock, Committed, Fleets, Heartbeat,
+    Policies, PolicyChange, PolicyVersion, PolicyVersions, SuperSim,
 };
 
 use crate::engine::KillSwitch;
@@ -14,7 +14,7 @@ use crate::request::{PolicyAnswer, PolicyOutcome, Request};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
-    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + Heartbeat,
+    T: Campaigns + Cases + Policies + PolicyVersions + AuditLog + AuditTrail + Heartbeat,
     P: SuperSim + Fleets,
     A: Alerts,
     C: Clock,

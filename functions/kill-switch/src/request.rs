@@ -221,6 +221,9 @@ pub struct Answer {
     /// What a selection rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<Selected>,
+    /// Of the stop switch: that it is already as was asked. Nothing was done, and nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub already: Option<String>,
     /// How the whole is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -252,6 +255,7 @@ impl Answer {
             wait_secs: None,
             all: None,
             selected: None,
+            already: None,
             status: None,
             policy: None,
             fleet: None,

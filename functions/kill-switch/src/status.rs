@@ -12,8 +12,9 @@ use simfuse_domain::port::{
 };
 use simfuse_domain::verdict::Verdict;
 
-use crate::engine::{KillSwitch, LAST_ALERT};
+use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
+use crate::publish::LAST_ALERT;
 use crate::request::{Attention, Details, Status};
 
 /// Open incidents counted.

@@ -1,14 +1,18 @@
 //! The sweep: every minute, whatever needs a look. It is the only one who retries.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use futures::{StreamExt as _, future, stream};
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::alert::Alert;
+use simfuse_domain::alert::{Alert, HELD_PAGE};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
-    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies, SuperSim,
+    Alerts, Campaigns, Cases, Clock, Fleets, Heartbeat, OpenIncident, Policies, SuperSim,
 };
 
+use crate::campaign::waits_to_be_told;
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 
@@ -53,21 +57,21 @@ where
         let before = now.saturating_sub(UNDELIVERED_AFTER).unwrap_or(Timestamp::MIN);
         let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
         let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
-        let waiting = self.waiting(&due).await;
-        let sims = due.iter().map(|open| open.incident.sim);
-        let sims = sims.filter(|sim| !waiting.sims.contains(sim));
-        let mut sims: Vec<SimSid> = sims.take(SIMS_MAX).collect();
-        sims.extend(undelivered);
-        sims.sort_unstable();
-        sims.dedup();
-        // Pages must not wait for a provider that does not answer.
-        let looks = self.converge_all(&sims);
-        let (looked, paged, ()) =
-            future::join3(looks, self.page_held(now), self.tell_together(waiting)).await;
+        let pressing = due.iter().filter(|open| !waits_to_be_told(open, now));
+        let pressing = pressing.map(|open| open.incident.sim).take(SIMS_MAX);
+        let sims: BTreeSet<SimSid> = pressing.chain(undelivered).collect();
+        // What is to be done waits for nothing that is only to be told, and pages wait for no
+        // provider that does not answer.
+        let looks = Box::pin(self.converge_all(&sims));
+        let told = Box::pin(self.tell_waiting(due, now, &sims));
+        let (mut looked, paged, told) = future::join3(looks, self.page_held(now), told).await;
         paged?;
+        looked.extend(told);
         let all = looked.len();
         let mut errors = looked.into_iter().filter_map(|(_, result)| result.err());
+        let faults = self.faults.swap(0, Ordering::Relaxed);
         match errors.next() {
+            None if faults > 0 => Err(KillSwitchError::Faults { faults }),
             None => Ok(()),
             Some(error) => {
                 let first = Chain(&error).to_string();
@@ -76,12 +80,30 @@ where
         }
     }
 
+    /// Tells of what is due: together, and by itself each of the others that wait for nothing else.
+    async fn tell_waiting(
+        &self,
+        due: Vec<OpenIncident>,
+        now: Timestamp,
+        looked_at: &BTreeSet<SimSid>,
+    ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
+        let waiting = self.waiting(&due).await;
+        let others = due.iter().filter(|open| waits_to_be_told(open, now));
+        let others = others.map(|open| open.incident.sim);
+        let others = others.filter(|sim| !waiting.sims.contains(sim) && !looked_at.contains(sim));
+        let others: BTreeSet<SimSid> = others.take(SIMS_MAX).collect();
+        drop(due);
+        let (looked, ()) =
+            future::join(self.converge_all(&others), self.tell_together(waiting)).await;
+        looked
+    }
+
     /// Brings each of these SIMs to where it should be, and acknowledges what was seen.
     pub(crate) async fn converge_all(
         &self,
-        sims: &[SimSid],
+        sims: impl IntoIterator<Item = &SimSid>,
     ) -> Vec<(SimSid, Result<(), KillSwitchError>)> {
-        let looks = sims.iter().map(|sim| async move {
+        let looks = sims.into_iter().map(|sim| async move {
             let result = self.converge_one(*sim).await;
             if let Err(error) = &result {
                 tracing::error!(sim.sid = %sim, error = %Chain(error), "SIM not looked at");
@@ -118,7 +140,7 @@ where
             return Ok(());
         }
         // Made from the page before, so that it is the same if this one has to be published again.
-        let id = format!("held-{}", paged.map_or(0, Timestamp::as_second));
+        let id = format!("{HELD_PAGE}{}", paged.map_or(0, Timestamp::as_second));
         match self.publish(&Alert { id, ..Alert::of_held(&held, now, self.stack.as_ref()) }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;

@@ -1,6 +1,9 @@
 //! Telling what humans did that is about no SIM. The act is done and recorded first; what does not
 //! go out then, the sweep finds in the audit.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainName};
@@ -9,7 +12,7 @@ use simfuse_domain::port::{
     TableError,
 };
 
-use crate::engine::KillSwitch;
+use crate::engine::{KillSwitch, within};
 use crate::error::Chain;
 
 /// The sweep looks for acts that nobody told this far back: a topic that is broken for longer has
@@ -19,30 +22,16 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// Whoever acts tells it at once; after this long they did not.
 const UNTOLD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
-/// Acts looked at in one sweep: more in a day would be a program's.
+/// Whoever acts waits for the telling no longer than this: the act is done, and a topic that does not
+/// answer must not make it look as if it were not.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
+
+/// Acts told in one sweep, the newest: more in a day would be a program's.
 const ACTS_MAX: usize = 200;
 
-impl<T, P, A, C> KillSwitch<T, P, A, C>
-where
-    T: Campaigns + Cases + Policies + Heartbeat,
-    P: SuperSim + Fleets,
-    A: Alerts,
-    C: Clock,
-{
-    /// Tells of an act. One that does not go out undoes nothing: the sweep tries again.
-    pub(crate) async fn tell_act(&self, entry: &AuditEntry, details: &[String]) {
-        let Some(alert) = Alert::of_account_act(entry, details, self.stack.as_ref()) else {
-            return;
-        };
-        if let Err(error) = self.publish(&alert).await {
-            tracing::error!(error = %Chain(&error), "an act is not told yet");
-            return;
-        }
-        if let Err(error) = self.table.record_paged(&alert.id, self.clock.now()).await {
-            tracing::warn!(error = %Chain(&error), "an act may be told again");
-        }
-    }
-}
+/// Entries of one page, and pages, of a day's audit.
+const PAGE_ENTRIES: usize = 200;
+const PAGES_MAX: usize = 50;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -51,35 +40,90 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Tells of acts that were recorded and not told: the topic failed, or the function died.
-    pub(crate) async fn tell_untold_acts(&self) {
-        match self.untold_acts().await {
-            Ok(acts) => {
-                for entry in acts {
-                    self.tell_act(&entry, &[]).await;
-                }
+    /// Tells of an act that is recorded, after those before it that nobody told. What does not go out
+    /// in time undoes nothing: the sweep tells it.
+    pub(crate) async fn tell_act(&self, entry: &AuditEntry, details: &[String]) {
+        let telling = async {
+            if self.tell_acts_before(Some(entry)).await {
+                self.tell_one_act(entry, details).await;
             }
-            Err(error) => tracing::warn!(error = %Chain(&error), "acts not told are not known"),
+        };
+        if within(&self.clock, TOLD_WITHIN, telling).await.is_none() {
+            tracing::error!(audit.id = entry.id, "an act is not told yet: that takes too long");
         }
     }
 
+    /// Tells of acts that were recorded and not told: the topic failed, or the function died.
+    pub(crate) async fn tell_untold_acts(&self) {
+        self.tell_acts_before(None).await;
+    }
+
+    /// Tells of acts in their order, up to this one: once one does not go out, none after it does.
+    async fn tell_acts_before(&self, last: Option<&AuditEntry>) -> bool {
+        let acts = match self.untold_acts().await {
+            Ok(acts) => acts,
+            Err(error) => {
+                // Better in disorder than not at all.
+                tracing::warn!(error = %Chain(&error), "acts not told are not known");
+                return true;
+            }
+        };
+        for entry in acts.iter().take_while(|entry| last.is_none_or(|last| last.id != entry.id)) {
+            if !self.tell_one_act(entry, &[]).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tells of one act; `false` where that is not out.
+    async fn tell_one_act(&self, entry: &AuditEntry, details: &[String]) -> bool {
+        let Some(alert) = Alert::of_account_act(entry, details, self.stack.as_ref()) else {
+            return true;
+        };
+        if let Err(error) = self.publish(&alert).await {
+            tracing::error!(error = %Chain(&error), "an act is not told yet");
+            return false;
+        }
+        if let Err(error) = self.table.record_paged(&alert.id, self.clock.now()).await {
+            tracing::warn!(error = %Chain(&error), "an act may be told again");
+        }
+        true
+    }
+
+    /// The newest acts of the last day that are not told, the oldest first.
     async fn untold_acts(&self) -> Result<Vec<AuditEntry>, TableError> {
+        let mut untold = Vec::new();
+        for entry in self.acts_of_the_day().await? {
+            let Some(alert) = Alert::of_account_act(&entry, &[], None) else { continue };
+            if self.table.last_paged(&alert.id).await?.is_none() {
+                untold.push(entry);
+            }
+        }
+        Ok(untold)
+    }
+
+    async fn acts_of_the_day(&self) -> Result<VecDeque<AuditEntry>, TableError> {
         let now = self.clock.now();
         let ago = |span| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
-        let query = AuditQuery {
+        let mut query = AuditQuery {
             chain: Some(ChainName::Account),
             since: ago(LOOK_BACK),
             until: ago(UNTOLD_AFTER),
             after: None,
-            entries_max: ACTS_MAX,
+            entries_max: PAGE_ENTRIES,
         };
-        let mut untold = Vec::new();
-        for record in self.table.audit_page(&query).await?.records {
-            let Some(alert) = Alert::of_account_act(&record.entry, &[], None) else { continue };
-            if self.table.last_paged(&alert.id).await?.is_none() {
-                untold.push(record.entry);
+        let mut acts = VecDeque::new();
+        for _page in 0..PAGES_MAX {
+            let page = self.table.audit_page(&query).await?;
+            let entries = page.records.into_iter().map(|record| record.entry);
+            acts.extend(entries.filter(|entry| Alert::of_account_act(entry, &[], None).is_some()));
+            acts.drain(..acts.len().saturating_sub(ACTS_MAX));
+            if page.next.is_none() {
+                break;
             }
+            query.after = page.next;
         }
-        Ok(untold)
+        Ok(acts)
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sns::Client;
+use aws_sdk_sns::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sns::operation::publish::PublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
 use simfuse_domain::alert::{Alert, StackName};
 use simfuse_domain::port::{AlertError, Alerts};
@@ -74,7 +76,26 @@ impl Alerts for SnsAlerts {
     async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
         let named = self.stack.as_ref().map(|stack| alert.clone().of_stack(stack));
         let sent = Box::pin(self.send(named.as_ref().unwrap_or(alert))).await;
-        sent.map_err(|source| AlertError { alert_id: alert.id.clone(), source })
+        sent.map_err(|source| {
+            let is_refused = is_refused(&*source);
+            AlertError { alert_id: alert.id.clone(), is_refused, source }
+        })
+    }
+}
+
+/// Codes of answers that refuse a message as it is (SNS API reference, Publish). A topic that is gone,
+/// or forbidden, may be there again for the same message.
+const REFUSED_CODES: [&str; 4] =
+    ["InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"];
+
+/// Whether the same message would be refused again: it cannot even be made, or SNS does not take it.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    match error.downcast_ref::<SdkError<PublishError>>() {
+        Some(SdkError::ServiceError(answer)) => {
+            answer.err().code().is_some_and(|code| REFUSED_CODES.contains(&code))
+        }
+        Some(error) => matches!(error, SdkError::ConstructionFailure(_)),
+        None => true,
     }
 }
 
@@ -234,12 +255,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_alert_that_is_refused_is_not_published() {
-        let service = Loopback::answering([(400, REFUSED)]).await;
-        let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
-        let error = alerts.publish(&alert()).await.unwrap_err();
-        assert_eq!(error.alert_id, "incident-1");
-        assert_eq!(service.bodies().len(), 1);
+    async fn an_alert_that_is_refused_is_not_published_and_is_told_from_a_topic_that_fails() {
+        let gone = REFUSED.replace("InvalidParameter", "NotFound");
+        let forbidden = REFUSED.replace("InvalidParameter", "AuthorizationError");
+        for (status, body, is_refused) in
+            [(400, REFUSED, true), (404, gone.as_str(), false), (403, forbidden.as_str(), false)]
+        {
+            let service = Loopback::answering([(status, body)]).await;
+            let alerts = SnsAlerts::new(Client::new(&service.config()), TOPIC.to_owned());
+            let error = alerts.publish(&alert()).await.unwrap_err();
+            assert_eq!((error.alert_id.as_str(), error.is_refused), ("incident-1", is_refused));
+            assert_eq!(service.bodies().len(), 1);
+        }
     }
 
     #[tokio::test]

@@ -5,7 +5,9 @@ mod campaign;
 mod digest;
 mod leak;
 mod many;
+mod short;
 mod stack;
+mod texts;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,12 +18,14 @@ use crate::incident::{Hold, Incident, Stage};
 use crate::signed_link::{LinkAct, Links, SignedLink};
 
 pub use campaign::{
-    ALONE_MAX, Campaign, CampaignScope, Line, TOLD_TOGETHER_MAX, Together, alert_id,
+    ALONE_MAX, AlertName, Campaign, CampaignScope, GatheredKind, LINES_BYTES_MAX, Line, Place,
+    TOLD_TOGETHER_MAX, Together, alert_id,
 };
 pub use digest::{Digest, FLEETS_SHOWN_MAX, ToLook};
 pub use leak::Known;
 pub use stack::StackName;
 pub(crate) use stack::typed;
+pub use texts::{HourTexts, SMS_HOUR_MAX, SMS_KEPT, TextRoom};
 
 /// A subject that SNS accepts: ASCII, shorter than this.
 pub(crate) const SUBJECT_BYTES_MAX: usize = 99;
@@ -35,6 +39,9 @@ const SMS_NAME_CHARS_MAX: usize = 20;
 /// Held kills that nobody answered for this long, after the page and its first repetition, are told
 /// to more people.
 pub const ESCALATE_AFTER: SignedDuration = SignedDuration::from_mins(30);
+
+/// How ids of the page about held kills begin; those of incidents begin with a SIM.
+pub const HELD_PAGE: &str = "held-";
 
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +107,9 @@ pub struct PendingAlert {
     /// The SIM's fleet then: alerts of one fleet may be told together.
     #[serde(default)]
     pub fleet: Option<FleetSid>,
+    /// Whether a human had asked for what it is about by then.
+    #[serde(default)]
+    pub by_human: bool,
 }
 
 /// An alert as it is published.
@@ -208,7 +218,7 @@ impl Alert {
         );
         let happened = format!("{count} kills held by the cap, approve or look");
         Self {
-            id: format!("held-{}", now.as_second()),
+            id: format!("{HELD_PAGE}{}", now.as_second()),
             severity: Severity::Critical,
             subject: plain(&format!("SimFuse: {happened}"), SUBJECT_BYTES_MAX),
             email,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alert::{Alert, SMS_CHARS_MAX, SUBJECT_BYTES_MAX, Severity, StackName, plain, typed};
+use crate::alert::{Alert, SUBJECT_BYTES_MAX, Severity, StackName, plain, sms_of, typed};
 use crate::finding::DetectorId;
 use crate::id::FleetSid;
 use crate::port::Fleet;
@@ -113,7 +113,7 @@ impl Notice {
         }
         _ = write!(email, "\nWhat to do: {}\n", typed(&words.to_do, stack));
         let subject = plain(&format!("SimFuse: {}", words.happened), SUBJECT_BYTES_MAX);
-        let sms = || plain(&format!("SimFuse: {}. {}", words.happened, words.to_do), SMS_CHARS_MAX);
+        let sms = || sms_of(&words.happened, &words.to_do, "", stack);
         Alert {
             escalated: false,
             stack: None,
@@ -248,6 +248,11 @@ mod tests {
         assert_eq!(alert.severity, Severity::Critical);
         let sms = alert.sms.unwrap();
         assert!(sms.len() <= 160 && sms.contains("no event ever came"), "{sms}");
+        let since = Some(now());
+        let prod = "prod".parse().unwrap();
+        let sms = Notice::NoEvents { since, allowed }.alert(now(), Some(&prod)).sms.unwrap();
+        assert!(sms.len() <= 160 && sms.starts_with("SimFuse prod: no event since"), "{sms}");
+        assert!(sms.ends_with("subscription (docs/runbook.md)"), "{sms}");
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 mod link_claims;
 
+mod campaigns;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
@@ -18,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
+use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -27,9 +29,9 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
-    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Campaigns, Case, Cases,
-    Commit, Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat,
-    NewsFeed, NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
+    AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
+    Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
+    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
     PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
     SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
@@ -60,6 +62,8 @@ pub enum Method {
     WriteTold,
     ReadCampaign,
     WriteCampaign,
+    ReadTexts,
+    WriteTexts,
     ReadCase,
     ReadKillWindow,
     Commit,
@@ -102,12 +106,16 @@ pub enum Fault {
     LostAnswer,
     /// Another came first: a `Conflict` from `write_state`, `commit`, `write_told`, `write_campaign`,
     /// `write_heads_run` and `replace_policy`,
-    /// *transition not allowed* from `set_status`. Nothing happened. The other methods know no conflicts; they are
-    /// throttled.
+    /// *transition not allowed* from `set_status`. Nothing happened. The others are throttled.
     Conflict,
     /// A read gives what the same read gave the last time, or nothing for states never read before.
     /// `read_states`, `read_case`, `read_kill_window` and `fetch` only; the others are left alone.
     Stale,
+    /// Nothing happened, nor will it: an item that cannot be read, an alert that is refused. What
+    /// knows no such answer is unavailable.
+    Refused,
+    /// Nothing happens, and no answer comes.
+    Hangs,
 }
 
 /// A port with a script of faults. Clones share the script.
@@ -178,6 +186,7 @@ impl<P> Faulty<P> {
 trait Broken: Sized {
     fn throttled(doing: Method) -> Self;
     fn unavailable(doing: Method) -> Self;
+    fn refused(doing: Method) -> Self;
 }
 
 /// The source of an error that was asked for.
@@ -193,6 +202,11 @@ impl Broken for TableError {
     fn unavailable(doing: Method) -> Self {
         Self::Unavailable { doing: doing.to_string(), source: Some(Box::new(Injected)) }
     }
+
+    fn refused(doing: Method) -> Self {
+        let reason = "told to fail for good".to_owned();
+        Self::Fault { doing: doing.to_string(), reason, source: Some(Box::new(Injected)) }
+    }
 }
 
 impl Broken for ProviderError {
@@ -202,6 +216,10 @@ impl Broken for ProviderError {
 
     fn unavailable(doing: Method) -> Self {
         Self::Unavailable { reason: doing.to_string(), source: Some(Box::new(Injected)) }
+    }
+
+    fn refused(doing: Method) -> Self {
+        Self::unavailable(doing)
     }
 }
 
@@ -222,6 +240,8 @@ async fn plain<T, E: Broken>(
         None | Some(Fault::Stale) => call.await,
         Some(Fault::Throttled | Fault::Conflict) => Err(E::throttled(method)),
         Some(Fault::Unreachable) => Err(E::unavailable(method)),
+        Some(Fault::Refused) => Err(E::refused(method)),
+        Some(Fault::Hangs) => std::future::pending().await,
         Some(Fault::LostAnswer) => {
             call.await?;
             Err(E::unavailable(method))
@@ -327,29 +347,6 @@ impl<P: NewsLimits> NewsLimits for Faulty<P> {
             fault => {
                 let call = self.inner.write_told(scope, told, read, now);
                 plain(Method::WriteTold, fault, call).await
-            }
-        }
-    }
-}
-
-impl<P: Campaigns> Campaigns for Faulty<P> {
-    async fn read_campaign(&self, scope: CampaignScope) -> Result<(Campaign, u64), TableError> {
-        let fault = self.next(Method::ReadCampaign);
-        plain(Method::ReadCampaign, fault, self.inner.read_campaign(scope)).await
-    }
-
-    async fn write_campaign(
-        &self,
-        scope: CampaignScope,
-        campaign: &Campaign,
-        read: u64,
-        now: Timestamp,
-    ) -> Result<Committed, TableError> {
-        match self.next(Method::WriteCampaign) {
-            Some(Fault::Conflict) => Ok(Committed::Conflict),
-            fault => {
-                let call = self.inner.write_campaign(scope, campaign, read, now);
-                plain(Method::WriteCampaign, fault, call).await
             }
         }
     }
@@ -589,12 +586,16 @@ impl<P: SuperSim> SuperSim for Faulty<P> {
 impl<P: Alerts> Alerts for Faulty<P> {
     async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
         let fault = self.next(Method::Publish);
+        if fault == Some(Fault::Hangs) {
+            return std::future::pending().await;
+        }
         if matches!(fault, None | Some(Fault::Stale | Fault::LostAnswer)) {
             self.inner.publish(alert).await?;
         }
         if matches!(fault, None | Some(Fault::Stale)) {
             return Ok(());
         }
-        Err(AlertError { alert_id: alert.id.clone(), source: Box::new(Injected) })
+        let is_refused = fault == Some(Fault::Refused);
+        Err(AlertError { alert_id: alert.id.clone(), is_refused, source: Box::new(Injected) })
     }
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope, HourTexts};
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -21,6 +21,7 @@ use simfuse_domain::port::{
     PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
     SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
 };
+use simfuse_domain::time::Hour;
 use simfuse_domain::usage::SimUsage;
 
 use crate::faulty::{Fault, Method};
@@ -116,9 +117,13 @@ impl<P, G: Gate> Gated<P, G> {
             Ok(answer) => answer,
             Err(Fault::Throttled) => Err(ProviderError::Throttled { retry_after: None }),
             Err(Fault::Conflict) => Err(ProviderError::TransitionNotAllowed),
-            Err(Fault::Unreachable | Fault::LostAnswer | Fault::Stale) => {
-                Err(ProviderError::Unavailable { reason: "the gate".to_owned(), source: None })
-            }
+            Err(
+                Fault::Unreachable
+                | Fault::LostAnswer
+                | Fault::Stale
+                | Fault::Refused
+                | Fault::Hangs,
+            ) => Err(ProviderError::Unavailable { reason: "the gate".to_owned(), source: None }),
         }
     }
 }
@@ -252,6 +257,20 @@ impl<P: Campaigns, G: Gate> Campaigns for Gated<P, G> {
         let call = Call::Plain(Method::WriteCampaign);
         self.committed(call, self.inner.write_campaign(scope, campaign, read, now)).await
     }
+
+    async fn read_texts(&self, hour: Hour) -> Result<(HourTexts, u64), TableError> {
+        self.table(Call::Plain(Method::ReadTexts), self.inner.read_texts(hour)).await
+    }
+
+    async fn write_texts(
+        &self,
+        hour: Hour,
+        texts: &HourTexts,
+        read: u64,
+    ) -> Result<Committed, TableError> {
+        let call = Call::Plain(Method::WriteTexts);
+        self.committed(call, self.inner.write_texts(hour, texts, read)).await
+    }
 }
 
 impl<P: Heartbeat, G: Gate> Heartbeat for Gated<P, G> {
@@ -357,7 +376,11 @@ impl<P: Fleets, G: Gate> Fleets for Gated<P, G> {
 impl<P: Alerts, G: Gate> Alerts for Gated<P, G> {
     async fn publish(&self, alert: &Alert) -> Result<(), AlertError> {
         let call = Call::Publish(alert);
-        let failed = |_| AlertError { alert_id: alert.id.clone(), source: "the gate".into() };
+        let failed = |_| AlertError {
+            alert_id: alert.id.clone(),
+            is_refused: false,
+            source: "the gate".into(),
+        };
         self.gate.pass(call, self.inner.publish(alert), Result::is_ok).await.map_err(failed)?
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use simfuse_domain::alert::{Alert, Campaign, CampaignScope};
+use simfuse_domain::alert::{Alert, Campaign, CampaignScope, HourTexts};
 use simfuse_domain::audit::AuditEntry;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
@@ -23,6 +23,7 @@ use simfuse_domain::port::{
     PolicyVersions, StateWrite, States, Stop, StoredState, TableError, Written,
 };
 use simfuse_domain::state::{SCHEMA, SimState};
+use simfuse_domain::time::Hour;
 
 pub use usages::UsageContent;
 
@@ -60,6 +61,7 @@ struct Content {
     /// Links that were taken: by their id, the call and how far it is.
     links: BTreeMap<String, (String, LinkUse)>,
     campaigns: BTreeMap<CampaignScope, (Campaign, u64)>,
+    texts: BTreeMap<Hour, (HourTexts, u64)>,
 }
 
 #[derive(Debug)]
@@ -568,7 +570,7 @@ impl Alerts for MemoryAlerts {
         if let Some(left) = published.failures_left.checked_sub(1) {
             published.failures_left = left;
             let source = "told to fail".into();
-            return Err(AlertError { alert_id: alert.id.clone(), source });
+            return Err(AlertError { alert_id: alert.id.clone(), is_refused: false, source });
         }
         published.alerts.push(alert.clone());
         Ok(())

@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use simfuse_aws::{Table, create_table};
+use simfuse_domain::alert::HourTexts;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, StateWrite, States, TableError,
-    UsageItem, UsageStore, UsageWindow, Usages, Written,
+    Campaigns as _, Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, StateWrite,
+    States, TableError, UsageItem, UsageStore, UsageWindow, Usages, Written,
 };
 use simfuse_domain::signed_link::{LinkAct, SignedLink};
 use simfuse_domain::state::SimState;
@@ -55,6 +56,7 @@ macro_rules! on_both {
 
 on_both! {
     campaigns::a_campaign_is_kept_by_scope_and_version
+    campaigns::what_went_out_by_sms_is_kept_by_hour_and_version
     states::what_was_never_written_is_absent
     states::a_write_is_read_back
     states::a_write_on_an_old_version_is_a_conflict
@@ -247,6 +249,15 @@ async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
     let kept = item(&client, "DEADLETTER#2026-03-01#7".to_owned(), &letter.sha256).await;
     let days = 14 * 86_400 + received_at.as_second();
     assert_eq!(kept["expires_at"].as_n().unwrap(), &days.to_string());
+    table.record_paged("act-stop-1", received_at).await.unwrap();
+    let told = item(&client, "KS#PAGED#act-stop-1".to_owned(), "AT").await;
+    let days = 90 * 86_400 + received_at.as_second();
+    assert_eq!(told["expires_at"].as_n().unwrap(), &days.to_string());
+    let hour = Hour::of(received_at);
+    table.write_texts(hour, &HourTexts::default(), 0).await.unwrap();
+    let texts = item(&client, "KS#TEXTS".to_owned(), "2026-03-01T14Z").await;
+    let days = 2 * 86_400 + hour.start().as_second();
+    assert_eq!(texts["expires_at"].as_n().unwrap(), &days.to_string());
     let link = SignedLink {
         act: LinkAct::Restore,
         sim,

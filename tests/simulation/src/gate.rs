@@ -143,7 +143,10 @@ fn end(inner: &mut Inner, call: &Call<'_>) -> End {
         _ => weather.table,
     };
     let conflicting = matches!(call, Call::Commit(_) | Call::WriteState(_))
-        || matches!(call.method(), Method::ReplacePolicy | Method::WriteCampaign);
+        || matches!(
+            call.method(),
+            Method::ReplacePolicy | Method::WriteCampaign | Method::WriteTexts
+        );
     if conflicting && chance.permille(weather.conflicts) {
         return End::Fails(Fault::Conflict);
     }

@@ -219,7 +219,13 @@ pub(crate) fn sim() -> SimSid {
 
 pub(crate) fn link(act: LinkAct, name: &str) -> SignedLink {
     let incident = Incident::open(sim(), name.to_owned(), None, told_at());
-    let pending = PendingAlert { number: 1, kind: AlertKind::Killed, at: told_at(), fleet: None };
+    let pending = PendingAlert {
+        number: 1,
+        kind: AlertKind::Killed,
+        at: told_at(),
+        fleet: None,
+        by_human: false,
+    };
     SignedLink::of(act, &incident, &pending)
 }
 

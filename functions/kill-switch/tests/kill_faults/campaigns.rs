@@ -8,8 +8,11 @@ use simfuse_domain::alert::Alert;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Mode;
 use simfuse_domain::port::{Cases as _, Sim, SimStatus};
+use simfuse_testkit::faulty::{Fault, Method};
 
-use crate::bench::{Bench, PHONE, STRICT, TABLET, fleet, rejection, session, sim};
+use crate::bench::{
+    Bench, PHONE, STRICT, TABLET, TestSwitch, fleet, name, rejection, request, session, sim,
+};
 use crate::crashes::{TRAPS, invoke};
 use crate::gate::{Gate, Trap};
 
@@ -143,7 +146,10 @@ fn check(bench: &Bench, what: &str) {
         copies.entry(&alert.id).or_default().push(alert);
     }
     for (id, copies) in copies {
-        assert!(copies.iter().all(|copy| copy == &copies[0]), "{what}: {id} changed");
+        // How far each SIM is by then is told anew, of which SIMs is not.
+        let same =
+            |copy: &&Alert| (&copy.tells, &copy.subject) == (&copies[0].tells, &copies[0].subject);
+        assert!(copies.iter().all(same), "{what}: {id} changed");
         assert!(copies.len() <= 2, "{what}: {id} came {} times", copies.len());
     }
 }
@@ -228,4 +234,234 @@ async fn what_is_found_of_a_sim_that_waits_to_be_told_is_judged_after_it() {
     }
     let told: Vec<String> = bench.told(FEW);
     assert!(told.contains(&"leaking".to_owned()), "{told:?}");
+}
+
+/// Six SIMs are stolen, of which four wait to be told together.
+async fn many_wait() -> (Bench, TestSwitch) {
+    let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;
+    let calm = bench.gathering(Gate::new(None));
+    for number in 1..=FEW {
+        bench.steal(number).await;
+    }
+    calm.handle(bench.stream()).await.unwrap();
+    assert_eq!(bench.alerts.published().len(), 2);
+    (bench, calm)
+}
+
+async fn sweep(bench: &Bench, switch: &TestSwitch) -> Result<(), String> {
+    bench.pass(60);
+    let swept = switch.handle(json!({ "sweep": true })).await;
+    swept.map(drop).map_err(|error| error.to_string())
+}
+
+fn together(bench: &Bench) -> Vec<Alert> {
+    bench.alerts.published().into_iter().filter(|alert| !alert.tells.is_empty()).collect()
+}
+
+fn is_told_once_each(bench: &Bench) {
+    let tellings = tellings(&bench.alerts.published());
+    assert_eq!(tellings.len(), usize::from(FEW), "{tellings:?}");
+    assert!(tellings.values().all(|by| by.len() == 1), "{tellings:?}");
+}
+
+#[tokio::test]
+async fn what_was_restored_meanwhile_is_told_as_restored() {
+    let (bench, calm) = many_wait().await;
+    let last = bench.alerts.published().iter().map(|alert| alert.id.clone()).collect::<String>();
+    let waits: Vec<u8> =
+        (1..=FEW).filter(|number| !last.contains(&sim(*number).to_string())).collect();
+    calm.handle(request("restore", &[&name(waits[0])])).await.unwrap();
+    sweep(&bench, &calm).await.unwrap();
+    let [message] = together(&bench).try_into().unwrap();
+    let restored = format!("- {} ({}), restored", name(waits[0]), sim(waits[0]));
+    assert!(message.email.contains(&restored), "{}", message.email);
+    let dead = format!("- {} ({}), inactive", name(waits[1]), sim(waits[1]));
+    assert!(message.email.contains(&dead), "{}", message.email);
+}
+
+#[tokio::test]
+async fn what_cannot_wait_is_told_within_two_minutes_however_many_messages_there_were() {
+    let bench = Bench::with(40, &uncapped(), Mode::Enforce).await;
+    let calm = bench.gathering(Gate::new(None));
+    for number in 1..=40 {
+        bench.steal(number).await;
+        calm.handle(bench.stream()).await.unwrap();
+        let killed_at = bench.now();
+        let is_told = |bench: &Bench| {
+            let told: Vec<String> = tellings(&bench.alerts.published()).into_keys().collect();
+            told.iter().any(|id| id.starts_with(&sim(number).to_string()))
+        };
+        let mut sweeps = 0;
+        while !is_told(&bench) {
+            sweep(&bench, &calm).await.unwrap();
+            sweeps += 1;
+            let waited = bench.now().duration_since(killed_at).as_secs();
+            assert!(waited <= 120, "{number}: {sweeps} sweeps");
+        }
+    }
+    assert!(together(&bench).len() > 10, "{}", together(&bench).len());
+}
+
+/// A SIM that was held, of which a new finding makes policy deactivate it, while its first alert is
+/// still to be told.
+async fn to_be_killed_and_told() -> Bench {
+    let bench = Bench::with(1, &uncapped().replace("enforce", "observe"), Mode::Enforce).await;
+    bench.alerts.fail_next(1);
+    bench.steal_and_tell([1]).await;
+    assert_eq!(bench.stage(1).await, "held (observe mode)");
+    bench.apply(&uncapped()).await;
+    bench.pass(60);
+    bench.appears(1, PHONE, 1_000_000).await;
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_kill_waits_for_a_campaign_that_is_not_read() {
+    for is_swept in [false, true] {
+        let bench = to_be_killed_and_told().await;
+        bench.table.fail(Method::ReadCampaign, Fault::Hangs, 1_000);
+        bench.table.fail(Method::ReadTexts, Fault::Hangs, 1_000);
+        let payload = if is_swept { json!({ "sweep": true }) } else { bench.stream() };
+        bench.pass(61);
+        let handled = bench.switch.handle(payload);
+        drop(tokio::time::timeout(std::time::Duration::from_secs(60), handled).await);
+        assert_eq!(bench.asked(1), ["inactive"], "swept: {is_swept}");
+    }
+}
+
+#[tokio::test]
+async fn where_a_campaign_cannot_be_read_each_is_told_alone_and_the_sweep_says_so() {
+    let (bench, calm) = many_wait().await;
+    bench.table.fail(Method::ReadCampaign, Fault::Refused, 100);
+    let error = sweep(&bench, &calm).await.unwrap_err();
+    assert!(error.contains("for good"), "{error}");
+    assert_eq!(together(&bench), []);
+    is_told_once_each(&bench);
+}
+
+#[tokio::test]
+async fn where_it_is_not_known_whether_alerts_are_many_they_wait_for_two_minutes_only() {
+    let (bench, calm) = many_wait().await;
+    bench.table.fail(Method::ReadCampaign, Fault::Unreachable, 100);
+    sweep(&bench, &calm).await.unwrap();
+    assert_eq!(bench.alerts.published().len(), 2);
+    sweep(&bench, &calm).await.unwrap();
+    assert_eq!(together(&bench), []);
+    is_told_once_each(&bench);
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_for_good_is_told_in_short_and_the_sweep_says_so() {
+    let (bench, calm) = many_wait().await;
+    bench.topic.fail(Method::Publish, Fault::Refused, 1);
+    let error = sweep(&bench, &calm).await.unwrap_err();
+    assert!(error.contains("for good"), "{error}");
+    let [message] = together(&bench).try_into().unwrap();
+    assert!(message.email.starts_with("This alert was refused as it was"), "{}", message.email);
+    for id in &message.tells {
+        let sim = id.split('-').next().unwrap();
+        assert!(message.email.contains(sim), "{}", message.email);
+    }
+    sweep(&bench, &calm).await.unwrap();
+    is_told_once_each(&bench);
+}
+
+#[tokio::test]
+async fn one_sim_that_cannot_be_read_keeps_back_no_other() {
+    let mut reached = 0;
+    for call in 0.. {
+        let (bench, calm) = many_wait().await;
+        let before = bench.table.calls(Method::ReadCase);
+        bench.table.pass(Method::ReadCase, call);
+        bench.table.fail(Method::ReadCase, Fault::Refused, 1);
+        let swept = sweep(&bench, &calm).await;
+        if bench.table.calls(Method::ReadCase) - before <= call {
+            break;
+        }
+        reached += 1;
+        swept.unwrap_err();
+        let told = tellings(&bench.alerts.published()).len();
+        assert!(told >= usize::from(FEW) - 1, "call {call}: {told} are told at once");
+        for _minute in 0..10 {
+            sweep(&bench, &calm).await.unwrap();
+        }
+        is_told_once_each(&bench);
+    }
+    assert!(reached >= 8, "{reached}");
+}
+
+#[tokio::test]
+async fn one_alert_that_cannot_be_taken_off_holds_up_no_message_and_is_not_told_again() {
+    let (bench, calm) = many_wait().await;
+    bench.table.fail(Method::Commit, Fault::Refused, 1);
+    sweep(&bench, &calm).await.unwrap_err();
+    assert_eq!(together(&bench).len(), 1);
+    for number in 1..=FEW {
+        bench.happen(sim(number), &[rejection(number, bench.now())]).await;
+    }
+    for _minute in 0..20 {
+        sweep(&bench, &calm).await.unwrap();
+    }
+    check(&bench, "not taken off");
+    for number in 1..=FEW {
+        assert_eq!(bench.stage(number).await, "none");
+    }
+}
+
+#[tokio::test]
+async fn what_a_human_does_to_many_hides_no_theft() {
+    let bench = Bench::with(FEW, &uncapped(), Mode::Enforce).await;
+    let calm = bench.gathering(Gate::new(None));
+    let names = [1, 2, 3, 4].map(name);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    calm.handle(request("deactivate", &names)).await.unwrap();
+    assert_eq!(bench.alerts.published().len(), 2, "the others wait");
+    for number in [5, 6] {
+        bench.steal(number).await;
+    }
+    calm.handle(bench.stream()).await.unwrap();
+    assert_eq!((bench.told(5).len(), bench.told(6).len()), (1, 1), "alone, at once");
+    sweep(&bench, &calm).await.unwrap();
+    let [message] = together(&bench).try_into().unwrap();
+    assert!(message.email.contains("as was asked"), "{}", message.email);
+    is_told_once_each(&bench);
+}
+
+#[tokio::test]
+async fn of_an_attack_on_many_thirty_at_most_go_out_by_sms_in_an_hour_and_all_by_mail() {
+    let sims = 40;
+    let bench = Bench::with(sims, &uncapped(), Mode::Enforce).await;
+    let each_alone = bench.gathering(Gate::new(None)).telling_alone(1_000);
+    for number in 1..=sims {
+        bench.steal(number).await;
+    }
+    each_alone.handle(bench.stream()).await.unwrap();
+    let alerts = bench.alerts.published();
+    let texted = |alerts: &[Alert]| alerts.iter().filter(|alert| alert.sms.is_some()).count();
+    let said = alerts.iter().filter(|alert| alert.id.starts_with("texts-")).count();
+    assert_eq!(said, 1, "one SMS says that there are no more");
+    assert_eq!(texted(&alerts), 20 + said, "the others of thirty are kept");
+    assert_eq!(alerts.len(), usize::from(sims) + said, "all by mail");
+    let later = bench.alerts.published().len();
+    bench.pass(3_600);
+    bench.appears(1, PHONE, 1_000_000).await;
+    for _minute in 0..5 {
+        sweep(&bench, &each_alone).await.unwrap();
+    }
+    let alerts = bench.alerts.published();
+    assert!(texted(&alerts[later..]) > 0, "another hour");
+}
+
+#[tokio::test]
+async fn whatever_is_not_known_of_sms_they_go_out() {
+    let faults = [Fault::Throttled, Fault::Unreachable, Fault::LostAnswer, Fault::Refused];
+    for fault in faults {
+        for method in [Method::ReadTexts, Method::WriteTexts] {
+            let bench = Bench::with(1, &uncapped(), Mode::Enforce).await;
+            bench.table.fail(method, fault, 1);
+            bench.steal_and_tell([1]).await;
+            let [alert] = bench.alerts.published().try_into().unwrap();
+            assert!(alert.sms.is_some(), "{method} {fault:?}");
+        }
+    }
 }

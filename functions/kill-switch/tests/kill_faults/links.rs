@@ -208,8 +208,13 @@ async fn alerts_hold_links_where_there_is_a_console() {
     let link = |alert: &Alert| alert.email.lines().last().unwrap().to_owned();
     assert_eq!(link(first), link(again));
     let incident: Incident = bench.incident(1).await.unwrap();
-    let pending =
-        PendingAlert { number: 1, kind: AlertKind::Killed, at: incident.opened_at, fleet: None };
+    let pending = PendingAlert {
+        number: 1,
+        kind: AlertKind::Killed,
+        at: incident.opened_at,
+        fleet: None,
+        by_human: false,
+    };
     let expected = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(link(first), link(&expected));
 }

@@ -29,6 +29,9 @@ use super::{Put, Table, by_sort_key, contention_pauses};
 /// How long a past incident is kept, from its opening: a year, and a month to look back on it.
 const INCIDENT_DAYS: i64 = 400;
 
+/// How long it is kept when an alert was last published. No alert for so long is none.
+const PAGED_DAYS: i64 = 90;
+
 /// Pages of a megabyte read of one SIM's findings: thousands of them.
 const FINDING_PAGES_MAX: usize = 4;
 
@@ -181,7 +184,7 @@ impl Cases for Table {
     }
 
     async fn record_paged(&self, name: &str, at: Timestamp) -> Result<(), TableError> {
-        let draft = Draft::new(Key::paged(name)).time("at", at);
+        let draft = Draft::new(Key::paged(name)).time("at", at).expires(at, PAGED_DAYS);
         match self.put(draft, Condition::AbsentOrUpTo("at", sortable(at))).await? {
             // Refused: a later time is recorded already.
             Put::Done | Put::Refused => Ok(()),

@@ -11,6 +11,7 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{News, Scope};
 use simfuse_domain::port::{DeadLetter, Pass, UsageWindow};
 use simfuse_domain::signed_link::SignedLink;
+use simfuse_domain::time::Hour;
 
 /// Partitions of each list in the index. One partition takes 1,000 writes a second, and a mass
 /// theft inserts findings as fast as the webhook runs: eight leave it room, and the sweep still
@@ -83,6 +84,10 @@ impl Key {
 
     pub(super) fn campaign(scope: CampaignScope) -> Self {
         Self::new(format!("KS#CAMPAIGN#{scope}"), "TOLD")
+    }
+
+    pub(super) fn texts(hour: Hour) -> Self {
+        Self::new("KS#TEXTS", hour.to_string())
     }
 
     pub(super) fn paged(name: &str) -> Self {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Incident;
@@ -19,6 +20,10 @@ use super::keys::{SHARDS, due_incidents, held_incidents, open_findings, sortable
 
 /// Pages of a megabyte read of one shard in one sweep; the next sweep goes on.
 const PAGES_MAX: usize = 10;
+
+/// Partitions of open incidents read at the same time: 10 MB of items each at most, of a function
+/// that has 512.
+const READ_AT_ONCE: usize = 2;
 
 /// Name of the index.
 pub(super) const INDEX: &str = "index";
@@ -58,10 +63,7 @@ impl Table {
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
         let lists = (0..SHARDS).flat_map(|shard| [due_incidents(shard), held_incidents(shard)]);
-        let mut due = self.incidents_in(lists, due_before, incidents_max).await?;
-        due.sort_by_key(|open| (open.next_check, open.incident.sim));
-        due.truncate(incidents_max);
-        Ok(due)
+        self.incidents_in(lists, due_before, incidents_max).await
     }
 
     /// Open incidents that a cap holds.
@@ -70,12 +72,11 @@ impl Table {
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
         let lists = (0..SHARDS).map(held_incidents);
-        let mut held = self.incidents_in(lists, Timestamp::MAX, incidents_max).await?;
-        held.truncate(incidents_max);
-        Ok(held)
+        self.incidents_in(lists, Timestamp::MAX, incidents_max).await
     }
 
-    /// Incidents in these partitions of the index.
+    /// Incidents in these partitions of the index, the longest due first. Whatever waits there, it
+    /// is never in memory all at once.
     ///
     /// One that cannot be read is logged and left out: it must not keep the sweep from all others.
     async fn incidents_in(
@@ -88,15 +89,21 @@ impl Table {
         let lists = partitions.map(|partition| {
             Box::pin(self.oldest(partition, "#isk <= :until", due_before, enough))
         });
-        let mut found = Vec::new();
-        for item in try_join_all(lists).await?.iter().flatten() {
-            match read_due(Row(item)) {
-                Ok(incident) => found.push(incident),
-                Err(error) => tracing::error!(
-                    error.message = %error,
-                    "an open incident cannot be read; the sweep goes on without it"
-                ),
+        let lists: Vec<_> = lists.collect();
+        let mut lists = stream::iter(lists).buffer_unordered(READ_AT_ONCE);
+        let mut found: Vec<OpenIncident> = Vec::new();
+        while let Some(items) = lists.next().await {
+            for item in &items? {
+                match read_due(Row(item)) {
+                    Ok(incident) => found.push(incident),
+                    Err(error) => tracing::error!(
+                        error.message = %error,
+                        "an open incident cannot be read; the sweep goes on without it"
+                    ),
+                }
             }
+            found.sort_by_key(|open| (open.next_check, open.incident.sim));
+            found.truncate(incidents_max);
         }
         Ok(found)
     }

@@ -326,8 +326,8 @@ impl Incident {
     /// Puts an alert into the incident's outbox.
     pub fn alert(&mut self, kind: AlertKind, at: Timestamp) {
         self.alerts_made = self.alerts_made.saturating_add(1);
-        let (number, fleet) = (self.alerts_made, self.fleet);
-        self.alerts.push(PendingAlert { number, kind, at, fleet });
+        let (number, fleet, by_human) = (self.alerts_made, self.fleet, self.human.is_some());
+        self.alerts.push(PendingAlert { number, kind, at, fleet, by_human });
     }
 
     /// When the sweep has to look at the incident: at its next check, or sooner while an alert is not

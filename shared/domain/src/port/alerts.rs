@@ -20,6 +20,8 @@ pub trait Alerts: Send + Sync {
 pub struct AlertError {
     /// Which one.
     pub alert_id: String,
+    /// Whether it is refused as it is, now and later: it is too long, or holds what is not allowed.
+    pub is_refused: bool,
     /// Why.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,

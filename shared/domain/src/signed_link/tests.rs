@@ -10,8 +10,13 @@ fn key() -> LinkKey {
 
 fn link(act: LinkAct) -> SignedLink {
     let incident = Incident::open(sim(), "pump-17".to_owned(), Some(fleet()), time("01T14:06:05"));
-    let pending =
-        PendingAlert { number: 2, kind: AlertKind::Killed, at: time("01T14:06:07"), fleet: None };
+    let pending = PendingAlert {
+        number: 2,
+        kind: AlertKind::Killed,
+        at: time("01T14:06:07"),
+        fleet: None,
+        by_human: false,
+    };
     SignedLink::of(act, &incident, &pending)
 }
 
@@ -94,6 +99,7 @@ fn a_long_name_is_cut_between_characters_and_the_longest_token_is_read() {
         kind: AlertKind::Killed,
         at: time("01T14:06"),
         fleet: None,
+        by_human: false,
     };
     let read = |incident: &Incident| {
         let token = key().sign(&SignedLink::of(LinkAct::Restore, incident, &pending));

@@ -24,6 +24,7 @@ impl Watch {
             | Method::RecordAudit
             | Method::WriteTold
             | Method::WriteCampaign
+            | Method::WriteTexts
             | Method::Publish
             | Method::Fetch
             | Method::SetStatus => is_webhook,
