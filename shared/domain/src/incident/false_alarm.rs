@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Desired, Incident, Stage, quarantine};
 use crate::device::Imei14;
-use crate::finding::{DetectorId, Finding};
+use crate::finding::{DetectorId, Evidence, Finding};
 use crate::port::{Case, Sim, SimStatus, TargetStatus};
 
 /// Devices allowed for one SIM, at most. A SIM that moves between more has no device of its own:
@@ -90,8 +90,17 @@ impl Desired {
     /// Whether a finding says nothing against the SIM: a human judged it, or allowed its device.
     #[must_use]
     pub fn is_settled(&self, finding: &Finding) -> bool {
+        let is_allowed = |device: &Imei14| self.allowed_devices.contains(device);
+        // Traffic of both at once is more than was allowed.
+        let is_to_and_fro =
+            if let Evidence::Devices { first, second, at_once: false } = &finding.evidence {
+                is_allowed(first) || is_allowed(second)
+            } else {
+                false
+            };
         self.judged.contains(&finding.key())
-            || finding.device().is_some_and(|device| self.allowed_devices.contains(&device))
+            || is_to_and_fro
+            || finding.device().is_some_and(|device| is_allowed(&device))
     }
 
     /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]

@@ -174,6 +174,19 @@ fn an_allowed_device_is_no_evidence_and_all_else_is() {
     let (verdict, keys) = found(&both, &[TABLET]);
     assert_eq!((verdict, keys), (Verdict::Deactivate, vec![format!("device_not_allowed#{other}")]));
     assert_eq!(found(&both, &[TABLET, other]), (Verdict::Clear, Vec::new()));
+    // To and fro between the sensor and the tablet; both at once is a clone, whoever has the other.
+    let sensor = crate::detector::fixture::SENSOR;
+    let seen = |imei, at| attached(at).in_device(imei);
+    let fro = [seen(sensor, "01T14:00"), seen(TABLET, "01T15:00"), seen(sensor, "01T16:00")];
+    let flip_flop = format!("device_flip_flop#{sensor}-{TABLET}");
+    assert_eq!(found(&fro, &[]).1, [flip_flop.clone(), strange.clone()]);
+    assert_eq!(found(&fro, &[TABLET]), (Verdict::Clear, Vec::new()));
+    let (one, other) = (Opened("01T14:00"), Opened("01T14:10"));
+    let at_once = [
+        one.updated("01T14:12", "01T14:18", 5_000, 5_000).in_device(sensor),
+        other.updated("01T14:10", "01T14:16", 5_000, 5_000).in_device(TABLET),
+    ];
+    assert_eq!(found(&at_once, &[TABLET]), (Verdict::Alert, vec![flip_flop]));
     // Another one of the learnt device's model.
     let mut swapped = hours_in(crate::detector::fixture::SENSOR, 73);
     swapped.push(attached("04T09:00").in_device(SENSOR_2));
