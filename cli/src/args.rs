@@ -158,10 +158,20 @@ pub(crate) enum PolicyCommand {
         /// The file; `-` is standard input
         file: PathBuf,
     },
-    /// Print the current policy, who applied it, and when
-    Show(WhereArgs),
+    /// Print the current policy, or an older version, who applied it, and when
+    Show(ShowArgs),
     /// Show the difference to the current policy, then replace it
     Apply(ApplyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The number of an older version; 0 is the default. `policy apply` of what it prints is the way
+    /// back
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) number: Option<u64>,
+    #[command(flatten)]
+    pub(crate) place: WhereArgs,
 }
 
 #[derive(Debug, Args)]

@@ -67,7 +67,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Stop(why) => operate::switch(Action::Stop, &why, output).await,
         Command::Resume(why) => operate::switch(Action::Resume, &why, output).await,
         Command::Policy(PolicyCommand::Check { file }) => policy::check(&file, output),
-        Command::Policy(PolicyCommand::Show(place)) => policy::show(&place, output).await,
+        Command::Policy(PolicyCommand::Show(args)) => policy::show(&args, output).await,
         Command::Policy(PolicyCommand::Apply(args)) => policy::apply(&args, output).await,
         Command::Audit(args) => audit::run(&args, output).await,
         Command::Score(args) => score::run(&args, output),

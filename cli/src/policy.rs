@@ -8,7 +8,7 @@ use simfuse_domain::port::Applied;
 use simfuse_kill_switch::request::{Action, Answer, PolicyAnswer, PolicyOutcome, Request};
 use similar::TextDiff;
 
-use crate::args::{ApplyArgs, WhereArgs};
+use crate::args::{ApplyArgs, ShowArgs};
 use crate::error::{CliError, sentence};
 use crate::output::{Output, note};
 use crate::replay::policy_of;
@@ -49,9 +49,10 @@ struct Shown {
 }
 
 /// `simfuse policy show`.
-pub(crate) async fn show(place: &WhereArgs, output: Output) -> Result<u8, CliError> {
-    let target = Target::of(place).await?;
-    let policy = policy_in(target.invoke(&Request::of(Action::PolicyShow)).await?)?;
+pub(crate) async fn show(args: &ShowArgs, output: Output) -> Result<u8, CliError> {
+    let target = Target::of(&args.place).await?;
+    let request = Request { version: args.number, ..Request::of(Action::PolicyShow) };
+    let policy = policy_in(target.invoke(&request).await?)?;
     let shown = Shown { number: policy.number, applied: policy.applied, toml: policy.toml };
     output.print(&shown, || {
         // A comment, so that the whole is a policy file again.

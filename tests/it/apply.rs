@@ -14,6 +14,7 @@ fn a_policy_is_compared_applied_and_shown() {
     let (code, shown) = up.ask(&["policy", "show"]);
     assert_eq!((code, &shown["number"]), (Some(0), &json!(1)));
     assert_eq!(shown["applied"]["by"], "simfuse");
+    let first = &shown["toml"];
 
     let new = file(ENFORCE);
     let path = new.path().to_str().unwrap();
@@ -27,6 +28,11 @@ fn a_policy_is_compared_applied_and_shown() {
     let (code, applied) =
         up.ask(&["policy", "apply", path, "--reason", "arm the river", "--by", "ops"]);
     assert_eq!((code, &applied["from"], &applied["to"]), (Some(0), &json!(1), &json!(2)));
+    let (_, past) = up.ask(&["policy", "show", "--number", "1"]);
+    assert_eq!((&past["number"], &past["toml"]), (&json!(1), first));
+    let none = up.run(&["policy", "show", "--number", "7"]);
+    assert_eq!(none.status.code(), Some(1), "{}", said(&none));
+    assert!(said(&none).contains("no version 7: the current one is 2"), "{}", said(&none));
     let (_, shown) = up.ask(&["policy", "show"]);
     assert_eq!((&shown["number"], &shown["toml"]), (&json!(2), &json!(ENFORCE)));
     let applied = &shown["applied"];

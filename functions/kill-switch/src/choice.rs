@@ -257,6 +257,7 @@ pub fn digest_of(request: &Request, names: &[String]) -> String {
         next: _,
         toml: _,
         compared_with: _,
+        version: _,
         fleet: _,
         limit_mb: _,
         since: _,

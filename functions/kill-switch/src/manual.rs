@@ -53,7 +53,10 @@ where
                 answer.already = self.switch(request).await?;
                 answer.status = Some(self.status().await?);
             }
-            Action::PolicyShow => answer.policy = Some(self.show_policy().await?),
+            Action::PolicyShow => match self.show_policy(request.version).await? {
+                Ok(policy) => answer.policy = Some(policy),
+                Err(reason) => answer.error = Some(reason),
+            },
             Action::PolicyApply => match self.apply_policy(request).await? {
                 Ok(policy) => answer.policy = Some(policy),
                 Err(reason) => answer.error = Some(reason),

@@ -1,7 +1,7 @@
 //! The policy, as a human reads and replaces it. This function is its only writer.
 
 use simfuse_domain::audit::{AuditEntry, Phase};
-use simfuse_domain::policy::Policy;
+use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::port::{
     Alerts, Applied, AuditLog, AuditTrail, Campaigns, Cases, Clock, Committed, Fleets, Heartbeat,
     Policies, PolicyChange, PolicyVersion, PolicyVersions, SuperSim,
@@ -19,9 +19,24 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// The current policy.
-    pub(crate) async fn show_policy(&self) -> Result<PolicyAnswer, KillSwitchError> {
-        Ok(answer_of(self.policy_version().await?, PolicyOutcome::Current))
+    /// The current policy, or an older version; or why there is none.
+    pub(crate) async fn show_policy(
+        &self,
+        version: Option<u64>,
+    ) -> Result<Result<PolicyAnswer, String>, KillSwitchError> {
+        let current = self.policy_version().await?;
+        let Some(number) = version.filter(|number| *number != current.number) else {
+            return Ok(Ok(answer_of(current, PolicyOutcome::Current)));
+        };
+        let past = if number == 0 {
+            Some(PolicyVersion { number, text: DEFAULT.to_owned(), applied: None })
+        } else {
+            let past = self.table.past_policy(number).await;
+            past.map_err(KillSwitchError::table("reading an older policy"))?
+        };
+        let latest = current.number;
+        let past = past.ok_or_else(|| format!("no version {number}: the current one is {latest}"));
+        Ok(past.map(|past| answer_of(past, PolicyOutcome::Past)))
     }
 
     /// Makes the policy of the request the current one, or says why not; a dry run only compares.

@@ -71,6 +71,9 @@ pub struct Request {
     /// For `policy_apply`: the number of the version that it was compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<u64>,
+    /// For `policy_show`: the number of an older version; absent for the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// For `fleet_limit`: the fleet, by SID or unique name. For `audit`: only its entries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<String>,
@@ -117,6 +120,7 @@ impl Request {
             next: None,
             toml: None,
             compared_with: None,
+            version: None,
             fleet: None,
             limit_mb: None,
             since: None,
@@ -354,7 +358,7 @@ pub enum Outcome {
 pub struct PolicyAnswer {
     /// What became of it.
     pub outcome: PolicyOutcome,
-    /// The number of the version that is current now; 0 is the default, which nobody applied.
+    /// The number of the version that is current now, or was shown; 0 is the default, which nobody applied.
     pub number: u64,
     /// Who applied it, when and why; absent for the default.
     pub applied: Option<Applied>,
@@ -374,6 +378,8 @@ pub struct PolicyAnswer {
 pub enum PolicyOutcome {
     /// It was only shown.
     Current,
+    /// An older version was only shown.
+    Past,
     /// It would be replaced.
     Pending,
     /// The policy of the request is the current one.

@@ -49,6 +49,7 @@ pub enum Method {
     PutDeadLetter,
     CurrentPolicy,
     PolicyVersion,
+    PastPolicy,
     ReplacePolicy,
     RecordAudit,
     AuditPage,
@@ -313,6 +314,11 @@ impl<P: PolicyVersions> PolicyVersions for Faulty<P> {
     async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
         let fault = self.next(Method::PolicyVersion);
         plain(Method::PolicyVersion, fault, self.inner.policy_version()).await
+    }
+
+    async fn past_policy(&self, number: u64) -> Result<Option<PolicyVersion>, TableError> {
+        let fault = self.next(Method::PastPolicy);
+        plain(Method::PastPolicy, fault, self.inner.past_policy(number)).await
     }
 
     async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {

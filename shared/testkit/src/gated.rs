@@ -214,6 +214,10 @@ impl<P: PolicyVersions, G: Gate> PolicyVersions for Gated<P, G> {
         self.table(Call::Plain(Method::PolicyVersion), self.inner.policy_version()).await
     }
 
+    async fn past_policy(&self, number: u64) -> Result<Option<PolicyVersion>, TableError> {
+        self.table(Call::Plain(Method::PastPolicy), self.inner.past_policy(number)).await
+    }
+
     async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
         self.committed(Call::ReplacePolicy(change), self.inner.replace_policy(change)).await
     }

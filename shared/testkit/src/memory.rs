@@ -282,6 +282,11 @@ impl PolicyVersions for MemoryTable {
         Ok(self.content().policies.last().cloned().unwrap_or_else(default))
     }
 
+    async fn past_policy(&self, number: u64) -> Result<Option<PolicyVersion>, TableError> {
+        let content = self.content();
+        Ok(content.policies.iter().find(|version| version.number == number).cloned())
+    }
+
     async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
         let mut content = self.content();
         if content.policy_number() != change.read_number {

@@ -33,6 +33,27 @@ async fn the_policy_is_shown_with_its_number_and_who_applied_it() {
 }
 
 #[tokio::test]
+async fn an_older_version_is_shown_by_its_number() {
+    let bench = Bench::new(1).await;
+    bench.ask(apply(OBSERVE, Some(1))).await;
+    let shown = async |version: u64| {
+        let mut answer = bench.ask(json!({ "action": "policy_show", "version": version })).await;
+        let policy = answer["policy"].take();
+        (policy["outcome"].clone(), policy["number"].clone(), policy["toml"].clone(), answer)
+    };
+    let (outcome, number, toml, _) = shown(1).await;
+    assert_eq!((outcome, number, toml), (json!("past"), json!(1), json!(STRICT)));
+    let (outcome, number, toml, _) = shown(2).await;
+    assert_eq!((outcome, number, toml), (json!("current"), json!(2), json!(OBSERVE)));
+    let (outcome, number, toml, _) = shown(0).await;
+    let default = simfuse_domain::policy::DEFAULT;
+    assert_eq!((outcome, number, toml), (json!("past"), json!(0), json!(default)));
+    let (outcome, _, _, answer) = shown(3).await;
+    assert_eq!(outcome, Value::Null);
+    assert_eq!(answer["error"], "no version 3: the current one is 2");
+}
+
+#[tokio::test]
 async fn an_applied_policy_holds_at_once_and_is_recorded_with_both_numbers() {
     let bench = Bench::new(1).await;
     let answer = bench.ask(apply(OBSERVE, Some(1))).await;

@@ -6,7 +6,7 @@ use simfuse_domain::port::{
 };
 
 use super::audit::AuditPart;
-use super::item::{Draft, Row};
+use super::item::{Draft, Item, Row};
 use super::keys::Key;
 use super::transaction::{Condition, Refusal, Transaction};
 use super::{Table, contention_pauses};
@@ -29,6 +29,13 @@ impl Policies for Table {
     }
 }
 
+fn read_version(item: &Item) -> Result<PolicyVersion, TableError> {
+    let row = Row(item);
+    let applied = item.contains_key("applied").then(|| row.json("applied")).transpose()?;
+    let text = row.text("toml")?.to_owned();
+    Ok(PolicyVersion { number: row.number("number")?, text, applied })
+}
+
 /// A part of a change's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
@@ -42,10 +49,12 @@ impl PolicyVersions for Table {
         let Some(item) = self.get(&Key::current_policy()).await? else {
             return Ok(PolicyVersion { number: 0, text: DEFAULT.to_owned(), applied: None });
         };
-        let row = Row(&item);
-        let applied = item.contains_key("applied").then(|| row.json("applied")).transpose()?;
-        let text = row.text("toml")?.to_owned();
-        Ok(PolicyVersion { number: row.number("number")?, text, applied })
+        read_version(&item)
+    }
+
+    async fn past_policy(&self, number: u64) -> Result<Option<PolicyVersion>, TableError> {
+        let item = self.get(&Key::policy_version(number)).await?;
+        item.as_ref().map(read_version).transpose()
     }
 
     async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {

@@ -26,6 +26,15 @@ pub trait PolicyVersions: Send + Sync {
     /// [`TableError`].
     fn policy_version(&self) -> impl Future<Output = Result<PolicyVersion, TableError>> + Send;
 
+    /// The version of this number; `None` where there is none. All of them are kept.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    fn past_policy(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<PolicyVersion>, TableError>> + Send;
+
     /// Makes a policy the current one if the current one still has the number that was read, keeps
     /// it among the versions, and records who did it: one transaction, all or nothing.
     ///

@@ -26,6 +26,9 @@ pub async fn the_policy_applied_last_is_current(table: &(impl Policies + PolicyV
     assert_eq!(table.replace_policy(&back).await.unwrap(), Committed::Done);
     assert_eq!(table.current_policy().await.unwrap().text(), DEFAULT);
     assert_eq!(table.policy_version().await.unwrap().number, 2);
+    let past = table.past_policy(1).await.unwrap().unwrap();
+    assert_eq!((past.number, past.text.as_str()), (1, enforce.text()), "it is kept");
+    assert_eq!(table.past_policy(3).await.unwrap(), None);
 }
 
 /// Whoever read an old version replaces nothing.
