@@ -253,7 +253,18 @@ fn reads_every_field() {
         country: Some(
             US,
         ),
-        location: None,
+        location: Some(
+            Location {
+                cell: CellId {
+                    area: 15170,
+                    cell: 47322374,
+                },
+                point: Point {
+                    lat: 450000,
+                    lon: -1100000,
+                },
+            },
+        ),
         session: Some(
             SessionReport {
                 sid: PI00000000000000000000000000000001,
