@@ -51,7 +51,7 @@ impl Counts {
 /// What becomes known of a SIM.
 #[derive(Debug)]
 enum Item {
-    Event(Event),
+    Event(Box<Event>),
     Usage(UsageRecord),
 }
 
@@ -224,7 +224,7 @@ fn item(json: &[u8]) -> Read {
     let mut read = Read::Bad("neither an event nor a usage record".to_owned());
     envelope::decode(json, |decoded| {
         read = match decoded {
-            Decoded::Event(event) => Read::Item(event.sim, Item::Event(event)),
+            Decoded::Event(event) => Read::Item(event.sim, Item::Event(Box::new(event))),
             Decoded::Ignored(_) => Read::Ignored,
             Decoded::DeadLetter { reason, .. } => Read::Bad(reason.to_string()),
         }

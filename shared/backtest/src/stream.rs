@@ -10,7 +10,6 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use simfuse_domain::id::FleetSid;
-use simfuse_testkit::population::behaviour::Labelled;
 use simfuse_testkit::population::config::PopulationConfig;
 use simfuse_testkit::population::{EmittedKind, Partition, Population, Truth};
 
@@ -26,10 +25,8 @@ pub struct Passed {
     pub course: Course,
     /// The fleet that its events named last.
     pub fleet: Option<FleetSid>,
-    /// Whether anything that is labelled befell it.
-    pub is_labelled: bool,
-    /// The truth about it as of its deactivation, or of the end; `None` of a healthy SIM, and of one
-    /// whose rogue had not begun.
+    /// The truth about it as of the end; `None` of a healthy SIM, and of one whose rogue had not begun
+    /// when it was switched off.
     pub truth: Option<Truth>,
     /// Of each act the rogue's bytes before it; `None` before the rogue began.
     pub rogue_bytes: Vec<Option<u64>>,
@@ -104,7 +101,6 @@ fn pass_partition(
         let passed = passed.get_or_insert_with(|| Passed {
             course: Course::new(emitted.sim),
             fleet: None,
-            is_labelled: false,
             truth: None,
             rogue_bytes: Vec::new(),
         });
@@ -117,16 +113,13 @@ fn pass_partition(
             EmittedKind::Usage(record) => {
                 passed.course.record(trial, record, emitted.at);
             }
-            EmittedKind::Label(label) => {
-                passed.is_labelled |= matches!(label.what, Labelled::Benign(_));
-            }
+            EmittedKind::Label(_) => {}
         }
         if passed.rogue_bytes.len() < passed.course.acts().len() {
             let truth = population.truth_of(emitted.sim_index, emitted.at);
             let truth = truth.filter(|truth| truth.from <= emitted.at);
             let bytes = truth.map(|truth| truth.bytes);
             passed.rogue_bytes.resize(passed.course.acts().len(), bytes);
-            passed.truth = truth;
         }
         if passed.course.is_off() && !was_off {
             population.deactivate(emitted.sim, emitted.at);
@@ -135,11 +128,10 @@ fn pass_partition(
     let end = end_of(config);
     for (passed, index) in all.iter_mut().zip(first..) {
         let Some(passed) = passed else { continue };
-        if passed.course.is_off() {
-            continue;
-        }
         passed.course.finish(trial, end);
-        passed.truth = population.truth_of(index, end).filter(|truth| truth.from <= end);
+        let acts = passed.course.acts();
+        let by = acts.last().filter(|_| passed.course.is_off()).map_or(end, |act| act.at);
+        passed.truth = population.truth_of(index, end).filter(|truth| truth.from <= by);
         let bytes = passed.truth.map(|truth| truth.bytes);
         passed.rogue_bytes.resize(passed.course.acts().len(), bytes);
     }

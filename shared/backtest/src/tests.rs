@@ -82,6 +82,9 @@ fn a_deactivation_is_felt() {
         // 20 MB are reported with a window of 230 MB.
         assert!((20_000_000..500_000_000).contains(&bytes), "{bytes}");
         assert!(act.bytes.0 > 20_000_000 && act.bytes.0 <= bytes, "{act:?} {bytes}");
+        // The provider cuts it off within ten minutes.
+        let in_all = passed.truth.unwrap().bytes;
+        assert!(in_all > bytes && in_all < bytes + 500_000_000, "{in_all} after {bytes}");
     }
 }
 

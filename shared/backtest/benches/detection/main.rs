@@ -2,7 +2,7 @@
 //! today, on one simulated stream (`docs/detection.md`).
 //!
 //! Nobody's deactivation is fed back, so that all see the same: a SIM is judged by each until that one
-//! cuts it. What a rogue used before that is the truth's, reported or not. Caps are not asked.
+//! cuts it, and a rogue that any of them noticed for 14 days. What a rogue used before that is the truth's, reported or not. Caps are not asked.
 #![expect(clippy::print_stdout, reason = "a bench says what it measured")]
 
 mod baseline;
@@ -34,13 +34,16 @@ use tally::{CONTENDERS, Hit, Score, Tally, Theft, Wrong};
 const START_SECS: i64 = 1_767_225_600;
 
 /// SIMs of a fleet: so few that a run has several fleets, each with its own updates.
-const FLEET_SIMS: u32 = 500;
+const FLEET_SIMS: u32 = 200;
 
 /// SIMs that a thread takes at a time.
 const PARTITION_SIMS: u32 = 250;
 
 /// What befell a SIM this long before it was cut is told as a cause.
 const CAUSE_HOURS: i64 = 48;
+
+/// A rogue that was noticed is judged for this long since its first byte.
+const SHOWN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// One event in so many is timed.
 const TIMED_ONE_IN: u64 = 16;
@@ -120,6 +123,10 @@ struct Sim {
     first: Timestamp,
     told: [Option<Hit>; CONTENDERS],
     killed: [Option<Hit>; CONTENDERS],
+    /// When a rogue was shown for long enough.
+    over_at: Timestamp,
+    /// Whether it ever was noticed as a rogue; its events cost more than a healthy SIM's.
+    is_noticed: bool,
 }
 
 /// All contenders on one partition.
@@ -165,10 +172,14 @@ impl<'a> Judges<'a> {
         }
         let Some(sim) = sims.get_mut(place) else { return };
         let sim = sim.get_or_insert_with(|| Sim::new(emitted));
+        if emitted.at > sim.over_at {
+            population.deactivate(emitted.sim, emitted.at);
+            return;
+        }
         let cuts = match &emitted.kind {
             EmittedKind::Event(event) => {
                 tally.events += 1;
-                let is_timed = tally.events.is_multiple_of(TIMED_ONE_IN);
+                let is_timed = tally.events.is_multiple_of(TIMED_ONE_IN) && !sim.is_noticed;
                 for ((course, trial), is_timed) in
                     sim.courses.iter_mut().zip(&*trials).zip([is_timed, false])
                 {
@@ -230,6 +241,8 @@ impl Sim {
             first: emitted.at,
             told: [None; CONTENDERS],
             killed: [None; CONTENDERS],
+            over_at: Timestamp::MAX,
+            is_noticed: false,
         }
     }
 
@@ -246,6 +259,10 @@ impl Sim {
         let befell: Vec<Behaviour> = befell.filter(|befell| befell.is_labelled()).collect();
         let truth = population.truth_of(emitted.sim_index, emitted.at);
         let truth = truth.filter(|truth| truth.from <= emitted.at);
+        if let Some(first) = truth.and_then(|truth| truth.first_byte) {
+            self.over_at = first.saturating_add(SHOWN).unwrap_or(Timestamp::MAX);
+            self.is_noticed = true;
+        }
         let mut done: Vec<(usize, bool, &str, String)> = Vec::new();
         for (place, course) in self.courses.iter().enumerate() {
             let known = self.looked_at.get(place).copied().unwrap_or(0);

@@ -54,7 +54,7 @@ fn costs(tally: &mut Tally) -> String {
     let p99 = |sorted: &[usize]| at_percent(sorted, 99).unwrap_or(0);
     let ns = tally.ns.checked_div(tally.events_timed).unwrap_or(0);
     format!(
-        "Fold and detect: {ns} ns an event, clock included. Stored state: {} bytes at the 99th \
+        "Fold and detect: {ns} ns an event of a SIM that no one noticed as a rogue, clock included. Stored state: {} bytes at the 99th \
          percentile, and {} of usage.\n\n",
         p99(&tally.state_bytes),
         p99(&tally.usage_bytes)
@@ -176,9 +176,8 @@ fn recalls(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
 
 /// Time and bytes from the first rogue byte to a hit, median and 95th percentile.
 fn until(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
-    let hits: Vec<(&Theft, Hit)> =
-        thefts.iter().filter_map(|theft| Some((theft, hit(theft)?))).collect();
-    let times = hits.iter().map(|(theft, hit)| hit.at.duration_since(theft.first).as_secs().max(0));
+    let times = hits(thefts, hit);
+    let times = times.map(|(theft, hit)| hit.at.duration_since(theft.first).as_secs().max(0));
     let mut times: Vec<i64> = times.collect();
     times.sort_unstable();
     let bytes = bytes_of(thefts, hit);
@@ -190,8 +189,14 @@ fn until(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
     format!("{}, {}; {used}, {used_late}", span(median), span(late))
 }
 
+/// Rogues that were hit within the two weeks for which all are looked at.
+fn hits(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> impl Iterator<Item = (&Theft, Hit)> {
+    let hits = thefts.iter().filter_map(move |theft| Some((theft, hit(theft)?)));
+    hits.filter(|(theft, hit)| hit.at.duration_since(theft.first) <= DAY * 14)
+}
+
 fn bytes_of(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> Vec<u64> {
-    let mut bytes: Vec<u64> = thefts.iter().filter_map(hit).map(|hit| hit.bytes).collect();
+    let mut bytes: Vec<u64> = hits(thefts, hit).map(|(_, hit)| hit.bytes).collect();
     bytes.sort_unstable();
     bytes
 }
@@ -213,7 +218,7 @@ fn thefts(text: &mut String, score: &Score, name: &str) {
         columns.into_iter().chain(["killed within 1 h, 24 h, 14 d (%)", "until killed"]).collect();
     let title = format!(
         "Rogues: {name}. *Until* is time, then bytes, from the first rogue byte, each median and 95th \
-         percentile"
+         percentile of those within 14 d"
     );
     head(text, &title, &columns);
     for rogue in Rogue::all() {
@@ -269,10 +274,15 @@ fn bars(text: &mut String, tally: &Tally) {
         let hours = shipped.benign_hours;
         bar(&text, million(count, hours), verdict_of_rate(count, hours, most));
     }
-    let strict_bytes = bytes_of(of(strict, Rogue::Tablet), killed).last().copied();
-    let measured =
-        strict_bytes.map_or("none killed".to_owned(), |most| format!("at most {}", Bytes(most)));
-    bar("R1, strict binding: 0 bytes before the request", measured, met(strict_bytes == Some(0)));
+    let used = bytes_of(of(strict, Rogue::Tablet), killed);
+    let none = used.iter().filter(|used| **used == 0).count();
+    let most = used.last().copied();
+    let measured = format!(
+        "{none} of {} with 0 bytes, at most {}; an event may lack its device",
+        of(strict, Rogue::Tablet).len(),
+        Bytes(most.unwrap_or(0))
+    );
+    bar("R1, strict binding: 0 bytes before the request", measured, met(most == Some(0)));
     for (rogue, most, median) in [
         (Rogue::Tablet, TWO_WINDOWS, u64::MAX),
         (Rogue::SpoofedImei, TWO_WINDOWS, u64::MAX),
@@ -286,7 +296,8 @@ fn bars(text: &mut String, tally: &Tally) {
         let (at_50, at_95) = (at_percent(&bytes, 50), at_percent(&bytes, 95));
         let is_met = found >= 99.0 && at_95.is_some_and(|used| used <= most);
         let is_met = is_met && at_50.is_some_and(|used| used <= median);
-        let name = rogue.name();
+        let binding = if rogue == Rogue::Tablet { ", learnt binding" } else { "" };
+        let name = format!("{}{binding}", rogue.name());
         let wanted = format!("{name}: 99 % killed, at most {} before", Bytes(most));
         let wanted =
             if median == u64::MAX { wanted } else { format!("{wanted}, 30 MB at the median") };
@@ -295,8 +306,13 @@ fn bars(text: &mut String, tally: &Tally) {
     leaks(shipped, &mut bar);
     let campaign = recall(of(shipped, Rogue::Campaign), HOUR, told).unwrap_or(0.0);
     bar("R13: a page within 1 h", format!("{campaign:.0} % of its SIMs told"), met(campaign > 0.0));
-    let inside = bytes_of(of(shipped, Rogue::InsideEnvelope), killed).len();
+    let inside = of(shipped, Rogue::InsideEnvelope).iter().filter_map(killed).count();
     bar("R16: 0 killed", format!("{inside} killed"), met(inside == 0));
+    bar(
+        "no false kill from duplicates or order",
+        "`what_delivery_does_changes_nothing_of_who_is_switched_off`".into(),
+        "tested",
+    );
     bar(
         "at most 0.2 with updates of 60 MB and ten times the technicians",
         "–".into(),
