@@ -8,6 +8,7 @@ use simfuse_domain::incident::Hold;
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_testkit::population::config::{Delivery, PopulationConfig, Rogues};
 use simfuse_testkit::population::rogue::Rogue;
+use simfuse_testkit::population::{EmittedKind, Partition, Population};
 
 use super::stream::{self, Passed};
 use super::*;
@@ -122,4 +123,21 @@ fn caps_hold_in_the_order_of_time() {
     let held: Vec<bool> = acts.iter().map(|act| act.hold == Some(Hold::Cap)).collect();
     assert_eq!(&held[..4], [false, false, true, true]);
     assert!(acts.iter().all(|act| act.hold.is_none() || act.hold == Some(Hold::Cap)));
+}
+
+#[test]
+fn an_event_that_comes_twice_leaves_what_is_known() {
+    let (config, policy) = (population(1, 1), DEFAULT.parse().unwrap());
+    let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
+    let mut population = Population::new(&config, Partition::WHOLE);
+    let mut course: Option<Course> = None;
+    while let Some(emitted) = population.next() {
+        let EmittedKind::Event(event) = &emitted.kind else { continue };
+        let course = course.get_or_insert_with(|| Course::new(emitted.sim));
+        course.event(trial, event, emitted.at);
+        let once = course.state().cloned();
+        course.event(trial, event, emitted.at);
+        assert!(once.is_some() && course.state() == once.as_ref(), "{event:?}");
+    }
+    assert!(course.is_some());
 }
