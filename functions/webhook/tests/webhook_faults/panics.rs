@@ -24,7 +24,7 @@ static ONE_FAILS: [Detector; 3] = [
             Vec::new()
         },
     },
-    detector::ALL[4],
+    detector::ALL[8],
     detector::ALL[0],
 ];
 
