@@ -79,6 +79,17 @@ Rogues:
 
 What healthy SIMs do and how often is in docs/detection.md.";
 
+const BACKTEST_EXAMPLES: &str = "\
+Examples:
+  simfuse backtest events.ndjson usage.ndjson --policy new.toml
+      what this policy would have done over recorded history
+  simfuse backtest events.ndjson --policy new.toml --compare old.toml
+      and what differs from the one in force
+  simfuse backtest --simulate --sims 5000 --days 40 --rogue R1,R4 --rogue-sims 10
+      over simulated SIMs, of which the truth is known
+  simfuse backtest run/events.ndjson run/usage.ndjson --labels run/labels.csv --csv acted.csv
+      of what `simfuse simulate` wrote, told apart by its labels";
+
 const APPROVE_EXAMPLES: &str = "\
 Examples:
   simfuse approve pump-17 --reason 'a thief'
@@ -146,6 +157,17 @@ pub(crate) enum Command {
     /// record of the API's list a line, labels.csv which SIM did what since when.
     #[command(after_long_help = SIMULATE_EXAMPLES)]
     Simulate(crate::simulate::SimulateArgs),
+    /// Say what a policy would have done over history, by the code that does it live
+    ///
+    /// Reads recorded connection events (as `replay` does) and usage records (one of the API's list
+    /// a line), in any order, or simulates SIMs. A deployed table cannot be asked: events are not
+    /// stored there, only what they add up to. An event is known at its time, an hour's usage at the
+    /// end of the hour; hours are closed three hours later. The policy is judged as if all of it
+    /// were in mode enforce, unless --own-mode is given; what protection or a cap would have held is
+    /// said to be held. A SIM is deactivated once: what it did later in the recording is not judged,
+    /// and a simulated rogue feels it.
+    #[command(after_long_help = BACKTEST_EXAMPLES)]
+    Backtest(crate::backtest::BacktestArgs),
     /// Show or set what a fleet may use at the provider
     #[command(subcommand)]
     Fleet(FleetCommand),
@@ -458,6 +480,7 @@ mod tests {
             FALSE_ALARM_EXAMPLES,
             APPROVE_EXAMPLES,
             SIMULATE_EXAMPLES,
+            BACKTEST_EXAMPLES,
         ];
         let lines = runbook.lines().chain(help.iter().flat_map(|text| text.lines().map(str::trim)));
         let commands = lines

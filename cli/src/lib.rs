@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod backtest;
 mod countries;
 pub mod drill;
 pub mod error;
@@ -72,6 +73,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Audit(args) => audit::run(&args, output).await,
         Command::Score(args) => score::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),
+        Command::Backtest(args) => backtest::run(&args, output),
         Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
 }

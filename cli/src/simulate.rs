@@ -31,25 +31,32 @@ const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 /// Seconds of simulated time in a day.
 const DAY_SECS: u64 = 86_400;
 
+/// What a simulated population is like.
 #[derive(Debug, Args)]
-pub(crate) struct SimulateArgs {
+pub(crate) struct PopulationArgs {
     /// Number of SIMs
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    sims: u32,
+    pub(crate) sims: u32,
     /// Days from 2026-01-01 on
     #[arg(long, value_name = "N", default_value_t = 14,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
-    days: u32,
+    pub(crate) days: u32,
     /// What all that is random follows from: the same seed gives the same files
     #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Rogues, by their names: R1 to R17, separated by commas
     #[arg(long = "rogue", value_name = "R1,R2,…", value_delimiter = ',', value_parser = rogues)]
     rogues: Vec<Named>,
     /// SIMs of each rogue but R13, which takes 30 % of a fleet of 5,000
     #[arg(long, value_name = "N", default_value_t = 3)]
     rogue_sims: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    #[command(flatten)]
+    population: PopulationArgs,
     /// Whose envelope the events have
     #[arg(long, value_enum, default_value_t = ProviderName::Twilio)]
     provider: ProviderName,
@@ -93,11 +100,11 @@ struct RogueReport {
 
 /// Runs the command.
 pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
-    let config = config(args);
+    let config = args.population.config();
     let mut files = Files::create(args)?;
     let mut population = Population::new(&config, Partition::WHOLE);
-    let mut report = Report { seed: args.seed, ..Report::default() };
-    let progress = progress(args.days);
+    let mut report = Report { seed: args.population.seed, ..Report::default() };
+    let progress = progress(args.population.days);
     while let Some(emitted) = population.next() {
         let since = emitted.at.duration_since(config.start).as_secs();
         progress.set_position(u64::try_from(since).unwrap_or(0) / DAY_SECS);
@@ -111,22 +118,26 @@ pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
     Ok(0)
 }
 
-fn config(args: &SimulateArgs) -> PopulationConfig {
-    let start = Timestamp::from_second(START_SECS).unwrap_or(Timestamp::UNIX_EPOCH);
-    let mut config = PopulationConfig::new(args.sims, args.days, args.seed, start);
-    let mut scenarios: Vec<Rogue> = args.rogues.iter().flat_map(|named| named.0.clone()).collect();
-    scenarios.sort_unstable();
-    scenarios.dedup();
-    let usual = Rogues::default();
-    config.rogues = Rogues {
-        scenarios,
-        sims_each: args.rogue_sims,
-        // In a short run the first half shows what is usual.
-        after_days: usual.after_days.min(args.days / 2),
-        within_days: usual.within_days.min(args.days / 4),
-        ..usual
-    };
-    config
+impl PopulationArgs {
+    /// The population, with the default mix.
+    pub(crate) fn config(&self) -> PopulationConfig {
+        let start = Timestamp::from_second(START_SECS).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut config = PopulationConfig::new(self.sims, self.days, self.seed, start);
+        let mut scenarios: Vec<Rogue> =
+            self.rogues.iter().flat_map(|named| named.0.clone()).collect();
+        scenarios.sort_unstable();
+        scenarios.dedup();
+        let usual = Rogues::default();
+        config.rogues = Rogues {
+            scenarios,
+            sims_each: self.rogue_sims,
+            // In a short run the first half shows what is usual.
+            after_days: usual.after_days.min(self.days / 2),
+            within_days: usual.within_days.min(self.days / 4),
+            ..usual
+        };
+        config
+    }
 }
 
 fn progress(days: u32) -> ProgressBar {

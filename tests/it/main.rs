@@ -8,6 +8,7 @@
 
 mod apply;
 mod audit;
+mod backtest;
 mod drill;
 mod links;
 mod many;

@@ -28,16 +28,20 @@ pub(crate) enum Bench {
     Thefts,
     /// The functions' starts and sizes; builds them as they are shipped, which takes minutes
     Cold,
+    /// What detectors find, how fast, and what they find wrongly, into docs/detection.md; minutes
+    Detection,
     /// The aggregator's memory, calls and units at its sizes, and what it costs
     Aggregator,
 }
 
-/// Runs one bench, or all that are quick. Arguments are the aggregator's.
+/// Runs one bench, or all that are quick. Arguments are the
+/// aggregator's and detection's.
 pub(crate) fn run(bench: Option<Bench>, arguments: &[String]) -> Result<(), String> {
     match bench {
         Some(Bench::Pipeline) => pipeline(),
         Some(Bench::Thefts) => thefts(),
         Some(Bench::Cold) => cold::run(),
+        Some(Bench::Detection) => detection(arguments),
         Some(Bench::Aggregator) => aggregator::bench(arguments),
         None => pipeline().and_then(|()| thefts()),
     }
@@ -53,6 +57,16 @@ fn pipeline() -> Result<(), String> {
         return Err(format!("the bars are {RATIO_MAX} times and {EVENTS_PER_SEC_MIN} a second"));
     }
     Ok(())
+}
+
+/// Measures detection on a simulated stream, and writes what it measured into `docs/detection.md`. It
+/// has its own arguments (`-- --help`), among them `--sim-hours N` and `--seed S`. A missed bar is
+/// named there and fails nothing: the table says how far detection is.
+fn detection(arguments: &[String]) -> Result<(), String> {
+    let package = ["bench", "--package", "simfuse-backtest", "--bench", "detection", "--"];
+    let mut bench = cargo(&package);
+    bench.arg("--write").args(arguments);
+    step("detection", bench)
 }
 
 fn thefts() -> Result<(), String> {

@@ -38,7 +38,7 @@ enum Command {
     Bench {
         /// Which; without it, all quick ones
         name: Option<bench::Bench>,
-        /// What the aggregator's bench is told
+        /// What the aggregator's or detection's bench is told
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

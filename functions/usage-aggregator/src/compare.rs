@@ -14,7 +14,7 @@ use simfuse_domain::usage::{SimUsage, Source};
 use crate::billing::query_of;
 use crate::error::AggregatorError;
 use crate::handler::Aggregator;
-use crate::page::{Found, hour_of, part_of, used_of};
+use crate::page::{Found, part_of, used_of};
 use crate::run::Context;
 
 impl<T, P, A, C> Aggregator<T, P, A, C>
@@ -73,7 +73,7 @@ where
         let records = records.map_err(AggregatorError::provider(doing))?;
         let mut by_hour: BTreeMap<Hour, Used> = BTreeMap::new();
         for record in &records {
-            if let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) {
+            if let (Some(hour), Some(used)) = (record.hour(), used_of(record)) {
                 by_hour.insert(hour, used);
             }
         }

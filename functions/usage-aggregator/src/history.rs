@@ -19,7 +19,7 @@ use crate::billing::query_of;
 use crate::checkpoint::{Checkpoint, History, Run};
 use crate::error::{AggregatorError, Chain};
 use crate::handler::Aggregator;
-use crate::page::{hour_of, used_of};
+use crate::page::used_of;
 use crate::run::{Context, Progress};
 
 /// Hours of history: the 31 days that the provider shows by the hour, less one, so that an hour that
@@ -135,7 +135,7 @@ where
         };
         let mut by_hour: BTreeMap<Hour, Used> = BTreeMap::new();
         for record in &records {
-            if let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) {
+            if let (Some(hour), Some(used)) = (record.hour(), used_of(record)) {
                 by_hour.insert(hour, used);
             }
         }
@@ -196,7 +196,7 @@ where
             let records = records.map_err(AggregatorError::provider(doing))?;
             let mut items = Vec::new();
             for record in &records {
-                let (Some(hour), Some(used)) = (hour_of(record), used_of(record)) else {
+                let (Some(hour), Some(used)) = (record.hour(), used_of(record)) else {
                     continue;
                 };
                 let window = if granularity == Granularity::Hour {

@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{Control, LIMITS, Snapshot};
-use simfuse_domain::finding::{Evidence, Finding};
+use simfuse_domain::detector::broken_limits;
+use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::money::Bill;
-use simfuse_domain::policy::Rules;
 use simfuse_domain::port::{
     Alerts, Clock, Heartbeat, Inventory, Part, Policies, Recorded, States, UsageItem, UsageRecord,
     UsageRecords, UsageStore, UsageWindow, Usages, Used,
 };
-use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{Closed, SimUsage, Source};
 
@@ -160,25 +158,6 @@ where
         }
         Ok(())
     }
-}
-
-/// What usage records alone show of the limits of windows that the hour is part of. The kill-switch
-/// rules again over all that is known.
-fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
-    let state = SimState::new(usage.sim);
-    let control = Control::default();
-    let snapshot = Snapshot { state: &state, usage: Some(usage), rules, control };
-    let found = LIMITS.iter().flat_map(|detector| (detector.assess)(&snapshot));
-    let holds = |finding: &Finding| match &finding.evidence {
-        Evidence::Bytes { from, to, .. } => *from <= hour.start() && hour.end() <= *to,
-        _ => false,
-    };
-    found.filter(holds).collect()
-}
-
-/// The hour with which a record begins; `None` for one that begins within an hour.
-pub(crate) fn hour_of(record: &UsageRecord) -> Option<Hour> {
-    Some(Hour::of(record.from)).filter(|hour| hour.start() == record.from)
 }
 
 /// What a record says was used; `None` where it does not say how much.

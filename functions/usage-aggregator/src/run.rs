@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -13,13 +13,11 @@ use simfuse_domain::port::{
     UsageStore, UsageWindow, Usages,
 };
 use simfuse_domain::time::Hour;
+use simfuse_domain::usage::CLOSE_AFTER;
 
 use crate::checkpoint::{Checkpoint, Lease, Run};
 use crate::error::AggregatorError;
 use crate::handler::{Aggregator, Answer, Invocation, STOP_BEFORE};
-
-/// An hour is closed this long after its end: by then its records have come, as a rule.
-pub(crate) const CLOSE_AFTER: SignedDuration = SignedDuration::from_hours(3);
 
 /// Days compared again when a day is closed, itself included: their records may still have grown.
 pub(crate) const DAYS_COMPARED: i32 = 4;

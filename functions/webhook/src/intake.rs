@@ -255,7 +255,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
             let (policy, detectors) = (batch.policy, self.detectors);
             let look = Look { policy, detectors, usage, known: &known };
             let assessed = sim::assess(sim, stored.take(), &events, look, batch.received_at);
-            let Ok(Assessed { applied, late, write, news }) = assessed else {
+            let Ok(Assessed { applied, late, write, news, kept: _ }) = assessed else {
                 return self.give_up_on(sim, elements, batch).await;
             };
             let tally = Tally { applied, late, ..Tally::default() };

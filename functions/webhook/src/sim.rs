@@ -30,6 +30,8 @@ pub struct Assessed {
     pub late: usize,
     /// What to write; `None` when the events brought nothing new.
     pub write: Option<StateWrite>,
+    /// What was stored and stays, when nothing is to be written; with the keys that are known.
+    pub kept: Option<StoredState>,
     /// What humans asked to be told of, at most one of each kind.
     pub news: Vec<News>,
 }
@@ -96,10 +98,12 @@ pub fn assess(
     let is_new = |finding: &Finding| !known.contains(&finding.key());
     let findings: Vec<Finding> = found.into_iter().take(FINDINGS_MAX).filter(is_new).collect();
     if findings.is_empty() && !changed {
-        return Ok(Assessed { applied, late, write: None, news: Vec::new() });
+        let stored = |version| StoredState { state, version, found: known };
+        let kept = read_version.map(stored);
+        return Ok(Assessed { applied, late, write: None, kept, news: Vec::new() });
     }
     let write = StateWrite { state, read_version, found: keys, findings, received_at };
-    Ok(Assessed { applied, late, write: Some(write), news: news::latest_of_each(news) })
+    Ok(Assessed { applied, late, write: Some(write), kept: None, news: news::latest_of_each(news) })
 }
 
 /// Which news policy asks for of this SIM: nearly always none.

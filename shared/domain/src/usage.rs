@@ -25,6 +25,9 @@ pub const USAGE_SCHEMA: u32 = 2;
 /// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
 pub const HOURS_KEPT: i32 = 50;
 
+/// An hour is closed this long after its end: by then its records have come, as a rule.
+pub const CLOSE_AFTER: SignedDuration = SignedDuration::from_hours(3);
+
 /// A price rests on at least this many bytes, where so many were billed: the amount of an hour of a few
 /// kilobytes is mostly rounding. What is older weighs half.
 const PRICE_BYTES: Bytes = Bytes(10 * Bytes::MB);

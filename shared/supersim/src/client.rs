@@ -31,6 +31,7 @@ use self::read::Pauses;
 pub use self::read::{READ_ATTEMPTS_MAX, READ_TIMEOUT, RETRY_AFTER_MAX};
 use self::token::{Token, TokenSource};
 pub use self::url::{ApiOrigin, TokenUrl, UrlError};
+pub use self::usage::usage_record;
 use crate::secret::ApiCredentials;
 
 /// A host that does not take a connection within this time is down.

@@ -19,9 +19,10 @@ pub(crate) mod fixture;
 
 use jiff::Timestamp;
 
-use crate::finding::{DetectorId, Finding};
+use crate::finding::{DetectorId, Evidence, Finding};
 use crate::policy::Rules;
 use crate::state::SimState;
+use crate::time::Hour;
 use crate::usage::SimUsage;
 
 /// All that a detector may see.
@@ -72,6 +73,30 @@ pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
 
 /// The detectors that usage records alone may set off.
 pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
+
+/// What usage records alone show of the limits of windows that the hour is part of. Whoever acts on
+/// it rules again over all that is known.
+#[must_use]
+pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
+    let state = SimState::new(usage.sim);
+    let control = Control::default();
+    let snapshot = Snapshot { state: &state, usage: Some(usage), rules, control };
+    let found = LIMITS.iter().flat_map(|detector| (detector.assess)(&snapshot));
+    let holds = |finding: &Finding| match &finding.evidence {
+        Evidence::Bytes { from, to, .. } => *from <= hour.start() && hour.end() <= *to,
+        Evidence::Device { .. }
+        | Evidence::Country { .. }
+        | Evidence::Devices { .. }
+        | Evidence::Outside { .. }
+        | Evidence::Travel { .. }
+        | Evidence::Alive { .. }
+        | Evidence::Unseen { .. }
+        | Evidence::Status { .. }
+        | Evidence::Silence { .. }
+        | Evidence::Fault { .. } => false,
+    };
+    found.filter(holds).collect()
+}
 
 /// Every detector.
 pub const ALL: &[Detector] = &[

@@ -173,7 +173,8 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
 
 /// What a human who was told of a finding knows: each device is another matter, one more window over
 /// the same limit is not.
-fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>) {
+#[must_use]
+pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>) {
     (finding.detector, finding.device())
 }
 

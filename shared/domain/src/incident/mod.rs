@@ -37,7 +37,9 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::verdict::Verdict;
 
-pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for};
+pub use decide::{
+    Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for, told_as,
+};
 pub use false_alarm::{ALLOWED_DEVICES_MAX, FalseAlarm, PAST_LOOKED_AT_MAX, false_alarm};
 pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};

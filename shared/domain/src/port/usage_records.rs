@@ -92,3 +92,11 @@ pub struct UsageRecord {
     /// What it costs; `None` while billing lags behind.
     pub billed: Option<Money>,
 }
+
+impl UsageRecord {
+    /// The hour with which the record begins; `None` for one that begins within an hour.
+    #[must_use]
+    pub fn hour(&self) -> Option<Hour> {
+        Some(Hour::of(self.from)).filter(|hour| hour.start() == self.from)
+    }
+}

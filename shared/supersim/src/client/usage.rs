@@ -81,6 +81,13 @@ fn with_query(mut url: Url, query: &UsageQuery) -> Url {
     url
 }
 
+/// Reads one record as the API's list has it, such as one that was kept in a file; `None` for what is
+/// none.
+#[must_use]
+pub fn usage_record(json: &[u8]) -> Option<UsageRecord> {
+    record(serde_json::from_slice(json).ok()?)
+}
+
 /// A record whose times are missing, or that is about something unreadable, cannot be filed.
 fn record(answer: RecordAnswer) -> Option<UsageRecord> {
     let period = answer.period?;

@@ -93,7 +93,8 @@ impl Behaviour {
 
     /// Whether its beginning is told as a [`Label`]: not of what is always so, nor of what befalls
     /// single events and records.
-    pub(super) const fn is_labelled(self) -> bool {
+    #[must_use]
+    pub const fn is_labelled(self) -> bool {
         !matches!(
             self,
             Self::WakeJitter

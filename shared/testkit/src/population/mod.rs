@@ -46,6 +46,7 @@ use rogue::Rogue;
 use unit::Unit;
 
 pub use place::Cell;
+pub use unit::SENSOR_TACS;
 
 /// Bits of an entry of the agenda that say which SIM; the others say when.
 const SIM_BITS: u32 = 24;

@@ -15,8 +15,9 @@ use super::rogue::{self, Begins, Device, Rogue, Scenario, Where};
 use super::sensor::Sensor;
 use super::thief::Thief;
 
-/// Type allocation codes of sensors, of the modems that replace them, and of tablets.
-const SENSOR_TACS: [u32; 3] = [35_378_572, 86_412_704, 35_612_310];
+/// Type allocation codes of sensors: what an operator would declare.
+pub const SENSOR_TACS: [u32; 3] = [35_378_572, 86_412_704, 35_612_310];
+/// Of the modems that replace some of them, and of tablets.
 const OTHER_TAC: u32 = 86_723_505;
 const TABLET_TACS: [u32; 2] = [35_925_406, 35_880_123];
 

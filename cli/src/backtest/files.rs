@@ -1,0 +1,284 @@
+//! History from files: events, usage records and labels, each SIM's in the order of time.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use csv::{Reader, StringRecord};
+use jiff::Timestamp;
+use serde::Serialize;
+use simfuse_backtest::stream::by_partition;
+use simfuse_backtest::{Course, Trial};
+use simfuse_domain::event::Event;
+use simfuse_domain::id::{SessionSid, SimSid};
+use simfuse_domain::port::UsageRecord;
+use simfuse_supersim::client::usage_record;
+use simfuse_supersim::envelope::{self, Decoded};
+use simfuse_testkit::population::behaviour::Behaviour;
+use simfuse_testkit::population::rogue::Rogue;
+
+use super::{Group, Tried};
+use crate::error::CliError;
+use crate::replay::input::{self, Element};
+
+/// Bad lines that are named; the others are counted.
+const BAD_NAMED_MAX: usize = 5;
+
+/// SIMs that a thread takes at a time.
+const SIMS_AT_ONCE: usize = 64;
+
+/// What was in the files.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Counts {
+    pub(super) events: u64,
+    pub(super) usage_records: u64,
+    /// Tests of the sink, and events of types that SimFuse has no use for.
+    pub(super) ignored: u64,
+    pub(super) bad: u64,
+    /// The first of them: where, and what is wrong.
+    pub(super) bad_first: Vec<String>,
+}
+
+impl Counts {
+    fn bad(&mut self, place: impl FnOnce() -> String) {
+        self.bad = self.bad.saturating_add(1);
+        if self.bad_first.len() < BAD_NAMED_MAX {
+            self.bad_first.push(place());
+        }
+    }
+}
+
+/// What becomes known of a SIM.
+#[derive(Debug)]
+enum Item {
+    Event(Box<Event>),
+    Usage(UsageRecord),
+}
+
+impl Item {
+    /// When it is known: an event at its time, an hour's usage after the hour.
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Event(event) => event.at,
+            Self::Usage(record) => record.to,
+        }
+    }
+}
+
+/// History as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    items: BTreeMap<SimSid, Vec<Item>>,
+    labels: Option<BTreeMap<SimSid, Group>>,
+    pub(super) counts: Counts,
+    /// Files that could not be read to their end.
+    pub(super) cut_off: Vec<String>,
+    end: Option<Timestamp>,
+}
+
+impl Files {
+    pub(super) fn read(paths: &[PathBuf], labels: Option<&Path>) -> Result<Self, CliError> {
+        let mut files = Self::default();
+        for path in paths {
+            files.add(&path.display().to_string(), &input::read(path)?);
+        }
+        if let Some(path) = labels {
+            files.add_labels(&path.display().to_string(), &input::read(path)?)?;
+        }
+        for items in files.items.values_mut() {
+            items.sort_by_key(Item::at);
+        }
+        let ends = files.items.values().filter_map(|items| items.last());
+        files.end = ends.map(Item::at).max();
+        Ok(files)
+    }
+
+    fn add(&mut self, name: &str, text: &[u8]) {
+        let found = input::split(text);
+        if let Some(error) = found.cut_off {
+            self.cut_off.push(format!("{name}: not read to its end: {error}"));
+        }
+        for element in found.elements {
+            let (part, known) = match element {
+                Element::Value(value) => (value.as_bytes(), item(value.as_bytes())),
+                Element::Text(text) => (text, Read::Bad("not JSON".to_owned())),
+            };
+            match known {
+                Read::Item(sim, item) => {
+                    let count = match &item {
+                        Item::Event(_) => &mut self.counts.events,
+                        Item::Usage(_) => &mut self.counts.usage_records,
+                    };
+                    *count = count.saturating_add(1);
+                    self.items.entry(sim).or_default().push(item);
+                }
+                Read::Ignored => self.counts.ignored = self.counts.ignored.saturating_add(1),
+                Read::Bad(why) => self.counts.bad(|| {
+                    let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+                    let before = text.iter().take(offset).filter(|byte| **byte == b'\n').count();
+                    format!("{name}, line {}: {why}", before + 1)
+                }),
+            }
+        }
+    }
+
+    fn add_labels(&mut self, name: &str, text: &[u8]) -> Result<(), CliError> {
+        let unread = |error: csv::Error| CliError::Usage(format!("{name}: {error}"));
+        let mut reader = Reader::from_reader(text);
+        let header = reader.headers().map_err(unread)?.clone();
+        let place = |column: &str| {
+            header.iter().position(|name| name.trim() == column).ok_or_else(|| {
+                CliError::Usage(format!("{name}: no column {column}; needed are sim, label, from"))
+            })
+        };
+        let (sim, label, from) = (place("sim")?, place("label")?, place("from")?);
+        let mut labels = BTreeMap::new();
+        let mut row = StringRecord::new();
+        loop {
+            let line = reader.position().line();
+            match reader.read_record(&mut row) {
+                Ok(false) => break,
+                Ok(true) => {
+                    let column = |place: usize| row.get(place).unwrap_or_default().trim();
+                    match labelled(column(sim), column(label), column(from)) {
+                        Ok((sim, group)) => note_label(&mut labels, sim, group),
+                        Err(why) => self.counts.bad(|| format!("{name}, line {line}: {why}")),
+                    }
+                }
+                Err(error) => self.counts.bad(|| format!("{name}, line {line}: {error}")),
+            }
+        }
+        self.labels = Some(labels);
+        Ok(())
+    }
+
+    /// Takes every SIM through its history.
+    pub(super) fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Vec<Tried> {
+        let sims: Vec<_> = self.items.iter().collect();
+        let chunks: Vec<_> = sims.chunks(SIMS_AT_ONCE).collect();
+        let progress = super::progress(u64::try_from(chunks.len()).unwrap_or(u64::MAX));
+        let parts =
+            by_partition(u32::try_from(chunks.len()).unwrap_or(u32::MAX), threads, |index| {
+                let chunk = usize::try_from(index).ok().and_then(|index| chunks.get(index));
+                let chunk = chunk.copied().unwrap_or_default();
+                let tried = chunk.iter().map(|(sim, items)| self.try_one(trial, **sim, items));
+                let tried: Vec<Tried> = tried.collect();
+                progress.inc(1);
+                tried
+            });
+        progress.finish_and_clear();
+        parts.into_iter().flatten().collect()
+    }
+
+    fn try_one(&self, trial: Trial<'_>, sim: SimSid, items: &[Item]) -> Tried {
+        let group = match &self.labels {
+            Some(labels) => labels.get(&sim).copied().unwrap_or(Group::Unlabelled),
+            None => Group::Unlabelled,
+        };
+        let mut meter = match group {
+            Group::Rogue { from, .. } => Some(Meter { from, sessions: BTreeMap::new() }),
+            Group::Benign | Group::Unlabelled => None,
+        };
+        let mut course = Course::new(sim);
+        let (mut fleet, mut rogue_bytes) = (None, Vec::new());
+        for item in items {
+            match item {
+                Item::Event(event) => {
+                    fleet = event.fleet.or(fleet);
+                    if let Some(meter) = &mut meter {
+                        meter.add(event);
+                    }
+                    course.event(trial, event, item.at());
+                }
+                Item::Usage(record) => {
+                    course.record(trial, record, item.at());
+                }
+            }
+            let bytes = meter.as_ref().filter(|meter| meter.from <= item.at()).map(Meter::bytes);
+            rogue_bytes.resize(course.acts().len(), bytes);
+        }
+        course.finish(trial, self.end.unwrap_or(Timestamp::MIN));
+        rogue_bytes.resize(course.acts().len(), meter.as_ref().map(Meter::bytes));
+        let acts = course.acts().to_vec();
+        Tried { course, acts, fleet, group, rogue_bytes }
+    }
+}
+
+enum Read {
+    Item(SimSid, Item),
+    Ignored,
+    Bad(String),
+}
+
+/// An element: an event, or else a usage record.
+fn item(json: &[u8]) -> Read {
+    if let Some(record) = usage_record(json) {
+        return match (record.sim, record.hour()) {
+            (Some(sim), Some(hour)) if record.to == hour.end() => {
+                Read::Item(sim, Item::Usage(record))
+            }
+            (None, _) => Read::Bad("a usage record without sim_sid".to_owned()),
+            _ => Read::Bad("a usage record of another time than an hour".to_owned()),
+        };
+    }
+    let mut read = Read::Bad("neither an event nor a usage record".to_owned());
+    envelope::decode(json, |decoded| {
+        read = match decoded {
+            Decoded::Event(event) => Read::Item(event.sim, Item::Event(Box::new(event))),
+            Decoded::Ignored(_) => Read::Ignored,
+            Decoded::DeadLetter { reason, .. } => Read::Bad(reason.to_string()),
+        }
+    });
+    read
+}
+
+fn labelled(sim: &str, label: &str, from: &str) -> Result<(SimSid, Group), String> {
+    let sim = sim.parse().map_err(|error| format!("sim: {error}"))?;
+    let from: Timestamp = from.parse().map_err(|error| format!("from: {error}"))?;
+    let harmless = Behaviour::ALL.iter().map(|behaviour| behaviour.name());
+    let name = Rogue::all().map(Rogue::name).chain(["rogue"]).find(|name| *name == label);
+    match name {
+        Some(name) => Ok((sim, Group::Rogue { name, from })),
+        None if harmless.chain(["benign"]).any(|name| name == label) => Ok((sim, Group::Benign)),
+        None => Err(format!(
+            "label {label}: neither a rogue (R1 to R17, rogue) nor harmless (benign, or a behaviour \
+             of docs/detection.md)"
+        )),
+    }
+}
+
+/// A SIM is a rogue from its first such label on, whatever harmless befell it.
+fn note_label(labels: &mut BTreeMap<SimSid, Group>, sim: SimSid, group: Group) {
+    let known = labels.entry(sim).or_insert(group);
+    match (*known, group) {
+        (Group::Rogue { from: known_from, .. }, Group::Rogue { from, .. })
+            if known_from <= from => {}
+        (_, Group::Rogue { .. }) => *known = group,
+        _ => {}
+    }
+}
+
+/// Bytes of a SIM since a time, by its sessions' counters; one that starts again from 0 loses what it
+/// had.
+struct Meter {
+    from: Timestamp,
+    /// What each session's counter was at that time, and is.
+    sessions: BTreeMap<SessionSid, (u64, u64)>,
+}
+
+impl Meter {
+    fn add(&mut self, event: &Event) {
+        let Some(session) = &event.session else { return };
+        let total = session.cumulative.total().unwrap_or(0);
+        let (before, now) = self.sessions.entry(session.sid).or_default();
+        *now = total.max(*now);
+        if event.ended_at() <= self.from {
+            *before = total.max(*before);
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        let used = self.sessions.values().map(|(before, now)| now.saturating_sub(*before));
+        used.fold(0, u64::saturating_add)
+    }
+}

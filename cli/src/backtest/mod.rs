@@ -1,0 +1,164 @@
+//! `simfuse backtest`: what a policy would have done over history.
+
+mod files;
+mod report;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use simfuse_backtest::{Act, Course, ModeFrom, Trial, hold_over_caps, stream};
+use simfuse_domain::id::FleetSid;
+use simfuse_domain::policy::Policy;
+
+use crate::error::CliError;
+use crate::output::{Output, note};
+use crate::replay::policy_of;
+use crate::simulate::PopulationArgs;
+use report::Report;
+
+#[derive(Debug, Args)]
+pub(crate) struct BacktestArgs {
+    /// Files of events and of usage records, one or both in each: a JSON array, a single object, or
+    /// one object a line; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "simulate", conflicts_with = "simulate")]
+    files: Vec<PathBuf>,
+    /// Policy to judge by, instead of the default
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Another policy: says which SIMs only one of both acts on
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// What is known of SIMs: comma-separated values with the columns sim, label and from; a label is
+    /// a rogue's name or `rogue`, the name of something harmless or `benign`
+    #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
+    labels: Option<PathBuf>,
+    /// Let policy's own mode count: where it observes, acts are held
+    #[arg(long)]
+    own_mode: bool,
+    /// Write what would have been done to this file, as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Threads; by default one for each core. The result does not depend on it
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Simulate SIMs instead of reading files
+    #[arg(long)]
+    simulate: bool,
+    #[command(flatten)]
+    population: PopulationArgs,
+}
+
+/// What is known about a SIM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// It is misused from then on.
+    Rogue { name: &'static str, from: Timestamp },
+    /// Nothing is wrong with it.
+    Benign,
+    /// Nobody says.
+    Unlabelled,
+}
+
+/// One SIM after the policy was tried on it.
+struct Tried {
+    course: Course,
+    acts: Vec<Act>,
+    fleet: Option<FleetSid>,
+    group: Group,
+    /// Of each act the bytes since the theft, where that is known.
+    rogue_bytes: Vec<Option<u64>>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
+    let policy = policy_of(args.policy.as_deref())?;
+    let other = args.compare.as_deref().map(|path| policy_of(Some(path))).transpose()?;
+    let mode = if args.own_mode { ModeFrom::Policy } else { ModeFrom::Enforce };
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = threads.unwrap_or(NonZeroUsize::MIN);
+    let (history, whole) = History::of(args)?;
+    let tried = history.tried(Trial { policy: &policy, mode }, threads);
+    let mut report = Report::new(history.input(), mode, &tried);
+    if let Some(other) = &other {
+        let others = history.tried(Trial { policy: other, mode }, threads);
+        report.compare(&tried, &others);
+    }
+    if let Some(path) = &args.csv {
+        report.write_csv(path)?;
+    }
+    output.print(&report, || report.text());
+    Ok(u8::from(!whole))
+}
+
+/// What a policy is tried on.
+enum History {
+    Simulated(Box<simfuse_testkit::population::config::PopulationConfig>),
+    Read(files::Files),
+}
+
+impl History {
+    /// Reads the files, if it is not simulated; says whether all of them could be read to the end.
+    fn of(args: &BacktestArgs) -> Result<(Self, bool), CliError> {
+        if args.simulate {
+            return Ok((Self::Simulated(Box::new(args.population.config())), true));
+        }
+        let files = files::Files::read(&args.files, args.labels.as_deref())?;
+        for what in &files.cut_off {
+            note(what);
+        }
+        let whole = files.cut_off.is_empty();
+        Ok((Self::Read(files), whole))
+    }
+
+    fn input(&self) -> report::Input {
+        match self {
+            Self::Simulated(config) => {
+                report::Input::Simulated { sims: config.sims, days: config.days, seed: config.seed }
+            }
+            Self::Read(files) => report::Input::Read(files.counts.clone()),
+        }
+    }
+
+    /// Takes every SIM through it, and asks the caps.
+    fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Vec<Tried> {
+        let mut tried = match self {
+            Self::Simulated(config) => {
+                let progress = progress(u64::from(stream::partitions(config.sims)));
+                let passed = stream::pass(config, trial, threads, || progress.inc(1));
+                progress.finish_and_clear();
+                passed.into_iter().map(of_passed).collect()
+            }
+            Self::Read(files) => files.tried(trial, threads),
+        };
+        ask_caps(&mut tried, trial.policy);
+        tried
+    }
+}
+
+fn of_passed(passed: stream::Passed) -> Tried {
+    let stream::Passed { course, fleet, truth, rogue_bytes } = passed;
+    let group = truth.map_or(Group::Benign, |truth| {
+        let (name, from) = (truth.rogue.name(), truth.from);
+        Group::Rogue { name, from }
+    });
+    let acts = course.acts().to_vec();
+    Tried { course, acts, fleet, group, rogue_bytes }
+}
+
+fn ask_caps(tried: &mut [Tried], policy: &Policy) {
+    let mut sizes: BTreeMap<FleetSid, u32> = BTreeMap::new();
+    for fleet in tried.iter().filter_map(|tried| tried.fleet) {
+        let size = sizes.entry(fleet).or_default();
+        *size = size.saturating_add(1);
+    }
+    hold_over_caps(tried.iter_mut().flat_map(|tried| &mut tried.acts), policy, &sizes);
+}
+
+fn progress(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {percent} %, {eta} left");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

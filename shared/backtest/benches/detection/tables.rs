@@ -1,0 +1,359 @@
+//! The tables of `docs/detection.md`.
+
+use std::fmt::Write as _;
+
+use jiff::SignedDuration;
+use simfuse_domain::bytes::Bytes;
+use simfuse_testkit::population::config::PopulationConfig;
+use simfuse_testkit::population::rogue::Rogue;
+
+use crate::baseline;
+use crate::tally::{Hit, Score, Tally, Theft, Wrong, at_percent, upper_bound};
+
+const BEGIN: &str = "<!-- bench detection: begin -->";
+const END: &str = "<!-- bench detection: end -->";
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+const POLICIES: [&str; 2] =
+    ["shipped policy, as if in enforce", "the same, binding strict, sensors' models declared"];
+
+/// Two windows of a video at the median, and of one in high definition.
+const TWO_WINDOWS: u64 = 62_000_000;
+const TWO_HD_WINDOWS: u64 = 460_000_000;
+
+/// Replaces what stands between the markers.
+pub(crate) fn between_markers(document: &str, text: &str) -> Result<String, String> {
+    let missing = || format!("docs/detection.md lacks {BEGIN} or {END}");
+    let (before, rest) = document.split_once(BEGIN).ok_or_else(missing)?;
+    let (_, after) = rest.split_once(END).ok_or_else(missing)?;
+    Ok(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
+}
+
+/// All tables, with what gave them.
+pub(crate) fn all(command: &str, config: &PopulationConfig, tally: &mut Tally) -> String {
+    let mut text = format!(
+        "`{command}`: {} SIMs in fleets of {} over {} days, {} events.\n\n",
+        config.sims, config.fleet_sims, config.days, tally.events
+    );
+    text.push_str(&costs(tally));
+    bars(&mut text, tally);
+    wrongs(&mut text, tally);
+    let [shipped, strict, baselines @ ..] = &tally.scores;
+    for (score, name) in [shipped, strict].into_iter().zip(POLICIES) {
+        thefts(&mut text, score, name);
+    }
+    others(&mut text, baselines);
+    text
+}
+
+fn costs(tally: &mut Tally) -> String {
+    tally.state_bytes.sort_unstable();
+    tally.usage_bytes.sort_unstable();
+    let p99 = |sorted: &[usize]| at_percent(sorted, 99).unwrap_or(0);
+    let ns = tally.ns.checked_div(tally.events_timed).unwrap_or(0);
+    format!(
+        "Fold and detect: {ns} ns an event of a SIM that no one noticed as a rogue, clock included. Stored state: {} bytes at the 99th \
+         percentile, and {} of usage.\n\n",
+        p99(&tally.state_bytes),
+        p99(&tally.usage_bytes)
+    )
+}
+
+/// A table's row.
+fn row(text: &mut String, cells: &[String]) {
+    text.push_str("| ");
+    text.push_str(&cells.join(" | "));
+    text.push_str(" |\n");
+}
+
+fn head(text: &mut String, title: &str, columns: &[&str]) {
+    text.push_str(&format!("**{title}**\n\n| {} |\n|", columns.join(" | ")));
+    columns.iter().for_each(|_| text.push_str("---|"));
+    text.push('\n');
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn million(count: u64, hours: f64) -> String {
+    let hours = hours.max(1.0);
+    format!("{:.2} (at most {:.2})", count as f64 * 1e6 / hours, upper_bound(count) * 1e6 / hours)
+}
+
+fn wrongs(text: &mut String, tally: &Tally) {
+    let columns = ["", "benign SIM-hours", "false kills", "per million (95 %)"];
+    let columns: Vec<&str> = columns.into_iter().chain(["alerts", "per million (95 %)"]).collect();
+    head(text, "Wrong kills and alerts", &columns);
+    let names = POLICIES.into_iter().chain(baseline::NAMES);
+    for (score, name) in tally.scores.iter().zip(names) {
+        let Wrong { kills, alerts } = score.wrong;
+        let is_policy = POLICIES.contains(&name);
+        let alerts_cells = if is_policy {
+            [alerts.to_string(), million(alerts, score.benign_hours)]
+        } else {
+            ["–".to_owned(), "–".to_owned()]
+        };
+        let cells = [
+            name.to_owned(),
+            format!("{:.0}", score.benign_hours),
+            kills.to_string(),
+            million(kills, score.benign_hours),
+        ];
+        row(text, &[&cells[..], &alerts_cells[..]].concat());
+    }
+    text.push('\n');
+    let [shipped, strict, ..] = &tally.scores;
+    split(
+        text,
+        "By detector",
+        "detector",
+        |score| score.by_detector.iter().map(|(name, wrong)| (name.clone(), *wrong)).collect(),
+        [shipped, strict],
+    );
+    split(
+        text,
+        "By what had befallen the SIM within 48 hours (a SIM may count in several rows)",
+        "behaviour",
+        |score| {
+            score.by_behaviour.iter().map(|(name, wrong)| ((*name).to_owned(), *wrong)).collect()
+        },
+        [shipped, strict],
+    );
+}
+
+fn split(
+    text: &mut String,
+    title: &str,
+    column: &str,
+    of: impl Fn(&Score) -> Vec<(String, Wrong)>,
+    scores: [&Score; 2],
+) {
+    let columns = [column, "shipped: kills", "alerts", "strict: kills", "alerts"];
+    head(text, title, &columns);
+    let [shipped, strict] = scores.map(&of);
+    let mut names: Vec<&String> = shipped.iter().chain(&strict).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let cells = [&shipped, &strict].into_iter().flat_map(|all| {
+            let found = all.iter().find(|(other, _)| other == name);
+            let Wrong { kills, alerts } = found.map_or_else(Wrong::default, |(_, wrong)| *wrong);
+            [kills.to_string(), alerts.to_string()]
+        });
+        let cells: Vec<String> = std::iter::once(name.clone()).chain(cells).collect();
+        row(text, &cells);
+    }
+    text.push('\n');
+}
+
+/// Which part of the thefts that were shown so long was hit in that time, in percent.
+fn recall(thefts: &[Theft], within: SignedDuration, hit: fn(&Theft) -> Option<Hit>) -> Option<f64> {
+    let shown = thefts.iter().filter(|theft| theft.shown >= within);
+    let (mut all, mut found) = (0.0_f64, 0.0);
+    for theft in shown {
+        all += 1.0;
+        if hit(theft).is_some_and(|hit| hit.at.duration_since(theft.first) <= within) {
+            found += 1.0;
+        }
+    }
+    (all > 0.0).then_some(100.0 * found / all)
+}
+
+fn told(theft: &Theft) -> Option<Hit> {
+    theft.told
+}
+
+fn killed(theft: &Theft) -> Option<Hit> {
+    theft.killed
+}
+
+fn recalls(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
+    let one = |within| {
+        recall(thefts, within, hit).map_or("–".to_owned(), |percent| format!("{percent:.0}"))
+    };
+    format!("{}, {}, {}", one(HOUR), one(DAY), one(DAY * 14))
+}
+
+/// Time and bytes from the first rogue byte to a hit, median and 95th percentile.
+fn until(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
+    let times = hits(thefts, hit);
+    let times = times.map(|(theft, hit)| hit.at.duration_since(theft.first).as_secs().max(0));
+    let mut times: Vec<i64> = times.collect();
+    times.sort_unstable();
+    let bytes = bytes_of(thefts, hit);
+    let both = |percent| Some((at_percent(&times, percent)?, at_percent(&bytes, percent)?));
+    let Some(((median, used), (late, used_late))) = both(50).zip(both(95)) else {
+        return "–".to_owned();
+    };
+    let (used, used_late) = (Bytes(used), Bytes(used_late));
+    format!("{}, {}; {used}, {used_late}", span(median), span(late))
+}
+
+/// Rogues that were hit within the two weeks for which all are looked at.
+fn hits(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> impl Iterator<Item = (&Theft, Hit)> {
+    let hits = thefts.iter().filter_map(move |theft| Some((theft, hit(theft)?)));
+    hits.filter(|(theft, hit)| hit.at.duration_since(theft.first) <= DAY * 14)
+}
+
+fn bytes_of(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> Vec<u64> {
+    let mut bytes: Vec<u64> = hits(thefts, hit).map(|(_, hit)| hit.bytes).collect();
+    bytes.sort_unstable();
+    bytes
+}
+
+fn span(secs: i64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "printed with one digit after the point")]
+    let of = |unit: i64| secs as f64 / unit as f64;
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7_200 => format!("{:.0} min", of(60)),
+        7_200..172_800 => format!("{:.1} h", of(3_600)),
+        _ => format!("{:.1} d", of(86_400)),
+    }
+}
+
+fn thefts(text: &mut String, score: &Score, name: &str) {
+    let columns = ["rogue", "SIMs", "told within 1 h, 24 h, 14 d (%)", "until told"];
+    let columns: Vec<&str> =
+        columns.into_iter().chain(["killed within 1 h, 24 h, 14 d (%)", "until killed"]).collect();
+    let title = format!(
+        "Rogues: {name}. *Until* is time, then bytes, from the first rogue byte, each median and 95th \
+         percentile of those within 14 d"
+    );
+    head(text, &title, &columns);
+    for rogue in Rogue::all() {
+        let thefts = of(score, rogue);
+        row(
+            text,
+            &[
+                rogue.name().to_owned(),
+                thefts.len().to_string(),
+                recalls(thefts, told),
+                until(thefts, told),
+                recalls(thefts, killed),
+                until(thefts, killed),
+            ],
+        );
+    }
+    text.push('\n');
+}
+
+fn of(score: &Score, rogue: Rogue) -> &[Theft] {
+    score.thefts.get(&rogue).map_or(&[], Vec::as_slice)
+}
+
+fn others(text: &mut String, baselines: &[Score]) {
+    let columns: Vec<&str> = std::iter::once("rogue").chain(baseline::NAMES).collect();
+    let title = "Rogues: what people use today. Killed within 14 d (%), and the median of the bytes \
+                 before";
+    head(text, title, &columns);
+    for rogue in Rogue::all() {
+        let cells = baselines.iter().map(|score| {
+            let thefts = of(score, rogue);
+            let within = recall(thefts, DAY * 14, killed);
+            let within = within.map_or("–".to_owned(), |percent| format!("{percent:.0}"));
+            let used = at_percent(&bytes_of(thefts, killed), 50);
+            let used = used.map_or("–".to_owned(), |used| Bytes(used).to_string());
+            format!("{within}; {used}")
+        });
+        let cells: Vec<String> = std::iter::once(rogue.name().to_owned()).chain(cells).collect();
+        row(text, &cells);
+    }
+}
+
+/// What is promised, beside what was measured.
+fn bars(text: &mut String, tally: &Tally) {
+    head(text, "Bars, for the shipped policy unless said otherwise", &["bar", "measured", ""]);
+    let [shipped, strict, ..] = &tally.scores;
+    let Wrong { kills, alerts } = shipped.wrong;
+    let mut bar = |bar: &str, measured: String, met: &str| {
+        row(text, &[bar.to_owned(), measured, met.to_owned()]);
+    };
+    for (what, count, most) in [("false kills", kills, 0.05), ("alerts", alerts, 5.0)] {
+        let text = format!("at most {most} {what} per million benign SIM-hours");
+        let hours = shipped.benign_hours;
+        bar(&text, million(count, hours), verdict_of_rate(count, hours, most));
+    }
+    let used = bytes_of(of(strict, Rogue::Tablet), killed);
+    let none = used.iter().filter(|used| **used == 0).count();
+    let most = used.last().copied();
+    let measured = format!(
+        "{none} of {} with 0 bytes, at most {}; an event may lack its device",
+        of(strict, Rogue::Tablet).len(),
+        Bytes(most.unwrap_or(0))
+    );
+    bar("R1, strict binding: 0 bytes before the request", measured, met(most == Some(0)));
+    for (rogue, most, median) in [
+        (Rogue::Tablet, TWO_WINDOWS, u64::MAX),
+        (Rogue::SpoofedImei, TWO_WINDOWS, u64::MAX),
+        (Rogue::HdVideo, TWO_HD_WINDOWS, u64::MAX),
+        (Rogue::Tether, 100_000_000, 30_000_000),
+        (Rogue::Botnet, 100_000_000, 30_000_000),
+    ] {
+        let thefts = of(shipped, rogue);
+        let found = recall(thefts, DAY * 14, killed).unwrap_or(0.0);
+        let bytes = bytes_of(thefts, killed);
+        let (at_50, at_95) = (at_percent(&bytes, 50), at_percent(&bytes, 95));
+        let is_met = found >= 99.0 && at_95.is_some_and(|used| used <= most);
+        let is_met = is_met && at_50.is_some_and(|used| used <= median);
+        let binding = if rogue == Rogue::Tablet { ", learnt binding" } else { "" };
+        let name = format!("{}{binding}", rogue.name());
+        let wanted = format!("{name}: 99 % killed, at most {} before", Bytes(most));
+        let wanted =
+            if median == u64::MAX { wanted } else { format!("{wanted}, 30 MB at the median") };
+        bar(&wanted, format!("{found:.0} % killed; {}", until(thefts, killed)), met(is_met));
+    }
+    leaks(shipped, &mut bar);
+    let campaign = recall(of(shipped, Rogue::Campaign), HOUR, told).unwrap_or(0.0);
+    bar("R13: a page within 1 h", format!("{campaign:.0} % of its SIMs told"), met(campaign > 0.0));
+    let inside = of(shipped, Rogue::InsideEnvelope).iter().filter_map(killed).count();
+    bar("R16: 0 killed", format!("{inside} killed"), met(inside == 0));
+    bar(
+        "no false kill from duplicates or order",
+        "`what_delivery_does_changes_nothing_of_who_is_switched_off`".into(),
+        "tested",
+    );
+    bar(
+        "at most 0.2 with updates of 60 MB and ten times the technicians",
+        "–".into(),
+        "not measured",
+    );
+    bar("R13: kills within the cap", "–".into(), "not measured: caps are not asked here");
+    text.push('\n');
+}
+
+fn leaks(shipped: &Score, bar: &mut impl FnMut(&str, String, &str)) {
+    for (rogue, days, killed_min, told_min) in [
+        (Rogue::LeakTenTimes, 7, 75.0, 97.0),
+        (Rogue::LeakFiveTimes, 10, 0.0, 90.0),
+        (Rogue::LeakTwice, 14, 0.0, 70.0),
+    ] {
+        let thefts = of(shipped, rogue);
+        let kills = recall(thefts, DAY * days, killed).unwrap_or(0.0);
+        let alerts = recall(thefts, DAY * days, told).unwrap_or(0.0);
+        let mut wanted = format!("{}: {told_min} % told", rogue.name());
+        if killed_min > 0.0 {
+            _ = write!(wanted, " and {killed_min} % killed");
+        }
+        _ = write!(wanted, " within {days} d");
+        let is_met = kills >= killed_min && alerts >= told_min;
+        bar(&wanted, format!("{alerts:.0} % told, {kills:.0} % killed"), met(is_met));
+    }
+}
+
+const fn met(is_met: bool) -> &'static str {
+    if is_met { "met" } else { "**missed**" }
+}
+
+/// A rate is shown to be within its bar only when its upper bound is.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+fn verdict_of_rate(count: u64, hours: f64, most: f64) -> &'static str {
+    let per_million = 1e6 / hours.max(1.0);
+    if count as f64 * per_million > most {
+        "**missed**"
+    } else if upper_bound(count) * per_million > most {
+        "not shown: too few SIM-hours"
+    } else {
+        "met"
+    }
+}

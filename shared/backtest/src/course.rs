@@ -1,0 +1,346 @@
+//! One SIM's course under a policy.
+//!
+//! Events are folded and judged by the webhook's `assess`; usage records are seen when they come and
+//! closed three hours after their hour, as the aggregator does; the guards that hang on one SIM are
+//! asked as the kill-switch asks them. Time is that of the history: when an event or a record was
+//! known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::bytes::Bytes;
+use simfuse_domain::detector::{self, broken_limits};
+use simfuse_domain::event::Event;
+use simfuse_domain::finding::{DetectorId, Finding};
+use simfuse_domain::id::{FleetSid, SimSid};
+use simfuse_domain::incident::{Desired, Hold, Incident, QUIET_MAX, quarantine_for, told_as};
+use simfuse_domain::policy::{Mode, Policy, Rules};
+use simfuse_domain::port::{Sim, SimStatus, StoredState, UsageRecord};
+use simfuse_domain::state::SimState;
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::{CLOSE_AFTER, SimUsage, Source};
+use simfuse_domain::verdict::Verdict;
+use simfuse_webhook::sim::{Assessed, Look, assess};
+
+/// Findings of one SIM that are kept to be told: the first ones, which explain what was done.
+const FINDINGS_MAX: usize = 100;
+
+/// No key of a finding is known but those that the state bears.
+static NONE_KNOWN: BTreeSet<String> = BTreeSet::new();
+
+/// What is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Whether its mode counts.
+    pub mode: ModeFrom,
+}
+
+/// Which mode a policy is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModeFrom {
+    /// As if all of it enforced: what it would do once it may.
+    Enforce,
+    /// Its own.
+    Policy,
+}
+
+/// What would have been done about a SIM, or told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// The SIM.
+    pub sim: SimSid,
+    /// Its fleet at that time.
+    pub fleet: Option<FleetSid>,
+    /// Alert, quarantine or deactivate.
+    pub what: Verdict,
+    /// The guard that would have held it.
+    pub hold: Option<Hold>,
+    /// When.
+    pub at: Timestamp,
+    /// The detector whose finding asked for it; of several the first.
+    pub detector: DetectorId,
+    /// What was found, in one sentence.
+    pub sentence: String,
+    /// When the behaviour began that the findings show.
+    pub since: Timestamp,
+    /// Bytes since then up to the act, as far as the SIM's state shows them.
+    pub bytes: Bytes,
+}
+
+/// One SIM on its way through history.
+#[derive(Debug)]
+pub struct Course {
+    sim: SimSid,
+    stored: Option<StoredState>,
+    usage: Option<SimUsage>,
+    /// Hours with records that are not closed.
+    seen: BTreeMap<Hour, (Bytes, Option<FleetSid>)>,
+    incident: Option<Incident>,
+    quiet_at: Timestamp,
+    keys: BTreeSet<String>,
+    findings: Vec<Finding>,
+    verdict: Verdict,
+    acts: Vec<Act>,
+    is_off: bool,
+    times: Option<(Timestamp, Timestamp)>,
+    faults: u32,
+}
+
+impl Course {
+    /// A SIM of which nothing is known.
+    #[must_use]
+    pub fn new(sim: SimSid) -> Self {
+        Self {
+            sim,
+            stored: None,
+            usage: None,
+            seen: BTreeMap::new(),
+            incident: None,
+            quiet_at: Timestamp::MIN,
+            keys: BTreeSet::new(),
+            findings: Vec::new(),
+            verdict: Verdict::Clear,
+            acts: Vec::new(),
+            is_off: false,
+            times: None,
+            faults: 0,
+        }
+    }
+
+    /// An event becomes known. Says whether the SIM is switched off for it.
+    pub fn event(&mut self, trial: Trial<'_>, event: &Event, at: Timestamp) -> bool {
+        if self.is_off || self.passes(trial, at) {
+            return self.is_off;
+        }
+        let look = Look {
+            policy: trial.policy,
+            detectors: detector::ALL,
+            usage: self.usage.as_ref(),
+            known: &NONE_KNOWN,
+        };
+        match assess(self.sim, self.stored.take(), &[event], look, at) {
+            Ok(Assessed { write: Some(write), .. }) => {
+                let version = write.read_version.map_or(1, |version| version.saturating_add(1));
+                self.stored = Some(StoredState { state: write.state, version, found: write.found });
+                self.judge(trial, write.findings, at);
+            }
+            Ok(Assessed { kept, .. }) => self.stored = kept,
+            // Live, what was stored stays, and the event is set aside.
+            Err(_panic) => self.faults = self.faults.saturating_add(1),
+        }
+        self.is_off
+    }
+
+    /// A usage record becomes known; one that is not of a whole hour, or does not say how much, says
+    /// nothing. Says whether the SIM is switched off for it.
+    pub fn record(&mut self, trial: Trial<'_>, record: &UsageRecord, at: Timestamp) -> bool {
+        let (Some(hour), Some(total)) = (record.hour(), record.total) else { return false };
+        if self.is_off || self.passes(trial, at) {
+            return self.is_off;
+        }
+        if let Some(usage) = &mut self.usage
+            && usage.closed_through() >= Some(hour)
+        {
+            // It grew after it was closed: counted, not learnt.
+            let was = usage.bytes_in(hour);
+            if usage.keeps(hour) && was != total {
+                usage.amend(hour, was, total);
+            }
+            return false;
+        }
+        self.seen.insert(hour, (total, record.fleet));
+        let mut usage = self.usage.clone().unwrap_or_else(|| SimUsage::new(self.sim));
+        usage.see(hour, total);
+        let rules = trial.policy.rules_for(record.fleet, self.sim);
+        let broken = broken_limits(&usage, &rules, hour);
+        // Nearly every SIM keeps within its limits, and is stored when its hour is closed.
+        if !broken.is_empty() {
+            self.usage = Some(usage);
+            self.judge(trial, broken, at);
+        }
+        self.is_off
+    }
+
+    /// History ends: closes the hours that are due by then.
+    pub fn finish(&mut self, trial: Trial<'_>, end: Timestamp) -> bool {
+        !self.is_off && self.times.is_some() && self.passes(trial, end)
+    }
+
+    /// Time passes up to now: hours are closed whose time has come. Says whether that switched the
+    /// SIM off.
+    fn passes(&mut self, trial: Trial<'_>, now: Timestamp) -> bool {
+        let (first, last) = self.times.unwrap_or((now, now));
+        self.times = Some((first.min(now), last.max(now)));
+        while let Some((hour, (total, fleet))) = self.seen.first_key_value()
+            && let due = hour.end().saturating_add(CLOSE_AFTER).unwrap_or(Timestamp::MAX)
+            && due <= now
+        {
+            let (hour, total, fleet) = (*hour, *total, *fleet);
+            self.seen.remove(&hour);
+            let usage = self.usage.get_or_insert_with(|| SimUsage::new(self.sim));
+            usage.close(hour, total, Source { fleet, page: 0 });
+            let rules = trial.policy.rules_for(fleet, self.sim);
+            let broken = broken_limits(usage, &rules, hour);
+            self.judge(trial, broken, due);
+            if self.is_off {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Something was found: policy rules, and what follows is noted.
+    fn judge(&mut self, trial: Trial<'_>, mut found: Vec<Finding>, at: Timestamp) {
+        found.retain(|finding| self.keys.insert(finding.key()));
+        let Some(first) = found.first() else { return };
+        let room = FINDINGS_MAX.saturating_sub(self.findings.len());
+        self.findings.extend(found.iter().take(room).cloned());
+        let fleet = self.stored.as_ref().and_then(|stored| stored.state.fleet());
+        let rules = trial.policy.rules_for(fleet, self.sim);
+        let verdict = rules.rule(&found);
+        self.verdict = self.verdict.max(verdict);
+        if verdict < Verdict::Alert {
+            return;
+        }
+        let deciding = found.iter().find(|finding| rules.verdict_of(finding) == verdict);
+        let deciding = deciding.unwrap_or(first).clone();
+        if at > self.quiet_at {
+            self.incident = None;
+        }
+        self.quiet_at = at.saturating_add(QUIET_MAX).unwrap_or(Timestamp::MAX);
+        let name = self.sim.to_string();
+        let open = || Incident::open(self.sim, name, fleet, at);
+        let mut incident = self.incident.take().unwrap_or_else(open);
+        let told: Vec<_> = incident.findings.iter().map(told_as).collect();
+        let is_news = found.iter().any(|finding| !told.contains(&told_as(finding)));
+        incident.add_findings(&found);
+        let (what, hold) = self.ruled(trial, &rules, verdict);
+        let is_told = match what {
+            Verdict::Clear | Verdict::Watch | Verdict::Alert => !is_news,
+            Verdict::Quarantine | Verdict::Deactivate => {
+                self.acts.iter().any(|act| (act.what, act.hold) == (what, hold))
+            }
+        };
+        if !is_told {
+            let state = self.stored.as_ref().map(|stored| &stored.state);
+            self.acts.push(Act {
+                sim: self.sim,
+                fleet,
+                what,
+                hold,
+                at,
+                detector: deciding.detector,
+                sentence: deciding.to_string(),
+                since: incident.rogue_since(),
+                bytes: state.map_or(Bytes(0), |state| incident.bytes_since(state)),
+            });
+        }
+        self.incident = Some(incident);
+        if what == Verdict::Deactivate && hold.is_none() {
+            self.switch_off();
+        }
+    }
+
+    /// What becomes of a verdict: an act, or what a guard makes of it.
+    fn ruled(&self, trial: Trial<'_>, rules: &Rules, verdict: Verdict) -> (Verdict, Option<Hold>) {
+        let state = self.stored.as_ref().map(|stored| &stored.state);
+        let sim = sim_of(self.sim, state);
+        let what = match verdict {
+            Verdict::Quarantine if quarantine_for(rules, &sim, &Desired::default()).is_none() => {
+                Verdict::Alert
+            }
+            verdict => verdict,
+        };
+        let hold = if what <= Verdict::Alert {
+            None
+        } else if rules.guards.protects(&sim) {
+            Some(Hold::Protected)
+        } else if trial.mode == ModeFrom::Policy && rules.mode == Mode::Observe {
+            Some(Hold::Observe)
+        } else {
+            None
+        };
+        (what, hold)
+    }
+
+    /// Nothing more is judged, and what was known is let go.
+    fn switch_off(&mut self) {
+        self.is_off = true;
+        (self.stored, self.usage, self.incident) = (None, None, None);
+        self.seen.clear();
+        self.keys.clear();
+    }
+
+    /// The SIM.
+    #[must_use]
+    pub const fn sim(&self) -> SimSid {
+        self.sim
+    }
+
+    /// What would have been done and told, in the order of time.
+    #[must_use]
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
+    /// What was found, in the order in which it became known; the first [hundred](FINDINGS_MAX).
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// What policy asked for at most, whatever the guards.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Whether it was switched off.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.is_off
+    }
+
+    /// Events whose fold panicked.
+    #[must_use]
+    pub const fn faults(&self) -> u32 {
+        self.faults
+    }
+
+    /// How long it was judged: from the first of its history to the last, or until it was off.
+    #[must_use]
+    pub fn judged(&self) -> SignedDuration {
+        self.times.map_or(SignedDuration::ZERO, |(first, last)| last.duration_since(first))
+    }
+
+    /// When the first of its history was known.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.times.map(|(first, _)| first)
+    }
+
+    /// The SIM's state, while it is on and has any.
+    #[must_use]
+    pub fn state(&self) -> Option<&SimState> {
+        self.stored.as_ref().map(|stored| &stored.state)
+    }
+
+    /// What usage records say of it, likewise.
+    #[must_use]
+    pub const fn usage(&self) -> Option<&SimUsage> {
+        self.usage.as_ref()
+    }
+}
+
+/// The SIM as the provider would show it: what the guards that look at one ask for.
+fn sim_of(sid: SimSid, state: Option<&SimState>) -> Sim {
+    Sim {
+        sid,
+        iccid: state.and_then(SimState::iccid),
+        unique_name: state.and_then(SimState::unique_name).map(str::to_owned),
+        status: SimStatus::Active,
+        fleet: state.and_then(SimState::fleet),
+    }
+}

@@ -1,0 +1,143 @@
+//! A policy over simulated populations.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use simfuse_domain::id::SimSid;
+use simfuse_domain::incident::Hold;
+use simfuse_domain::policy::{DEFAULT, Policy};
+use simfuse_testkit::population::config::{Delivery, PopulationConfig, Rogues};
+use simfuse_testkit::population::rogue::Rogue;
+use simfuse_testkit::population::{EmittedKind, Partition, Population};
+
+use super::stream::{self, Passed};
+use super::*;
+
+const STRICT: &str = "version = 1\n[binding]\nmode = \"strict\"\n[limits]\nhour_mb = 20\nact = \
+                      \"deactivate\"\n";
+
+fn population(sims: u32, days: u32) -> PopulationConfig {
+    let start = "2026-03-01T00:00:00Z".parse().unwrap();
+    let mut config = PopulationConfig::new(sims, days, 11, start);
+    config.switch_all_off();
+    config
+}
+
+fn pass(config: &PopulationConfig, policy: &Policy) -> Vec<Passed> {
+    let trial = Trial { policy, mode: ModeFrom::Enforce };
+    stream::pass(config, trial, NonZeroUsize::MIN, || {})
+}
+
+fn off(passed: &[Passed]) -> BTreeSet<SimSid> {
+    let off = passed.iter().filter(|passed| passed.course.is_off());
+    off.map(|passed| passed.course.sim()).collect()
+}
+
+fn with(mut config: PopulationConfig, scenarios: Vec<Rogue>) -> PopulationConfig {
+    let (after_days, within_days) = (4, 1);
+    config.rogues = Rogues { scenarios, sims_each: 3, after_days, within_days, ..config.rogues };
+    config
+}
+
+#[test]
+fn sensors_that_only_wake_are_left_alone() {
+    for text in [DEFAULT, STRICT] {
+        let passed = pass(&population(30, 6), &text.parse().unwrap());
+        assert_eq!(passed.len(), 30);
+        for passed in &passed {
+            assert!(passed.course.findings().is_empty(), "{:?}", passed.course.findings());
+            assert!(passed.course.judged().as_hours() > 140, "{:?}", passed.course.judged());
+            assert!(passed.course.usage().is_some_and(|usage| usage.baseline().active_hours > 100));
+        }
+    }
+}
+
+#[test]
+fn what_delivery_does_changes_nothing_of_who_is_switched_off() {
+    let config = with(population(20, 8), vec![Rogue::Tablet, Rogue::HdVideo]);
+    let policy: Policy = STRICT.parse().unwrap();
+    let near: Policy = STRICT.replace("hour_mb = 20", "hour_mb = 0.1").parse().unwrap();
+    let straight = [&policy, &near].map(|policy| off(&pass(&config, policy)));
+    assert_eq!(straight[0].len(), 6);
+    assert!((8..20).contains(&straight[1].len()), "sensors near the limit: {}", straight[1].len());
+    let mut faulty = config.clone();
+    let late = 0.2;
+    faulty.delivery = Delivery {
+        duplicated: 0.2,
+        delayed_over_hour: late,
+        reordered: 0.3,
+        ended_first: 1.0,
+        corrected: 0.5,
+        ..config.delivery
+    };
+    assert_eq!([&policy, &near].map(|policy| off(&pass(&faulty, policy))), straight);
+}
+
+#[test]
+fn a_deactivation_is_felt() {
+    let config = with(population(6, 8), vec![Rogue::HdVideo]);
+    let policy: Policy = STRICT.parse().unwrap();
+    let passed = pass(&config, &policy);
+    let rogues = passed.iter().filter(|passed| passed.truth.is_some());
+    for passed in rogues {
+        let [.., act] = passed.course.acts() else { panic!("nothing was done") };
+        let bytes = passed.rogue_bytes.last().copied().flatten().unwrap();
+        // 20 MB are reported with a window of 230 MB.
+        assert!((20_000_000..500_000_000).contains(&bytes), "{bytes}");
+        assert!(act.bytes.0 > 20_000_000 && act.bytes.0 <= bytes, "{act:?} {bytes}");
+        // The provider cuts it off within ten minutes.
+        let in_all = passed.truth.unwrap().bytes;
+        assert!(in_all > bytes && in_all < bytes + 500_000_000, "{in_all} after {bytes}");
+    }
+}
+
+#[test]
+fn a_strange_device_is_cut_off_before_its_first_byte() {
+    let config = with(population(12, 8), vec![Rogue::Tablet]);
+    let tacs = simfuse_testkit::population::SENSOR_TACS.map(|tac| format!("\"{tac}\""));
+    let policy = format!(
+        "version = 1\n[binding]\nmode = \"strict\"\nallowed_tacs = [{}]\n",
+        tacs.join(", ")
+    );
+    let passed = pass(&config, &policy.parse().unwrap());
+    let killed: Vec<_> = passed.iter().filter(|passed| passed.course.is_off()).collect();
+    assert_eq!(killed.len(), 3);
+    for passed in killed {
+        assert_eq!(passed.rogue_bytes, [Some(0)], "{:?}", passed.course.acts());
+    }
+}
+
+#[test]
+fn caps_hold_in_the_order_of_time() {
+    let config = with(population(40, 8), vec![Rogue::Campaign]);
+    let policy = format!("{STRICT}[guards]\nmax_kills = {{ count = 2, window_mins = 60 }}\n");
+    let policy: Policy = policy.parse().unwrap();
+    let passed = pass(&config, &policy);
+    let mut acts: Vec<Act> =
+        passed.iter().flat_map(|passed| passed.course.acts().to_vec()).collect();
+    assert!(acts.len() > 5, "{}", acts.len());
+    // However they are handed over.
+    acts.reverse();
+    hold_over_caps(&mut acts, &policy, &Default::default());
+    acts.sort_by_key(|act| (act.at, act.sim));
+    let held: Vec<bool> = acts.iter().map(|act| act.hold == Some(Hold::Cap)).collect();
+    assert_eq!(&held[..4], [false, false, true, true]);
+    assert!(acts.iter().all(|act| act.hold.is_none() || act.hold == Some(Hold::Cap)));
+}
+
+#[test]
+fn an_event_that_comes_twice_leaves_what_is_known() {
+    let (config, policy) = (population(1, 1), DEFAULT.parse().unwrap());
+    let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
+    let mut population = Population::new(&config, Partition::WHOLE);
+    let mut course: Option<Course> = None;
+    while let Some(emitted) = population.next() {
+        let EmittedKind::Event(event) = &emitted.kind else { continue };
+        let course = course.get_or_insert_with(|| Course::new(emitted.sim));
+        course.event(trial, event, emitted.at);
+        let once = course.state().cloned();
+        course.event(trial, event, emitted.at);
+        assert!(once.is_some() && course.state() == once.as_ref(), "{event:?}");
+    }
+    assert!(course.is_some());
+}
