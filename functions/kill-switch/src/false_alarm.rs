@@ -110,7 +110,9 @@ where
         (mut incident, allowed, audit): (Incident, BTreeSet<Imei14>, Vec<AuditEntry>),
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
-        let is_watched = matches!(incident.stage, Stage::Restoring | Stage::Restored);
+        // One that is filed is over, whatever its stage: its restore begins anew, and is told.
+        let is_open = case.incident.as_ref().is_some_and(|(open, _)| open.id == incident.id);
+        let is_watched = is_open && matches!(incident.stage, Stage::Restoring | Stage::Restored);
         if !is_watched || incident::next_step_back(&case.desired.0, sim).is_some() {
             incident.begin_restore(self.clock.now());
         }
