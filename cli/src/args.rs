@@ -65,7 +65,7 @@ Examples:
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
   simfuse simulate --sims 200 --days 14 --rogue R1,R4 --out run
-      two hundred SIMs, three of which fall to each of the two rogues in the second week
+      two hundred SIMs, three of which fall to each of the two rogues
   simfuse replay run/events.ndjson --as-is
       what SimFuse finds of it; run/labels.csv says what there was to be found
 

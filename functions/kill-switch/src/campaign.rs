@@ -1,5 +1,6 @@
 //! Many SIMs of one fleet within hours: one message, not four hundred. Whatever goes wrong here makes
-//! alerts later, or more of them, and never fewer; and no act waits for it.
+//! alerts later, or more of them, and never fewer; and the act that a look decides on comes before its
+//! telling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;

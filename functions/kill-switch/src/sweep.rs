@@ -19,8 +19,8 @@ use crate::error::{Chain, KillSwitchError};
 /// SIMs looked at in one sweep; the others come with the next.
 const SIMS_MAX: usize = 200;
 
-/// Due incidents listed in one sweep: of a campaign's alerts a message names as many as it can, and
-/// an incident that waits only for that takes nobody's place.
+/// Due incidents listed in one sweep, the longest due first. One that waits only to be told takes none
+/// of the places to be looked at, but one in this list: beyond so many, what is due later waits.
 const DUE_MAX: usize = 5_000;
 
 /// SIMs looked at at the same time: the provider throttles by concurrency.

@@ -153,6 +153,41 @@ macro_rules! serde_as_text {
 }
 pub(crate) use serde_as_text;
 
+/// A code of so many letters, read in either case and kept in upper case.
+macro_rules! letter_code {
+    ($(#[$doc:meta])* $name:ident, $letters:literal, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $letters]);
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::id::IdError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let letters = text.as_bytes().try_into().ok();
+                let letters = letters.filter(|l: &[u8; $letters]| l.iter().all(u8::is_ascii_alphabetic));
+                let letters = letters.ok_or($crate::id::IdError::new($expected))?;
+                Ok(Self(letters.map(|letter| letter.to_ascii_uppercase())))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.iter().try_for_each(|letter| std::fmt::Write::write_char(f, char::from(*letter)))
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+
+        $crate::id::serde_as_text!($name, $expected);
+    };
+}
+pub(crate) use letter_code;
+
 sid!(
     /// A SIM.
     SimSid, "HS", "a SIM SID: HS and 32 hexadecimal digits"

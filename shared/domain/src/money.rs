@@ -1,45 +1,18 @@
 //! Amounts of money, as the provider bills them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::id::{IdError, serde_as_text};
+use crate::id::letter_code;
 
-/// A currency: the three letters of ISO 4217.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
-
-impl FromStr for Currency {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        const ERROR: IdError = IdError::new("a currency: three letters of ISO 4217");
-        let letters: [u8; 3] = text.as_bytes().try_into().map_err(|_length| ERROR)?;
-        if letters.iter().all(u8::is_ascii_alphabetic) {
-            Ok(Self(letters.map(|letter| letter.to_ascii_uppercase())))
-        } else {
-            Err(ERROR)
-        }
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, second, third] = self.0.map(char::from);
-        write!(f, "{first}{second}{third}")
-    }
-}
-
-impl fmt::Debug for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-serde_as_text!(Currency, "a currency: three letters of ISO 4217");
+letter_code!(
+    /// A currency: the three letters of ISO 4217.
+    Currency,
+    3,
+    "a currency: three letters of ISO 4217"
+);
 
 /// An amount of money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

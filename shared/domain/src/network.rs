@@ -3,41 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::{IdError, serde_as_text};
+use crate::id::{IdError, letter_code, serde_as_text};
 
-/// ISO 3166-1 alpha-2 country code, in upper case. Any two letters: a network may say where it is by a
-/// code that is assigned later, or by nobody, and what it says is an event all the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Country([u8; 2]);
-
-impl FromStr for Country {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        const ERROR: IdError = IdError::new("a country: two letters of ISO 3166-1");
-        let letters: [u8; 2] = text.as_bytes().try_into().map_err(|_length| ERROR)?;
-        if letters.iter().all(u8::is_ascii_alphabetic) {
-            Ok(Self(letters.map(|letter| letter.to_ascii_uppercase())))
-        } else {
-            Err(ERROR)
-        }
-    }
-}
-
-impl fmt::Display for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, second] = self.0.map(char::from);
-        write!(f, "{first}{second}")
-    }
-}
-
-impl fmt::Debug for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-serde_as_text!(Country, "a country: two letters of ISO 3166-1");
+letter_code!(
+    /// ISO 3166-1 alpha-2 country code, in upper case. Any two letters: a network may say where it is by a
+    /// code that is assigned later, or by nobody, and what it says is an event all the same.
+    Country,
+    2,
+    "a country: two letters of ISO 3166-1"
+);
 
 /// A public land mobile network: three digits of country code (MCC), two or three of network (MNC).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

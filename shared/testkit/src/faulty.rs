@@ -9,9 +9,9 @@
 //! table.fail(Method::WriteState, Fault::LostAnswer, 2);
 //! ```
 
-mod link_claims;
-
 mod campaigns;
+mod link_claims;
+mod policies;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -27,13 +27,12 @@ use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::{News, Scope, Told};
-use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
     AlertError, Alerts, AuditLog, AuditPage, AuditQuery, AuditTrail, Beat, Case, Cases, Commit,
     Committed, DeadLetter, DeadLetters, Fleet, FleetUsed, Fleets, HeadsLog, Heartbeat, NewsFeed,
-    NewsLimits, OpenIncident, Page, PageLink, Policies, PolicyChange, PolicyVersion,
-    PolicyVersions, ProviderError, RankPage, Sim, SimName, StateWrite, States, Stop, StoredState,
-    SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages, Written,
+    NewsLimits, OpenIncident, Page, PageLink, ProviderError, RankPage, Sim, SimName, StateWrite,
+    States, Stop, StoredState, SuperSim, TableError, TargetStatus, UsageRanks, UsageWindow, Usages,
+    Written,
 };
 use simfuse_domain::usage::SimUsage;
 
@@ -300,32 +299,6 @@ impl<P: DeadLetters> DeadLetters for Faulty<P> {
     async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), TableError> {
         let fault = self.next(Method::PutDeadLetter);
         plain(Method::PutDeadLetter, fault, self.inner.put_dead_letter(letter)).await
-    }
-}
-
-impl<P: Policies> Policies for Faulty<P> {
-    async fn current_policy(&self) -> Result<Policy, TableError> {
-        let fault = self.next(Method::CurrentPolicy);
-        plain(Method::CurrentPolicy, fault, self.inner.current_policy()).await
-    }
-}
-
-impl<P: PolicyVersions> PolicyVersions for Faulty<P> {
-    async fn policy_version(&self) -> Result<PolicyVersion, TableError> {
-        let fault = self.next(Method::PolicyVersion);
-        plain(Method::PolicyVersion, fault, self.inner.policy_version()).await
-    }
-
-    async fn past_policy(&self, number: u64) -> Result<Option<PolicyVersion>, TableError> {
-        let fault = self.next(Method::PastPolicy);
-        plain(Method::PastPolicy, fault, self.inner.past_policy(number)).await
-    }
-
-    async fn replace_policy(&self, change: &PolicyChange) -> Result<Committed, TableError> {
-        match self.next(Method::ReplacePolicy) {
-            Some(Fault::Conflict) => Ok(Committed::Conflict),
-            fault => plain(Method::ReplacePolicy, fault, self.inner.replace_policy(change)).await,
-        }
     }
 }
 
