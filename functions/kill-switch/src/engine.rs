@@ -139,8 +139,13 @@ where
         let tells = case.incident.as_ref().is_some_and(|(open, _)| !open.alerts.is_empty());
         if tells && !acts_now {
             if answer.is_some() {
-                // While the provider was asked, another may have told.
+                // While the provider was asked, another may have told, or done something: then what
+                // it answered is about what was before.
+                let asked_of = (incident_version(&case), case.desired.1);
                 case = self.read_case(case.sim).await?;
+                if (incident_version(&case), case.desired.1) != asked_of {
+                    return Ok(Step::Again);
+                }
             }
             if let Some((incident, version)) = case.incident.take() {
                 case.incident = Some(self.tell(incident, version, Known::from(&case)).await?);

@@ -60,16 +60,21 @@ impl std::str::FromStr for Policy {
         }
         let file = read(text)?;
         let base = file.base().over(&EMPTY);
-        check_quarantine(text, "", &file.limits, &base)?;
+        check_quarantine(text, "", (&file.limits, &file.places), &base)?;
         let mut fleets = BTreeMap::new();
         for (sid, layer) in file.fleet {
             let rules = layer.over(&base);
-            check_quarantine(text, &format!("fleet.{sid}."), &layer.limits, &rules)?;
+            check_quarantine(
+                text,
+                &format!("fleet.{sid}."),
+                (&layer.limits, &layer.places),
+                &rules,
+            )?;
             fleets.insert(sid, rules);
         }
         for (sid, layer) in &file.sim {
             let prefix = format!("sim.{sid}.");
-            check_quarantine(text, &prefix, &layer.limits, &layer.over(&base))?;
+            check_quarantine(text, &prefix, (&layer.limits, &layer.places), &layer.over(&base))?;
         }
         Ok(Self { base, fleets, sims: file.sim, text: text.to_owned(), number: None })
     }
@@ -118,15 +123,23 @@ fn read(text: &str) -> Result<File, PolicyError> {
 fn check_quarantine(
     text: &str,
     prefix: &str,
-    limits: &LimitsLayer,
+    (limits, places): (&LimitsLayer, &PlacesLayer),
     rules: &Rules,
 ) -> Result<(), PolicyError> {
-    if rules.limits.act != LimitAct::Quarantine || rules.quarantine.is_some() {
+    let leaves_area = rules.geofence.as_ref().map(|_| rules.geofence_act);
+    let (key, act) = if rules.limits.act == LimitAct::Quarantine {
+        ("limits.act", &limits.act)
+    } else if leaves_area == Some(LimitAct::Quarantine) {
+        ("places.geofence_act", &places.geofence_act)
+    } else {
+        return Ok(());
+    };
+    if rules.quarantine.is_some() {
         return Ok(());
     }
-    let start = limits.act.as_ref().map(|act| act.span().start);
+    let start = act.as_ref().map(|act| act.span().start);
     let reason = "no fleet to move SIMs to: name it with `quarantine = { fleet = \"HF…\" }`";
-    Err(located(text, start, Some(format!("{prefix}limits.act")), reason.to_owned()))
+    Err(located(text, start, Some(format!("{prefix}{key}")), reason.to_owned()))
 }
 
 fn located(text: &str, start: Option<usize>, key: Option<String>, reason: String) -> PolicyError {
@@ -289,7 +302,11 @@ impl Layer {
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
             geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),
-            geofence_act: self.places.geofence_act.unwrap_or(below.geofence_act),
+            geofence_act: self
+                .places
+                .geofence_act
+                .as_ref()
+                .map_or(below.geofence_act, |act| *act.get_ref()),
             guards: Guards {
                 protected,
                 max_kills: cap(&guards.max_kills, below.guards.max_kills),
@@ -451,7 +468,7 @@ impl<'de> Deserialize<'de> for Moment {
 struct PlacesLayer {
     countries: Option<Vec<Country>>,
     geofence: Option<Geofence>,
-    geofence_act: Option<LimitAct>,
+    geofence_act: Option<Spanned<LimitAct>>,
 }
 
 /// An area; `{}` is none, so that a fleet or SIM may be exempt.

@@ -163,6 +163,43 @@ fn quarantine_needs_a_fleet_to_move_sims_to() {
 }
 
 #[test]
+fn a_geofence_is_a_circle_a_polygon_or_lifted_for_one_fleet() {
+    let of = |area: &str| format!("version = 1\n[places]\ngeofence = {area}");
+    let circle: Policy = of("{ lat = 48.1, lon = 11.6, radius_km = 80 }").parse().unwrap();
+    let munich = Point::new(48.1, 11.6).unwrap();
+    let area = Some(Area::Circle { center: munich, radius_km: 80.0 });
+    assert_eq!(circle.base().geofence, area);
+    assert_eq!(circle.base().geofence_act, LimitAct::Alert);
+    let triangle: Policy = of("{ polygon = [[1, 1], [1, 2], [2.5, 1]] }").parse().unwrap();
+    assert!(triangle.base().geofence.as_ref().unwrap().contains(Point::new(1.2, 1.2).unwrap()));
+    let exempt = "[fleet.HF00000000000000000000000000000001.places]\ngeofence = {}";
+    let text = format!("{}\n{exempt}", of("{ lat = 48.1, lon = 11.6, radius_km = 80 }"));
+    let policy: Policy = text.parse().unwrap();
+    let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+    assert_eq!((&policy.base().geofence, &policy.rules_of_fleet(fleet).geofence), (&area, &None));
+    for (wrong, reason) in [
+        ("{ lat = 48.1, lon = 11.6 }", "either `lat`, `lon` and `radius_km`, or a `polygon`"),
+        ("{ lat = 91, lon = 11.6, radius_km = 80 }", "latitudes are from -90 to 90"),
+        ("{ lat = 48.1, lon = 11.6, radius_km = 0.5 }", "`radius_km` must be from 1 to 20,000"),
+        ("{ polygon = [[1, 1], [1, 2]] }", "3 to 100 corners"),
+    ] {
+        let refused = refused(&of(wrong));
+        assert!(refused.starts_with("line 3: ") && refused.contains(reason), "{refused}");
+    }
+}
+
+#[test]
+fn leaving_an_area_for_quarantine_needs_a_fleet_too() {
+    let area = "geofence = { lat = 48.1, lon = 11.6, radius_km = 80 }";
+    let act = "geofence_act = \"quarantine\"";
+    insta::assert_snapshot!(refused(&format!("version = 1\n[places]\n{area}\n{act}")), @r#"line 4: `geofence_act = "quarantine"`: places.geofence_act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
+    let fleet = "[quarantine]\nfleet = \"HF00000000000000000000000000000009\"";
+    let policy = format!("version = 1\n[places]\n{area}\n{act}\n{fleet}").parse::<Policy>();
+    assert_eq!(policy.unwrap().base().geofence_act, LimitAct::Quarantine);
+    assert!(format!("version = 1\n[places]\n{act}").parse::<Policy>().is_ok(), "no area");
+}
+
+#[test]
 fn what_is_wrong_is_named_with_its_line() {
     insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: version: this SimFuse knows version 1 only");
     insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
