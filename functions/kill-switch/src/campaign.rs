@@ -8,10 +8,10 @@ use std::sync::atomic::Ordering;
 use futures::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::alert::{
-    Alert, AlertName, Campaign, CampaignScope, GatheredKind, Line, PendingAlert, Place, alert_id,
+    Alert, AlertName, Campaign, CampaignScope, Line, PendingAlert, Place, alert_id,
 };
 use simfuse_domain::id::SimSid;
-use simfuse_domain::incident::{Hold, Incident, Stage};
+use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
     Alerts, Campaigns, Cases, Clock, Commit, Committed, Fleets, Heartbeat, OpenIncident, Policies,
     SuperSim, TableError,
@@ -55,7 +55,7 @@ where
     /// look, but not for long: it may be in a message already, and must not be told twice. Where the
     /// campaign cannot be read at all it is told, rather than never.
     pub(crate) async fn is_told_alone(&self, incident: &Incident, pending: &PendingAlert) -> bool {
-        let Some(scope) = scope_of(incident, pending) else { return true };
+        let Some(scope) = CampaignScope::of(pending) else { return true };
         let id = alert_id(&incident.id, pending.number);
         let is_old = self.clock.now().duration_since(pending.at) >= UNKNOWN_MAX;
         for attempt in 0..TRIES_MAX {
@@ -95,7 +95,7 @@ where
         let mut lines: BTreeMap<CampaignScope, Vec<Line>> = BTreeMap::new();
         for OpenIncident { incident, .. } in due {
             for pending in &incident.alerts {
-                if let Some(scope) = scope_of(incident, pending) {
+                if let Some(scope) = CampaignScope::of(pending) {
                     lines.entry(scope).or_default().push(Line::of(incident, pending));
                 }
             }
@@ -273,7 +273,7 @@ where
     }
 
     /// Counts what is the same at the next try, so that the sweep fails and its alarm rings.
-    fn note_fault(&self, is_lasting: bool) {
+    pub(crate) fn note_fault(&self, is_lasting: bool) {
         self.faults.fetch_add(usize::from(is_lasting), Ordering::Relaxed);
     }
 
@@ -308,13 +308,6 @@ where
 pub(crate) fn waits_to_be_told(open: &OpenIncident, now: Timestamp) -> bool {
     let incident = &open.incident;
     !incident.alerts.is_empty() && (incident.is_over() || incident.next_check > now)
-}
-
-/// Which campaign an alert belongs to. Whether a SIM that is protected is a thief's is for a human to
-/// say, who is told of each by itself.
-fn scope_of(incident: &Incident, pending: &PendingAlert) -> Option<CampaignScope> {
-    let is_protected = incident.stage == Stage::Held(Hold::Protected);
-    CampaignScope::of(pending).filter(|scope| !(is_protected && scope.kind == GatheredKind::Held))
 }
 
 /// Whether it will be the same at the next try: an item that cannot be read.

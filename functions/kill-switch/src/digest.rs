@@ -69,8 +69,11 @@ where
             used: self.used_on(used_from, tally).await,
         };
         self.publish(&digest.alert(self.stack.as_ref())).await?;
-        // Dying before this is recorded tells it once more, with the same id.
-        self.table.record_paged(DIGEST, day_end).await.map_err(DigestError::Claim)
+        // Dying before this is recorded tells it once more, with the same id; that alone is no reason to.
+        if let Err(error) = self.table.record_paged(DIGEST, day_end).await {
+            tracing::warn!(error = %Chain(&error), "the daily digest may be told again");
+        }
+        Ok(())
     }
 
     /// What the fleets of a tally used on the day that begins with this hour, where the aggregator has
@@ -98,7 +101,7 @@ where
 enum DigestError {
     #[error("how things are is not known")]
     Status(#[from] KillSwitchError),
-    #[error("whether it is out cannot be read or recorded")]
+    #[error("whether it is out cannot be read")]
     Claim(#[source] TableError),
     #[error("it was not published")]
     Publish(#[from] simfuse_domain::port::AlertError),

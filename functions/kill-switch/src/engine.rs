@@ -110,6 +110,12 @@ where
                 let known: BTreeSet<String> = incident.findings.iter().map(Finding::key).collect();
                 seen.retain(|key| known.contains(key));
             }
+            if !case.unread.is_empty() {
+                // What was found is not judged for good: it stays for a version that can read all.
+                seen.clear();
+                tracing::error!(sim.sid = %sim, unread = ?case.unread, "not all can be read");
+                self.note_fault(true);
+            }
             if self.step(case, &policy, acts).await? == Step::Done {
                 return Ok(seen);
             }

@@ -231,9 +231,11 @@ where
         let (verdict, _) = incident::assess(&look, sim.fleet);
         if verdict < Verdict::Quarantine {
             answer.outcome = Outcome::Refused;
-            answer.reason = format!(
-                "policy asks for it no more (it rules {verdict} now): kill it if it should be off"
-            );
+            let why = match &case.unread[..] {
+                [] => format!("policy asks for it no more (it rules {verdict} now)"),
+                unread => format!("policy cannot rule on it again: {}", unread.join(", ")),
+            };
+            answer.reason = format!("{why}: kill it if it should be off");
             return Ok(Step::Done);
         }
         self.kill(course, sim, case, answer).await

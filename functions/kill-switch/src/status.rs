@@ -103,7 +103,10 @@ where
             verdict,
             findings: findings.into_values().collect(),
             stage: stage.map(|stage| stage.to_string()),
-            trouble: incident.and_then(|incident| incident.trouble.clone()),
+            trouble: match &case.unread[..] {
+                [] => incident.and_then(|incident| incident.trouble.clone()),
+                unread => Some(format!("not all can be read: {}", unread.join(", "))),
+            },
             held_by,
             protected_by: case.desired.0.protected_by.clone(),
             frozen_until: incident.and_then(|incident| incident.frozen_until),

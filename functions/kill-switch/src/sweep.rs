@@ -19,9 +19,9 @@ use crate::error::{Chain, KillSwitchError};
 /// SIMs looked at in one sweep; the others come with the next.
 const SIMS_MAX: usize = 200;
 
-/// Due incidents listed in one sweep, the longest due first. One that waits only to be told takes none
-/// of the places to be looked at, but one in this list: beyond so many, what is due later waits.
-const DUE_MAX: usize = 5_000;
+/// Due incidents listed in one sweep, of those in which something is to be done and of those that only
+/// tell: as many as one request of a human may make.
+const DUE_MAX: usize = 10_000;
 
 /// SIMs looked at at the same time: the provider throttles by concurrency.
 pub(crate) const SIMS_AT_ONCE: usize = 8;

@@ -19,12 +19,15 @@ use crate::error::Chain;
 /// been noticed, and its news are old.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whoever acts tells it at once; after this long they did not.
+/// Whoever acts tells it at once; after this long they did not, and the sweep does.
 const UNTOLD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whoever acts waits for the telling no longer than this: the act is done, and a topic that does not
 /// answer must not make it look as if it were not.
 const TOLD_WITHIN: Duration = Duration::from_secs(3);
+
+/// After this long whoever acted is not telling it any more: [`TOLD_WITHIN`], and a moment.
+const TELLING_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// Acts told in one sweep, the newest: more in a day would be a program's.
 const ACTS_MAX: usize = 200;
@@ -60,7 +63,13 @@ where
 
     /// Tells of acts in their order, up to this one: once one does not go out, none after it does.
     async fn tell_acts_before(&self, last: Option<&AuditEntry>) -> bool {
-        let acts = match self.untold_acts().await {
+        let now = self.clock.now();
+        let ago = |time: Timestamp, span| time.saturating_sub(span).unwrap_or(Timestamp::MIN);
+        let until = match last {
+            Some(last) => ago(last.at, TELLING_FOR),
+            None => ago(now, UNTOLD_AFTER),
+        };
+        let acts = match self.untold_acts(until).await {
             Ok(acts) => acts,
             Err(error) => {
                 // Better in disorder than not at all.
@@ -68,7 +77,7 @@ where
                 return true;
             }
         };
-        for entry in acts.iter().take_while(|entry| last.is_none_or(|last| last.id != entry.id)) {
+        for entry in &acts {
             if !self.tell_one_act(entry, &[]).await {
                 return false;
             }
@@ -91,10 +100,10 @@ where
         true
     }
 
-    /// The newest acts of the last day that are not told, the oldest first.
-    async fn untold_acts(&self) -> Result<Vec<AuditEntry>, TableError> {
+    /// The newest acts of the last day, up to a time, that are not told, the oldest first.
+    async fn untold_acts(&self, until: Timestamp) -> Result<Vec<AuditEntry>, TableError> {
         let mut untold = Vec::new();
-        for entry in self.acts_of_the_day().await? {
+        for entry in self.acts_of_the_day(until).await? {
             let Some(alert) = Alert::of_account_act(&entry, &[], None) else { continue };
             if self.table.last_paged(&alert.id).await?.is_none() {
                 untold.push(entry);
@@ -103,13 +112,11 @@ where
         Ok(untold)
     }
 
-    async fn acts_of_the_day(&self) -> Result<VecDeque<AuditEntry>, TableError> {
-        let now = self.clock.now();
-        let ago = |span| now.saturating_sub(span).unwrap_or(Timestamp::MIN);
+    async fn acts_of_the_day(&self, until: Timestamp) -> Result<VecDeque<AuditEntry>, TableError> {
         let mut query = AuditQuery {
             chain: Some(ChainName::Account),
-            since: ago(LOOK_BACK),
-            until: ago(UNTOLD_AFTER),
+            since: until.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN),
+            until,
             after: None,
             entries_max: PAGE_ENTRIES,
         };

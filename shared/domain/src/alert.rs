@@ -110,6 +110,9 @@ pub struct PendingAlert {
     /// Whether a human had asked for what it is about by then.
     #[serde(default)]
     pub by_human: bool,
+    /// Whether the SIM was protected by then.
+    #[serde(default)]
+    pub is_protected: bool,
 }
 
 /// An alert as it is published.

@@ -337,7 +337,11 @@ impl NewsLimits for MemoryTable {
 impl Cases for MemoryTable {
     async fn read_case(&self, sim: SimSid) -> Result<Case, TableError> {
         let content = self.content();
-        let state = content.states.get(&sim).map(|item| item.read(sim)).transpose()?;
+        let state = content.states.get(&sim).map(|item| item.read(sim)).transpose();
+        let (state, unread) = match state {
+            Ok(state) => (state, Vec::new()),
+            Err(error) => (None, vec![error.to_string()]),
+        };
         let of_sim = content.findings.iter().filter(|((of, _), _)| *of == sim);
         let mut findings: Vec<&FindingItem> = of_sim.map(|(_, item)| item).collect();
         findings.sort_by_key(|item| std::cmp::Reverse(item.finding.at));
@@ -351,6 +355,7 @@ impl Cases for MemoryTable {
             desired: content.desired.get(&sim).cloned().unwrap_or_default(),
             incident: content.incidents.get(&sim).cloned(),
             stop: content.stop.clone(),
+            unread,
         })
     }
 
@@ -433,7 +438,13 @@ impl Cases for MemoryTable {
         let mut due: Vec<OpenIncident> =
             due.filter(|open| open.next_check.as_millisecond() <= due_before).collect();
         due.sort_by_key(|open| (open.next_check, open.incident.sim));
-        due.truncate(incidents_max);
+        let (mut waiting, mut acting) = (0, 0);
+        due.retain(|open| {
+            let waits = open.incident.only_tells() || open.incident.is_held_by_cap();
+            let count = if waits { &mut waiting } else { &mut acting };
+            *count += 1;
+            *count <= incidents_max
+        });
         Ok(due)
     }
 

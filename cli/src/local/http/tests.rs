@@ -153,8 +153,14 @@ async fn a_link_that_expired_does_nothing_over_the_wire_either() {
     assert_eq!(killed["outcome"], "done", "{killed}");
     let incident = Incident::open(bench.sim, "pump-17".to_owned(), None, now);
     assert_eq!(killed["incident"], incident.id);
-    let pending =
-        PendingAlert { number: 1, kind: AlertKind::Killed, at: now, fleet: None, by_human: false };
+    let pending = PendingAlert {
+        number: 1,
+        kind: AlertKind::Killed,
+        at: now,
+        fleet: None,
+        by_human: false,
+        is_protected: false,
+    };
     let token = bench.key.sign(&SignedLink::of(LinkAct::Restore, &incident, &pending));
     let path = format!("/link/{token}");
     let status = || bench.service.sim(bench.sim).unwrap().status;

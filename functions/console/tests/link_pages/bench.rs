@@ -225,6 +225,7 @@ pub(crate) fn link(act: LinkAct, name: &str) -> SignedLink {
         at: told_at(),
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     SignedLink::of(act, &incident, &pending)
 }

@@ -214,6 +214,7 @@ async fn alerts_hold_links_where_there_is_a_console() {
         at: incident.opened_at,
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     let expected = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(link(first), link(&expected));

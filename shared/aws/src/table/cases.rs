@@ -20,10 +20,11 @@ use super::error::{fault, table_error};
 use super::item::{Draft, Item, Row, key_of};
 use super::keys::{
     Key, due_incidents, findings_of, held_incidents, past_incidents_of, shard_of, sortable,
+    telling_incidents,
 };
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
-use super::usages::readable_usage;
+use super::usages::read_usage;
 use super::{Put, Table, by_sort_key, contention_pauses};
 
 /// How long a past incident is kept, from its opening: a year, and a month to look back on it.
@@ -53,16 +54,19 @@ impl Cases for Table {
             future::try_join(items, Box::pin(self.latest_findings(sim))).await?;
         let items = by_sort_key(items);
         let row = |sort_key: &str| items.get(sort_key).map(Row);
-        let state = row("STATE").map(read_state).transpose()?;
+        let mut unread = Vec::new();
+        let state = row("STATE").and_then(|row| readable(read_state(row), &mut unread));
+        let usage = row("BASE").and_then(|row| readable(read_usage(row), &mut unread));
         let desired = row("CONTROL").map(|row| versioned(row, "desired")).transpose()?;
         Ok(Case {
             sim,
             state: state.map(|stored| stored.state),
-            usage: row("BASE").and_then(readable_usage),
+            usage,
             findings,
             desired: desired.unwrap_or_default(),
             incident: row("INCIDENT#OPEN").map(|row| versioned(row, "incident")).transpose()?,
             stop: row("STOP").map(|row| row.json("stop")).transpose()?,
+            unread,
         })
     }
 
@@ -192,6 +196,17 @@ impl Cases for Table {
                 let doing = format!("recording the page {name}");
                 Err(TableError::Unavailable { doing, source: None })
             }
+        }
+    }
+}
+
+/// What was read; else why it was not goes to what is unread.
+fn readable<R>(read: Result<R, TableError>, unread: &mut Vec<String>) -> Option<R> {
+    match read {
+        Ok(read) => Some(read),
+        Err(error) => {
+            unread.push(error.to_string());
+            None
         }
     }
 }
@@ -350,7 +365,11 @@ fn put_incident(
         transaction.put(Part::Incident, draft, Condition::Free)
     } else {
         let shard = shard_of(incident.sim);
-        let list = if incident.is_held_by_cap() { held_incidents } else { due_incidents };
+        let list = match incident {
+            held if held.is_held_by_cap() => held_incidents,
+            telling if telling.only_tells() => telling_incidents,
+            _ => due_incidents,
+        };
         let draft = Draft::new(open)
             .json("incident", incident)?
             .number("version", version)

@@ -209,6 +209,11 @@ pub(super) fn due_incidents(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
+/// Index partition of open incidents in which nothing is left to be done but to tell.
+pub(super) fn telling_incidents(shard: u8) -> String {
+    format!("TELL#{shard}")
+}
+
 /// Index partition of open incidents that a cap holds: they are asked for by themselves.
 pub(super) fn held_incidents(shard: u8) -> String {
     format!("HELD#{shard}")

@@ -16,7 +16,9 @@ use simfuse_domain::port::{OpenIncident, TableError};
 use super::Table;
 use super::error::table_error;
 use super::item::{Item, Row};
-use super::keys::{SHARDS, due_incidents, held_incidents, open_findings, sortable};
+use super::keys::{
+    SHARDS, due_incidents, held_incidents, open_findings, sortable, telling_incidents,
+};
 
 /// Pages of a megabyte read of one shard in one sweep; the next sweep goes on.
 const PAGES_MAX: usize = 10;
@@ -56,14 +58,20 @@ impl Table {
         Ok(sims.take(sims_max).collect())
     }
 
-    /// Open incidents that are due, the longest due first.
+    /// Open incidents that are due, the longest due first: so many of those in which something is to
+    /// be done, and of the others.
     pub(super) async fn due_incidents(
         &self,
         due_before: Timestamp,
         incidents_max: usize,
     ) -> Result<Vec<OpenIncident>, TableError> {
-        let lists = (0..SHARDS).flat_map(|shard| [due_incidents(shard), held_incidents(shard)]);
-        self.incidents_in(lists, due_before, incidents_max).await
+        let acting = (0..SHARDS).map(due_incidents);
+        let waiting =
+            (0..SHARDS).flat_map(|shard| [telling_incidents(shard), held_incidents(shard)]);
+        let mut due = self.incidents_in(acting, due_before, incidents_max).await?;
+        due.extend(self.incidents_in(waiting, due_before, incidents_max).await?);
+        due.sort_by_key(|open| (open.next_check, open.incident.sim));
+        Ok(due)
     }
 
     /// Open incidents that a cap holds.

@@ -55,8 +55,8 @@ impl Usages for Table {
 }
 
 /// Usage for those who only judge by it. What cannot be read, because a newer version wrote it, must
-/// not keep a SIM's events from being stored, nor a human from acting on it.
-pub(super) fn readable_usage(row: Row<'_>) -> Option<SimUsage> {
+/// not keep a SIM's events from being stored.
+fn readable_usage(row: Row<'_>) -> Option<SimUsage> {
     match read_usage(row) {
         Ok(usage) => Some(usage),
         Err(error) => {
@@ -337,7 +337,7 @@ pub(super) fn unpacked(bytes: &[u8]) -> Option<Vec<(SimSid, Bytes)>> {
 }
 
 /// Reads what is known of a SIM's usage.
-fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
+pub(super) fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
     let found: u32 = row.number("schema")?;
     if found > USAGE_SCHEMA {
         let what = format!("the usage at {}", row.text("pk")?);

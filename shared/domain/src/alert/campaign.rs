@@ -63,6 +63,8 @@ pub enum GatheredKind {
     Held,
     /// SIMs that are being deactivated.
     Killed,
+    /// SIMs that should be off and of which the provider does not say that they are.
+    Unreachable,
     /// SIMs that are proven dead.
     Proven,
     /// SIMs that are in quarantine.
@@ -79,11 +81,11 @@ impl GatheredKind {
             AlertKind::Opened => Some(Self::Opened),
             AlertKind::Held => Some(Self::Held),
             AlertKind::Killed => Some(Self::Killed),
+            AlertKind::Unreachable => Some(Self::Unreachable),
             AlertKind::Proven => Some(Self::Proven),
             AlertKind::Quarantined => Some(Self::Quarantined),
             AlertKind::Restored => Some(Self::Restored),
             AlertKind::Leaking
-            | AlertKind::Unreachable
             | AlertKind::QuarantineFailed
             | AlertKind::KeptOff
             | AlertKind::RestoredElsewhere => None,
@@ -95,6 +97,7 @@ impl GatheredKind {
             Self::Opened => "opened",
             Self::Held => "held",
             Self::Killed => "killed",
+            Self::Unreachable => "unreachable",
             Self::Proven => "proven",
             Self::Quarantined => "quarantined",
             Self::Restored => "restored",
@@ -104,7 +107,7 @@ impl GatheredKind {
     /// Whether it cannot wait: it goes out by SMS.
     #[must_use]
     pub const fn is_urgent(self) -> bool {
-        matches!(self, Self::Held | Self::Killed)
+        matches!(self, Self::Held | Self::Killed | Self::Unreachable)
     }
 }
 
@@ -125,10 +128,13 @@ impl CampaignScope {
     /// The campaign that an alert belongs to; `None` for a kind that is never told together.
     #[must_use]
     pub fn of(pending: &PendingAlert) -> Option<Self> {
-        let PendingAlert { fleet, by_human, at, .. } = *pending;
+        let PendingAlert { fleet, by_human, is_protected, at, .. } = *pending;
         let (secs, span) = (at.as_second(), HOURS.saturating_mul(3_600));
         let begin = secs.saturating_sub(secs.rem_euclid(span));
-        GatheredKind::of(pending.kind).map(|kind| Self { fleet, kind, by_human, begin })
+        let kind = GatheredKind::of(pending.kind);
+        // Whether a SIM that is protected is a thief's is for a human to say, who is told of each.
+        let kind = kind.filter(|kind| !(is_protected && *kind == GatheredKind::Held));
+        kind.map(|kind| Self { fleet, kind, by_human, begin })
     }
 }
 
@@ -214,7 +220,7 @@ pub struct Line {
     name: String,
     /// How far the incident is now; `None` where it could not be read.
     stage: Option<Stage>,
-    /// What was found, or who asked and why.
+    /// What was found, or who asked and why, or why it is not done.
     why: String,
     /// Who found something.
     detectors: BTreeSet<DetectorId>,
@@ -229,7 +235,8 @@ impl Line {
         let human = incident.human.as_ref();
         let human = human.map(|human| format!("by {}: {}", human.by, human.reason));
         let first = incident.findings.first();
-        let why = human.or_else(|| first.map(ToString::to_string)).unwrap_or_default();
+        let trouble = incident.trouble.clone().filter(|_| pending.kind == AlertKind::Unreachable);
+        let why = trouble.or(human).or_else(|| first.map(ToString::to_string)).unwrap_or_default();
         let (sim, number) = (incident.sim, pending.number);
         Self {
             of: AlertName { sim, incident: incident.id.clone(), number },

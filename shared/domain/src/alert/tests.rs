@@ -62,8 +62,14 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
 }
 
 fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
-    let pending =
-        PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None, by_human: false };
+    let pending = PendingAlert {
+        number: 1,
+        kind,
+        at: time("01T14:06:07"),
+        fleet: None,
+        by_human: false,
+        is_protected: false,
+    };
     let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
     Alert::of_incident(incident, &pending, Known { state: Some(&state), usage: None }, stack, None)
 }
@@ -287,6 +293,7 @@ fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
         at: time("01T14:06:07"),
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     let alert = Alert::of_incident(&proven, &pending, Known::default(), None, None);
     assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
@@ -313,8 +320,14 @@ fn bytes_have_a_price_where_the_sim_was_billed_lately() {
     let known = Known { state: Some(&state), usage: Some(&usage) };
     let email = |kind, stage| {
         let incident = incident("pump-17", stage, &[too_much()]);
-        let pending =
-            PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None, by_human: false };
+        let pending = PendingAlert {
+            number: 1,
+            kind,
+            at: time("01T14:06:07"),
+            fleet: None,
+            by_human: false,
+            is_protected: false,
+        };
         Alert::of_incident(&incident, &pending, known, None, None).email
     };
     let proven = email(AlertKind::Proven, Stage::Proven);
@@ -423,8 +436,14 @@ fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
 fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
     let key = LinkKey::new(&[7; 32]).unwrap();
     let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
-    let pending =
-        PendingAlert { number: 1, kind, at: time("01T14:06:07"), fleet: None, by_human: false };
+    let pending = PendingAlert {
+        number: 1,
+        kind,
+        at: time("01T14:06:07"),
+        fleet: None,
+        by_human: false,
+        is_protected: false,
+    };
     let alert = Alert::of_incident(incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(
         alert,
@@ -508,6 +527,7 @@ fn links_are_told_below_the_commands() {
         at: time("01T14:06:07"),
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     let incident = incident("pump-17", Stage::Inactive, &[]);
     let email = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links)).email;

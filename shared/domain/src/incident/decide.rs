@@ -141,6 +141,11 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     let sim_sid = look.case.sim;
     let rules = look.policy.rules_for(fleet, sim_sid);
     let news_verdict = rules.rule(news.iter().copied());
+    if let (Some(incident), false, true) = (known, waits, verdict < Verdict::Quarantine)
+        && !look.case.unread.is_empty()
+    {
+        return undecided(look, incident.clone());
+    }
     if verdict < Verdict::Alert || (waits && news_verdict < Verdict::Alert) {
         return match known {
             Some(incident) if !waits => lapse(look, incident),
@@ -182,7 +187,13 @@ pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>) {
 fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Finding]) -> Decision {
     let sim = match look.sim {
         None => return Decision::AskProvider,
-        Some(Err(error)) => return trouble(look, incident, error, Stage::Requested),
+        Some(Err(error)) => {
+            // What would not be done anyway is no trouble.
+            return match hold_without_provider(look, known_fleet(look).map(|_| rules)) {
+                Some(hold) => Decision::Record(Box::new(held(look.now, incident, hold))),
+                None => trouble(look, incident, error, Stage::Requested),
+            };
+        }
         Some(Ok(sim)) => sim,
     };
     if let Some(name) = &sim.unique_name {
@@ -269,11 +280,22 @@ pub(super) fn hold_for(
 
 /// The guard that holds back each automatic request, repeated ones too.
 pub(super) fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
-    if look.case.desired.0.protected_by.is_some() || rules.guards.protects(sim) {
+    if rules.guards.protects(sim) {
+        Some(Hold::Protected)
+    } else {
+        hold_without_provider(look, Some(rules))
+    }
+}
+
+/// As far as it is known what the provider says of the SIM; `None` for the rules of a SIM whose fleet
+/// is not known.
+fn hold_without_provider(look: &Look<'_>, rules: Option<&Rules>) -> Option<Hold> {
+    let observes = rules.is_some_and(|rules| rules.mode == Mode::Observe);
+    if look.case.desired.0.protected_by.is_some() {
         Some(Hold::Protected)
     } else if look.case.stop.is_some() {
         Some(Hold::Stopped)
-    } else if look.armed == Mode::Observe || rules.mode == Mode::Observe {
+    } else if look.armed == Mode::Observe || observes {
         Some(Hold::Observe)
     } else {
         None
@@ -366,6 +388,9 @@ fn pursue_by_policy(look: &Look<'_>, mut incident: Incident, sim: &Sim) -> Decis
     // The act is recorded with what it rests on now.
     incident.add_findings(findings.values());
     if verdict < Verdict::Quarantine {
+        if !look.case.unread.is_empty() {
+            return undecided(look, incident);
+        }
         // Who was told that the SIM goes off has to hear that it does not.
         if incident.told || incident.paged {
             incident.alert(AlertKind::Opened, look.now);
@@ -499,6 +524,14 @@ pub(super) fn trouble(
     check_again(look.now, incident, pause)
 }
 
+/// What is known of the SIM gives no reason to go on, but not all of it can be read: neither goes on
+/// nor gives up, and a human hears of it when that takes long.
+fn undecided(look: &Look<'_>, mut incident: Incident) -> Decision {
+    incident.trouble = Some(format!("not ruled again: {}", look.case.unread.join(", ")));
+    page_when_late(look.now, &mut incident);
+    check_again(look.now, incident, CHECK_EVERY)
+}
+
 /// The verdict was lifted before anything was done, as by the provider's word on the fleet.
 fn lapse(look: &Look<'_>, incident: &Incident) -> Decision {
     let mut incident = incident.clone();
@@ -520,6 +553,9 @@ pub(super) fn check_again(
     mut incident: Incident,
     pause: SignedDuration,
 ) -> Decision {
+    // What is to be told is tried with each look.
+    let is_slow = pause == QUIET_CHECK_EVERY && !incident.alerts.is_empty();
+    let pause = if is_slow { CHECK_EVERY } else { pause };
     let end_of_freeze = incident.frozen_until.unwrap_or(Timestamp::MAX);
     incident.next_check = later(now, pause).min(end_of_freeze.max(now));
     Decision::Record(Box::new(incident))

@@ -329,15 +329,28 @@ impl Incident {
     pub fn alert(&mut self, kind: AlertKind, at: Timestamp) {
         self.alerts_made = self.alerts_made.saturating_add(1);
         let (number, fleet, by_human) = (self.alerts_made, self.fleet, self.human.is_some());
-        self.alerts.push(PendingAlert { number, kind, at, fleet, by_human });
+        let is_protected = self.stage == Stage::Held(Hold::Protected);
+        self.alerts.push(PendingAlert { number, kind, at, fleet, by_human, is_protected });
     }
 
-    /// When the sweep has to look at the incident: at its next check, or sooner while an alert is not
-    /// known to be published.
+    /// When the sweep has to look at the incident: at its next check, or sooner where nothing but an
+    /// alert that is not known to be published is left to be done.
     #[must_use]
     pub fn due_at(&self) -> Timestamp {
+        if !self.only_tells() {
+            return self.next_check;
+        }
         let retries = self.alerts.iter().filter_map(|alert| alert.at.checked_add(ALERT_RETRY).ok());
         retries.fold(self.next_check, Timestamp::min)
+    }
+
+    /// Whether it is over or waits for a human, and has something to tell. Any other is looked at
+    /// within a quarter of an hour anyway, and tells then: a topic that is broken brings nobody forward among
+    /// those that have something to be done.
+    #[must_use]
+    pub const fn only_tells(&self) -> bool {
+        let waits = matches!(self.stage, Stage::Alerted | Stage::Held(_));
+        !self.alerts.is_empty() && (waits || self.is_over())
     }
 
     /// Whether nothing is left to be done but to tell of it.

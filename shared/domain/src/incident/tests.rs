@@ -103,6 +103,7 @@ impl Scene {
             desired: (Desired::default(), 0),
             incident: None,
             stop: None,
+            unread: Vec::new(),
         };
         let (events, policy) = (events.to_vec(), CUTS.to_owned());
         Self { events, case, policy, armed: Mode::Enforce, now: time("01T14:06:05") }

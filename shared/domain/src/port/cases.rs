@@ -17,7 +17,8 @@ use crate::usage::SimUsage;
 
 /// The kill-switch's own items, and its view of what the deciders wrote.
 pub trait Cases: Send + Sync {
-    /// Reads one SIM's case, strongly consistent.
+    /// Reads one SIM's case, strongly consistent. What events or usage say of it and cannot be read is
+    /// left out and [named](Case::unread).
     ///
     /// # Errors
     /// [`TableError`].
@@ -59,7 +60,9 @@ pub trait Cases: Send + Sync {
         sims_max: usize,
     ) -> impl Future<Output = Result<Vec<SimSid>, TableError>> + Send;
 
-    /// Open incidents, by the time of their next check, the earliest first.
+    /// Open incidents that are due, the longest due first: so many at most of those that
+    /// [only tell](Incident::only_tells) or that a cap holds, and as many of the others. However many
+    /// of one sort there are, they take no place from the other.
     ///
     /// # Errors
     /// [`TableError`].
@@ -152,6 +155,10 @@ pub struct Case {
     pub incident: Option<(Incident, u64)>,
     /// The stop switch.
     pub stop: Option<Stop>,
+    /// What there is and cannot be read, as what a newer version wrote, each with the reason: it is
+    /// missing above. A human may act all the same, and nothing that was begun is given up for what
+    /// is not known.
+    pub unread: Vec<String>,
 }
 
 impl Case {

@@ -16,6 +16,7 @@ fn link(act: LinkAct) -> SignedLink {
         at: time("01T14:06:07"),
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     SignedLink::of(act, &incident, &pending)
 }
@@ -100,6 +101,7 @@ fn a_long_name_is_cut_between_characters_and_the_longest_token_is_read() {
         at: time("01T14:06"),
         fleet: None,
         by_human: false,
+        is_protected: false,
     };
     let read = |incident: &Incident| {
         let token = key().sign(&SignedLink::of(LinkAct::Restore, incident, &pending));

@@ -13,7 +13,7 @@ use super::{at, incident, sim};
 pub async fn a_campaign_is_kept_by_scope_and_version(table: &impl Campaigns) {
     let pending = |kind, fleet, secs| {
         let fleet = Some(FleetSid::from_bytes([fleet; 16]));
-        PendingAlert { number: 1, kind, at: at(secs), fleet, by_human: false }
+        PendingAlert { number: 1, kind, at: at(secs), fleet, by_human: false, is_protected: false }
     };
     let alerts = [
         pending(AlertKind::Killed, 1, 0),

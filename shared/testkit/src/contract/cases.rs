@@ -271,6 +271,28 @@ pub async fn incidents_come_in_the_order_in_which_they_are_due(table: &impl Case
     assert_eq!((open.len(), open[19].incident.sim, open[19].next_check), (20, sim(0), at(50)));
 }
 
+/// Those in which nothing is left but to tell take no place from those in which something is to be
+/// done, nor the other way.
+pub async fn what_only_tells_takes_no_place_from_what_acts(table: &impl Cases) {
+    for number in 0..12 {
+        let mut incident: Incident = incident(sim(number), i64::from(40 + number));
+        incident.alert(simfuse_domain::alert::AlertKind::Opened, at(i64::from(number) - 30));
+        // Each third waits for a human.
+        let waits = number % 3 == 0;
+        incident.stage = if waits { Stage::Alerted } else { Stage::Unreachable };
+        let commit = Commit { incident: Some((incident, 0)), ..Commit::of(sim(number)) };
+        assert_eq!(table.commit(&commit).await.unwrap(), Committed::Done);
+    }
+    let listed = async |max| -> Vec<_> {
+        let open = table.open_incidents(at(99), max).await.unwrap();
+        open.into_iter().map(|open| open.incident.sim).collect()
+    };
+    assert_eq!(listed(2).await, [0, 3, 1, 2].map(sim), "an alert brings no act forward");
+    assert_eq!(listed(100).await.len(), 12);
+    let due = table.open_incidents(at(10), 100).await.unwrap();
+    assert_eq!(due.iter().map(|open| open.incident.sim).collect::<Vec<_>>(), [0, 3, 6, 9].map(sim));
+}
+
 /// What a cap holds is listed by itself, and is due like any other.
 pub async fn what_a_cap_holds_is_listed_by_itself(table: &impl Cases) {
     let stages = [Stage::Requested, Stage::Held(Hold::Cap), Stage::Held(Hold::Stopped)];
@@ -290,7 +312,7 @@ pub async fn what_a_cap_holds_is_listed_by_itself(table: &impl Cases) {
 
 /// An incident with an alert that is not known to be published is due before its next check.
 pub async fn an_alert_in_the_outbox_makes_an_incident_due(table: &impl Cases) {
-    let mut waiting: Incident = incident(sim(1), 10_000);
+    let mut waiting = Incident { stage: Stage::Alerted, ..incident(sim(1), 10_000) };
     waiting.alert(simfuse_domain::alert::AlertKind::Opened, at(0));
     let commit = Commit { incident: Some((waiting.clone(), 0)), ..Commit::of(sim(1)) };
     assert_eq!(table.commit(&commit).await.unwrap(), Committed::Done);

@@ -113,7 +113,8 @@ pub async fn a_read_of_250_sims_misses_none(table: &impl States) {
     }
 }
 
-/// A state of a newer schema fails the read; `set_schema` changes what the stored item says.
+/// A state of a newer schema fails the read, and leaves a case that says so; `set_schema` changes what
+/// the stored item says.
 pub async fn a_newer_schema_is_refused(
     table: &(impl States + Cases),
     set_schema: impl AsyncFn(simfuse_domain::id::SimSid, u32),
@@ -125,7 +126,13 @@ pub async fn a_newer_schema_is_refused(
             if (*found, *known) == (SCHEMA + 1, SCHEMA))
     };
     assert!(table.read_states(&[sim(1), sim(2)]).await.is_err_and(|error| is_newer(&error)));
-    assert!(table.read_case(sim(1)).await.is_err_and(|error| is_newer(&error)));
+    let case = table.read_case(sim(1)).await.unwrap();
+    assert!(case.state.is_none());
+    assert!(
+        case.unread[0]
+            .ends_with(&format!("has schema {}, this version knows {SCHEMA}", SCHEMA + 1))
+    );
+    assert!(table.read_case(sim(2)).await.unwrap().unread.is_empty());
     assert_eq!(table.write_state(&write(sim(1), 60, None)).await.unwrap(), Written::Conflict);
 }
 

@@ -9,7 +9,14 @@ fn fleet() -> FleetSid {
 }
 
 fn pending(kind: AlertKind, at: &str) -> PendingAlert {
-    PendingAlert { number: 1, kind, at: time(at), fleet: Some(fleet()), by_human: false }
+    PendingAlert {
+        number: 1,
+        kind,
+        at: time(at),
+        fleet: Some(fleet()),
+        by_human: false,
+        is_protected: false,
+    }
 }
 
 fn scope_of(kind: AlertKind) -> CampaignScope {
@@ -48,9 +55,15 @@ fn two_hours_of_one_fleet_and_kind_are_one_campaign() {
     let by_human = CampaignScope::of(&by_human).unwrap();
     assert_ne!(first, by_human, "what humans ask for hides no theft");
     assert_ne!(first.to_string(), by_human.to_string());
-    for kind in [AlertKind::Leaking, AlertKind::Unreachable, AlertKind::RestoredElsewhere] {
+    for kind in [AlertKind::Leaking, AlertKind::RestoredElsewhere] {
         assert_eq!(CampaignScope::of(&pending(kind, "14:00:00")), None, "{kind:?}");
     }
+    let protected = PendingAlert { is_protected: true, ..pending(AlertKind::Held, "14:00:00") };
+    assert_eq!(
+        CampaignScope::of(&protected),
+        None,
+        "whether it is a thief's is for a human to say"
+    );
 }
 
 #[test]

@@ -97,6 +97,18 @@ fn automatic(kind: GatheredKind) -> Words {
             "are being deactivated",
             &[STOP, LOOK, RESTORE],
         ),
+        GatheredKind::Unreachable => Words {
+            sort: "the provider does not do it",
+            means: "What the provider said stands beside each; it is asked again and again. One cause \
+                    in most cases: its credentials, its API, or the way to it. Until it does what is \
+                    asked, its own console is the way.",
+            ..words(
+                Severity::Critical,
+                "unreachable",
+                "are NOT in the status they should have",
+                &[LOOK, STOP],
+            )
+        },
         GatheredKind::Proven => Words {
             sort: "no traffic any more",
             means: "The provider says inactive, and the network carries none of them any more.",

@@ -399,6 +399,14 @@ fn an_alert_that_is_not_out_is_due_before_the_next_look() {
     assert_eq!(scene.incident().due_at(), time("01T14:06:10"));
 }
 
+#[test]
+fn an_alert_brings_no_incident_forward_in_which_something_is_to_be_done() {
+    let mut scene = Scene::rogue().at(Stage::Unreachable);
+    scene.incident().next_check = time("01T14:11:00");
+    scene.incident().alert(AlertKind::Unreachable, time("01T14:06:05"));
+    assert_eq!(scene.incident().due_at(), time("01T14:11:00"));
+}
+
 /// The SIM was cut at 14:06:05 and seen inactive at 14:07; this came after its 31 MB, all that in a
 /// session opened at 14:00.
 #[track_caller]
