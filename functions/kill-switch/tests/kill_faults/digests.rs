@@ -95,6 +95,15 @@ async fn whichever_call_fails_or_is_the_last_a_day_is_told_under_one_id() {
     }
 }
 
+#[tokio::test]
+async fn a_digest_that_is_out_is_not_told_again_though_that_cannot_be_recorded() {
+    let bench = day().await;
+    // The first records that an alert went out at all, the second which.
+    bench.table.fail(Method::RecordPaged, Fault::Unreachable, 2);
+    bench.minutes(5).await;
+    assert_eq!(digests(&bench).len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_fails_for_a_day_does_not_stop_the_record() {
     let bench = day().await;

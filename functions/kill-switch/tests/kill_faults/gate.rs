@@ -25,6 +25,8 @@ pub(crate) enum Trap {
     DiesBefore(usize),
     /// It is done, and never answers.
     DiesAfter(usize),
+    /// It is done, and answers once the gate is opened.
+    WaitsAfter(usize),
 }
 
 /// The gate of all ports of a bench; clones are the same.
@@ -33,6 +35,7 @@ pub(crate) struct Gate {
     trap: Option<Trap>,
     calls: Arc<AtomicUsize>,
     died: Arc<Notify>,
+    opened: Arc<Notify>,
 }
 
 /// A port behind the gate.
@@ -44,14 +47,19 @@ pub(crate) struct Client(pub(crate) Arc<SuperSimClient>, pub(crate) MemoryFleets
 
 impl Gate {
     pub(crate) fn new(trap: Option<Trap>) -> Self {
-        Self { trap, calls: Arc::default(), died: Arc::default() }
+        Self { trap, calls: Arc::default(), died: Arc::default(), opened: Arc::default() }
     }
 
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// When the function is to die.
+    /// Lets the call go on that waits.
+    pub(crate) fn open(&self) {
+        self.opened.notify_one();
+    }
+
+    /// When the function is to die, or waits.
     pub(crate) async fn died(&self) {
         self.died.notified().await;
     }
@@ -80,6 +88,10 @@ impl gated::Gate for Gate {
         match self.trap {
             Some(Trap::FailsAfter(at)) if at == number => return Err(Fault::LostAnswer),
             Some(Trap::DiesAfter(at)) if at == number => self.die().await,
+            Some(Trap::WaitsAfter(at)) if at == number => {
+                self.died.notify_one();
+                self.opened.notified().await;
+            }
             _ => {}
         }
         tokio::task::yield_now().await;

@@ -1,11 +1,12 @@
 //! A provider that throttles, fails, hangs, refuses, schedules, lies, and is late.
 
 use jiff::SignedDuration;
+use simfuse_domain::policy::Mode;
 use simfuse_domain::port::SimStatus;
 use simfuse_testkit::faulty::{self, Method};
 use simfuse_testkit::service::{Behaviour, Fault, FaultRule, LateAnswer, Requests};
 
-use crate::bench::{Bench, TABLET, name, rejection, session, sim};
+use crate::bench::{Bench, STRICT, TABLET, name, rejection, request, session, sim};
 
 /// The SIM ends inactive and, once the network refuses it, proven dead.
 async fn ends_dead(bench: &Bench, minutes: usize) {
@@ -93,6 +94,46 @@ async fn refused_credentials_are_paged_at_once_and_tried_on() {
         bench.service.clear_faults();
         ends_dead(&bench, 7).await;
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_is_no_trouble_where_nothing_would_be_done() {
+    let observes = STRICT.replace("mode = \"enforce\"", "mode = \"observe\"");
+    let stops: [(&str, Mode, bool, &str); 3] = [
+        (&observes, Mode::Enforce, false, "held (observe mode)"),
+        (STRICT, Mode::Observe, false, "held (observe mode)"),
+        (STRICT, Mode::Enforce, true, "held (stopped by an operator)"),
+    ];
+    for (policy, armed, is_stopped, stage) in stops {
+        let bench = Bench::with(1, policy, armed).await;
+        if is_stopped {
+            bench.ask(request("stop", &[])).await;
+        }
+        bench.service.inject(FaultRule::once(Fault::Status(401)).times(u32::MAX));
+        bench.steal_and_tell([1]).await;
+        bench.minutes(30).await;
+        assert_eq!(
+            (bench.stage(1).await.as_str(), bench.told(1)),
+            (stage, vec!["held".to_owned()])
+        );
+    }
+}
+
+#[tokio::test]
+async fn many_that_a_provider_refuses_are_told_together() {
+    let bench = Bench::new(40).await;
+    bench.service.inject(FaultRule::once(Fault::Status(401)).times(u32::MAX));
+    bench.steal_and_tell(1..=40).await;
+    bench.minutes(8).await;
+    let pages = bench.alerts.published();
+    let pages = pages.iter().filter(|alert| alert.action == "unreachable");
+    let (together, alone): (Vec<_>, Vec<_>) = pages.partition(|alert| !alert.tells.is_empty());
+    assert_eq!(alone.len(), 10);
+    assert!((1..=3).contains(&together.len()), "{}", together.len());
+    assert_eq!(together.iter().map(|alert| alert.tells.len()).sum::<usize>(), 30);
+    let mail = &together[0].email;
+    assert!(mail.contains(" are NOT in the status they should have"), "{mail}");
+    assert!(mail.contains("401"), "what the provider said stands beside each: {mail}");
 }
 
 #[tokio::test]
