@@ -106,6 +106,11 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "who reads what others write is updated before them",
+        check: order,
+        breaches: &[Remove("Webhook/DependsOn"), Remove("UsageAggregator/DependsOn")],
+    },
+    Rule {
         name: "webhook and console alone have a URL, and through it alone are they public",
         check: urls,
         breaches: &[
@@ -129,6 +134,13 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
 ];
+
+fn order(template: &Template) -> Vec<String> {
+    template.expect(&[
+        ("Webhook/DependsOn", r#"["KillSwitch", "UsageAggregator"]"#),
+        ("UsageAggregator/DependsOn", "\"KillSwitch\""),
+    ])
+}
 
 fn environment(template: &Template) -> Vec<String> {
     let mut wrong = Vec::new();
