@@ -86,6 +86,7 @@ impl GatheredKind {
             | AlertKind::Unreachable
             | AlertKind::QuarantineFailed
             | AlertKind::KeptOff
+            | AlertKind::FreezeChanged
             | AlertKind::RestoredElsewhere => None,
         }
     }

@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(taken(&mut texts, "leaking", 6), (6, 0));
         assert_eq!(taken(&mut texts, "unreachable", 3), (3, 0));
         assert_eq!(taken(&mut texts, "held", 6), (0, 0));
-        let page = Alert::of_held(&[], hour().start(), None);
+        let page = Alert::of_held(&[], None, hour().start(), None);
         let TextRoom::Take(with) = texts.room_for(&page) else { panic!("{page:?}") };
         assert_eq!(with.room_for(&alert(7, "leaking")), TextRoom::None, "{}", with.ids.len());
         assert_eq!(texts.room_for(&alert(3, "deactivated")), TextRoom::Taken, "the same again");
