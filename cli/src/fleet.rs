@@ -37,10 +37,14 @@ pub(crate) async fn limit(args: &LimitArgs, output: Output) -> Result<u8, CliErr
 }
 
 fn text(fleet: &FleetAnswer, dry_run: bool) -> String {
-    let outcome = outcome_text(fleet.outcome, dry_run);
+    // What would be changed says by itself that it would be.
+    let outcome = match fleet.outcome {
+        Outcome::Pending if dry_run => String::new(),
+        outcome => format!("{}, ", outcome_text(outcome, dry_run)),
+    };
     let mut lines: Vec<String> = dry_run.then(|| DRY_RUN.to_owned()).into_iter().collect();
     lines.extend([
-        format!("{}: {outcome}, {}", name(fleet), fleet.reason),
+        format!("{}: {outcome}{}", name(fleet), fleet.reason),
         format!("limit         {} for each SIM in a billing period", mb(fleet.limit_mb)),
     ]);
     if let Some(wanted) = fleet.policy_mb {

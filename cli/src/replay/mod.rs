@@ -320,8 +320,9 @@ fn text(report: &Report) -> String {
         let used = simfuse_domain::bytes::Bytes(sim.bytes.total).to_string();
         table.add_row([sim.sim.to_string(), sim.verdict.to_string(), used, why]);
     }
-    text.push_str(&table.to_string());
-    text.push('\n');
+    if !sims.is_empty() {
+        text.push_str(&format!("{table}\n"));
+    }
     if sims.len() > SIMS_PRINTED_MAX {
         let more = sims.len() - SIMS_PRINTED_MAX;
         text.push_str(&format!("… and {more} more SIMs; --json has them all\n"));
