@@ -347,3 +347,51 @@ fn aligned(lines: Vec<(&str, String)>) -> String {
     let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use simfuse_domain::bytes::Bytes;
+    use simfuse_domain::finding::DetectorId;
+
+    use super::*;
+
+    /// A limit that was broken in this hour.
+    fn too_much(detector: DetectorId, hour: u8, megabytes: u64) -> Finding {
+        let at = |minute: u8| format!("2026-03-01T{hour:02}:{minute:02}:00Z").parse().unwrap();
+        let (seen, limit) = (Bytes(megabytes * 1_000_000), Bytes(1_000_000));
+        Finding {
+            detector,
+            about: format!("2026-03-01T{hour:02}Z"),
+            at: at(30),
+            evidence: Evidence::Bytes { seen, limit, from: at(0), to: at(59), session: None },
+        }
+    }
+
+    #[test]
+    fn of_a_limit_broken_hour_after_hour_the_worst_speaks_for_all() {
+        let fault = |about: &str| Finding {
+            detector: DetectorId::Degraded,
+            about: about.to_owned(),
+            at: "2026-03-01T09:00:00Z".parse().unwrap(),
+            evidence: Evidence::Fault { what: about.to_owned() },
+        };
+        let mut found = vec![too_much(DetectorId::DayLimit, 0, 90), fault("a"), fault("b")];
+        found
+            .extend((3..9).map(|hour| too_much(DetectorId::HourLimit, hour, 10 - u64::from(hour))));
+        insta::assert_snapshot!(collapsed(&found).join("\n"), @r"
+        day_limit: used 90.0 MB in 2026-03-01T00Z, limit 1.0 MB (at 2026-03-01T00:30:00Z)
+        degraded: a (at 2026-03-01T09:00:00Z)
+        degraded: b (at 2026-03-01T09:00:00Z)
+        hour_limit: used 7.0 MB in 2026-03-01T03Z, limit 1.0 MB (at 2026-03-01T03:30:00Z); and 5 more of it, 2026-03-01T03:30:00Z to 2026-03-01T08:30:00Z
+        ");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_below_itself() {
+        let text = aligned(vec![("next", "nothing".to_owned()), ("found", "word ".repeat(30))]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "  next          nothing");
+        assert!(lines[1].starts_with("  found         word word") && lines[1].len() <= 100);
+        assert!(lines[2].starts_with("                word word"), "{text}");
+    }
+}
