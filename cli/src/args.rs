@@ -111,6 +111,9 @@ pub(crate) enum Command {
     /// One SIM or thousands: named, listed in a file, or selected by fleet and usage. Above 10 SIMs
     /// nothing is done without the digest that a dry run prints; it stands for exactly these SIMs
     /// and this act, so what changed in between is not done.
+    ///
+    /// A kill says that the SIM is stolen: devices that a false alarm allowed for it are allowed no
+    /// more. With --freeze-hours it says only that something is wrong, and they stay allowed.
     #[command(after_long_help = KILL_EXAMPLES)]
     Kill(KillArgs),
     /// Move SIMs to the fleet that policy names for it: they can do no harm there and are not dark
@@ -129,6 +132,9 @@ pub(crate) enum Command {
     /// Never deactivate SIMs automatically
     Protect(ProtectArgs),
     /// Carry out kills that a guard holds
+    ///
+    /// What policy asks for no more is refused, and --all leaves it out. As with `kill`, devices that a
+    /// false alarm allowed for a SIM are allowed no more.
     #[command(after_long_help = APPROVE_EXAMPLES)]
     Approve(ApproveArgs),
     /// Deactivate nothing automatically, anywhere, until `resume`
@@ -190,7 +196,7 @@ pub(crate) enum PolicyCommand {
 pub(crate) struct ShowArgs {
     /// The number of an older version; 0 is the default. `policy apply` of what it prints is the way
     /// back
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) number: Option<u64>,
     #[command(flatten)]
     pub(crate) place: WhereArgs,
@@ -218,7 +224,8 @@ pub(crate) struct LimitArgs {
     /// The fleet: its SID or unique name
     pub(crate) fleet: String,
     /// Megabytes that each SIM of the fleet may use in a billing period
-    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
+    #[arg(long, value_name = "MB", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub(crate) set: Option<u32>,
     /// Only say what would be done
     #[arg(long)]
@@ -350,10 +357,11 @@ pub(crate) struct SelectArgs {
     #[arg(long, value_name = "FLEET", conflicts_with_all = ["sims", "file"])]
     pub(crate) fleet: Option<String>,
     /// SIMs that are proven to have used more than so many megabytes, of all fleets or of --fleet
-    #[arg(long, value_name = "MB", conflicts_with_all = ["sims", "file"])]
+    #[arg(long, value_name = "MB", allow_negative_numbers = true,
+          conflicts_with_all = ["sims", "file"])]
     pub(crate) used_more_than_mb: Option<Megabytes>,
     /// In the last so many hours, by default 24
-    #[arg(long, value_name = "HOURS", requires = "used_more_than_mb",
+    #[arg(long, value_name = "HOURS", requires = "used_more_than_mb", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..=720))]
     pub(crate) in_last_hours: Option<u32>,
 }
@@ -401,7 +409,8 @@ pub(crate) struct KillArgs {
     #[command(flatten)]
     pub(crate) sims: SimsArgs,
     /// Switch them on again by itself after so many hours, unless they are killed again without this
-    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..=744))]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..=744))]
     pub(crate) freeze_hours: Option<u32>,
     /// Deactivate a SIM although it is protected
     #[arg(long)]
@@ -501,6 +510,26 @@ mod tests {
             assert!(parsed.is_ok(), "{command}: {}", parsed.unwrap_err());
         }
         assert!(commands.iter().any(|command| command.starts_with("simfuse kill - ")));
+    }
+
+    #[test]
+    fn a_number_below_zero_is_refused_as_a_number() {
+        for line in [
+            "kill a --freeze-hours -5",
+            "kill --used-more-than-mb -5",
+            "kill --used-more-than-mb 5 --in-last-hours -5",
+            "fleet limit river --set -5",
+            "policy show --number -5",
+            "simulate --sims -5 --out run",
+            "simulate --days -5 --out run",
+            "simulate --seed -5 --out run",
+            "simulate --rogue-sims -5 --out run",
+            "backtest --simulate --threads -5",
+        ] {
+            let refused = Cli::try_parse_from(words(&format!("simfuse {line}"))).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("invalid value '-5' for '--"), "{line}: {said}");
+        }
     }
 
     #[test]

@@ -65,9 +65,16 @@ pub(crate) async fn run(args: &AuditArgs, output: Output) -> Result<u8, CliError
     // What was written within this millisecond is to be shown, too.
     let after_now = Timestamp::from_millisecond(now.as_millisecond().saturating_add(1));
     let until = args.until.as_deref().map(|text| moment(text, now)).transpose()?;
+    let since = moment(&args.since, now)?;
+    let until = until.unwrap_or_else(|| after_now.unwrap_or(now));
+    if since >= until {
+        return Err(CliError::Usage(format!(
+            "no time lies between --since ({since}) and --until ({until})"
+        )));
+    }
     let request = Request {
-        since: Some(moment(&args.since, now)?),
-        until: Some(until.unwrap_or_else(|| after_now.unwrap_or(now))),
+        since: Some(since),
+        until: Some(until),
         sims: args.sims.clone(),
         fleet: args.fleet.clone(),
         account_only: args.account,

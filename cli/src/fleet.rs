@@ -4,8 +4,8 @@ use simfuse_kill_switch::request::{Action, Answer, FleetAnswer, Outcome, Request
 
 use crate::args::LimitArgs;
 use crate::error::CliError;
-use crate::operate::outcome_text;
-use crate::output::{Output, note};
+use crate::output::{DRY_RUN, Output, note};
+use crate::said::outcome_text;
 use crate::target::Target;
 
 /// Shows the limit, or sets it.
@@ -37,11 +37,16 @@ pub(crate) async fn limit(args: &LimitArgs, output: Output) -> Result<u8, CliErr
 }
 
 fn text(fleet: &FleetAnswer, dry_run: bool) -> String {
-    let outcome = outcome_text(fleet.outcome, dry_run);
-    let mut lines = vec![
-        format!("{}: {outcome}, {}", name(fleet), fleet.reason),
+    // What would be changed says by itself that it would be.
+    let outcome = match fleet.outcome {
+        Outcome::Pending if dry_run => String::new(),
+        outcome => format!("{}, ", outcome_text(outcome, dry_run)),
+    };
+    let mut lines: Vec<String> = dry_run.then(|| DRY_RUN.to_owned()).into_iter().collect();
+    lines.extend([
+        format!("{}: {outcome}{}", name(fleet), fleet.reason),
         format!("limit         {} for each SIM in a billing period", mb(fleet.limit_mb)),
-    ];
+    ]);
     if let Some(wanted) = fleet.policy_mb {
         let above = fleet.limit_mb.is_some_and(|limit| limit > wanted);
         let above = if above { ": the limit is above it" } else { "" };
@@ -52,8 +57,8 @@ fn text(fleet: &FleetAnswer, dry_run: bool) -> String {
 
 fn name(fleet: &FleetAnswer) -> String {
     match (&fleet.fleet, &fleet.unique_name) {
-        (Some(sid), Some(name)) => format!("{name} ({sid})"),
-        (Some(sid), None) => sid.to_string(),
+        (Some(sid), Some(name)) if *name != sid.to_string() => format!("{name} ({sid})"),
+        (Some(sid), _) => sid.to_string(),
         (None, _) => fleet.requested.clone(),
     }
 }

@@ -14,6 +14,7 @@ mod operate;
 mod output;
 mod policy;
 mod replay;
+mod said;
 mod score;
 mod simulate;
 mod stack;

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use crate::args::WhereArgs;
 use crate::error::{CliError, sentence};
-use crate::operate;
 use crate::output::{Output, note};
+use crate::said;
 use crate::target::Target;
 
 /// Invocations in a row that fail, or get no further, before the command gives up: what holds them
@@ -53,7 +53,7 @@ pub(crate) async fn run(
     let Course { answer, stopped } = to_the_end(&target, &request).await?;
     if let Some(stopped) = stopped {
         let why = not_to_its_end(&answer, stopped, request.confirm.as_deref());
-        output.print(&answer, || operate::text(&answer));
+        output.print(&answer, || said::text(&answer));
         note(&format!("simfuse: {why}"));
         return Ok(1);
     }
@@ -63,13 +63,15 @@ pub(crate) async fn run(
         let what = format!("{all} SIMs were asked for, and the answer is about {answered}");
         return Err(CliError::Remote(what));
     }
-    output.print(&answer, || operate::text(&answer));
+    output.print(&answer, || said::text(&answer));
     if let Some(digest) = answer.digest.as_deref().filter(|_| answer.needs_digest()) {
         note(&format!("To see what would be done:  {}", command(&["--dry-run"])));
         note(&format!("To do it:                   {}", command(&["--confirm", digest])));
         return Ok(NEEDS_DIGEST);
     }
-    if let Some(digest) = answer.digest.as_deref().filter(|_| request.dry_run) {
+    // There is no point in doing what would come to nothing.
+    let is_vain = !answer.sims.iter().any(|sim| sim.outcome == Outcome::Pending);
+    if let Some(digest) = answer.digest.as_deref().filter(|_| request.dry_run && !is_vain) {
         let confirm = ["--confirm", digest];
         let options = if answer.sims_all.is_some() { &confirm[..] } else { &[] };
         note(&format!("To do it:  {}", command(options)));
@@ -113,7 +115,7 @@ async fn confirmed_by_hand(
     }
     let sims: Vec<String> = answer.sims.iter().map(|sim| sim.requested.clone()).collect();
     let Some(digest) = answer.digest.clone().filter(|_| answer.error.is_none()) else {
-        output.print(&answer, || operate::text(&answer));
+        output.print(&answer, || said::text(&answer));
         return Ok(Err(u8::from(answer.error.is_some())));
     };
     // What was shown is what is asked for, also if a selection would be another by now.
@@ -122,7 +124,7 @@ async fn confirmed_by_hand(
     if confirmed.sims.len() <= CONFIRM_ABOVE {
         return Ok(Ok(confirmed));
     }
-    output.print(&answer, || operate::text(&answer));
+    output.print(&answer, || said::text(&answer));
     let action = confirmed.action;
     let count = confirmed.sims.len();
     let prompt = format!("Type {digest} to {action} {count} SIMs, anything else for not: ");
@@ -225,8 +227,9 @@ fn merged(before: Answer, after: Answer) -> Answer {
         sims.insert(key(&sim), sim);
     }
     let selected = before.selected.or(after.selected);
+    let cleared = before.cleared;
     let all = before.all.or(after.all);
-    Answer { sims: sims.into_values().collect(), selected, all, ..after }
+    Answer { sims: sims.into_values().collect(), selected, all, cleared, ..after }
 }
 
 /// The SIMs in the order in which they were asked for.
@@ -297,7 +300,13 @@ fn command_of(arguments: impl Iterator<Item = String>, options: &[&str]) -> Stri
             words.push(quoted(&argument));
         }
     }
+    let is_reasoned = |word: &String| word == "--reason" || word.starts_with("--reason=");
+    let acts = !options.contains(&"--dry-run") && words.get(1).is_some_and(|verb| verb != "status");
+    let wants_reason = acts && !words.iter().any(is_reasoned);
     words.extend(options.iter().map(|option| quoted(option)));
+    if wants_reason {
+        words.push("--reason \"...\"".to_owned());
+    }
     words.join(" ")
 }
 
@@ -332,15 +341,20 @@ mod tests {
             (
                 "kill --file a.txt --dry-run",
                 &["--confirm", "0a"][..],
-                "simfuse kill --file a.txt --confirm 0a",
+                "simfuse kill --file a.txt --confirm 0a --reason \"...\"",
             ),
-            ("kill - --confirm 1b --next HS1", &["--confirm", "0a"], "simfuse kill - --confirm 0a"),
             (
-                "kill x --confirm=1b --next=y --json",
-                &["--next", "z"],
-                "simfuse kill x --json --next z",
+                "kill - --confirm 1b --next HS1 --reason=x",
+                &["--confirm", "0a"],
+                "simfuse kill - --reason=x --confirm 0a",
             ),
-            ("kill x", &["--next", "pump 1"], "simfuse kill x --next 'pump 1'"),
+            (
+                "kill x --reason why --confirm=1b --next=y --json",
+                &["--next", "z"],
+                "simfuse kill x --reason why --json --next z",
+            ),
+            ("kill x", &["--dry-run"], "simfuse kill x --dry-run"),
+            ("status x", &["--next", "pump 1"], "simfuse status x --next 'pump 1'"),
         ] {
             assert_eq!(command_of(words(given).into_iter(), options), expected);
         }

@@ -7,6 +7,9 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+/// What a dry run says first.
+pub(crate) const DRY_RUN: &str = "Dry run: nothing was done.";
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -40,6 +43,20 @@ pub(crate) fn note(text: &str) {
     if writeln!(err, "{text}").is_err() {
         tracing::debug!("standard error is closed");
     }
+}
+
+/// The longest line that a person reads without it breaking: two windows beside one another.
+pub(crate) const WIDTH: u16 = 100;
+
+/// As [`table`], and no wider than [`WIDTH`]; what stands in the first column is to be copied, and is
+/// not wrapped.
+pub(crate) fn narrow_table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
+    let mut table = table(header);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(WIDTH);
+    if let Some(first) = table.column_mut(0) {
+        first.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+    }
+    table
 }
 
 /// A table with thin borders and this header.

@@ -10,7 +10,7 @@ use similar::TextDiff;
 
 use crate::args::{ApplyArgs, ShowArgs};
 use crate::error::{CliError, sentence};
-use crate::output::{Output, note};
+use crate::output::{DRY_RUN, Output, note};
 use crate::replay::policy_of;
 use crate::target::Target;
 
@@ -123,7 +123,7 @@ pub(crate) async fn apply(args: &ApplyArgs, output: Output) -> Result<u8, CliErr
     output.print(&applying, || match (&applying.error, applying.to) {
         (Some(error), _) => format!("Not applied: {error}"),
         (None, Some(to)) => format!("Version {to} is current now."),
-        (None, None) => "Dry run: nothing was done.".to_owned(),
+        (None, None) => DRY_RUN.to_owned(),
     });
     Ok(u8::from(!applying.ok))
 }

@@ -35,21 +35,21 @@ const DAY_SECS: u64 = 86_400;
 #[derive(Debug, Args)]
 pub(crate) struct PopulationArgs {
     /// Number of SIMs
-    #[arg(long, value_name = "N", default_value_t = 100,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) sims: u32,
     /// Days from 2026-01-01 on
-    #[arg(long, value_name = "N", default_value_t = 14,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 14,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub(crate) days: u32,
     /// What all that is random follows from: the same seed gives the same files
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Rogues, by their names: R1 to R17, separated by commas
     #[arg(long = "rogue", value_name = "R1,R2,…", value_delimiter = ',', value_parser = rogues)]
     rogues: Vec<Named>,
     /// SIMs of each rogue but R13, which takes 30 % of a fleet of 5,000
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 3)]
     rogue_sims: u32,
 }
 

@@ -69,8 +69,15 @@ fn what_was_done_is_shown_as_a_table_as_values_and_as_one_document() {
     for part in ["deactivate (intent)", "restore (outcome)", "kim", "reported, \"stolen\""] {
         assert!(text.contains(part), "{text}");
     }
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(text.contains(SIM), "a SID is not wrapped: {text}");
     let output = up.run(&["audit", "--since", "2d", "--until", "1d"]);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "Nothing was done in this time.\n");
+    for (since, until) in [("1d", "2d"), ("2026-03-01", "2026-03-01")] {
+        let output = up.run(&["audit", "--since", since, "--until", until]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("no time lies between --since"), "{}", said(&output));
+    }
 }
 
 #[test]

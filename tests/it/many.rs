@@ -137,11 +137,84 @@ fn a_dry_run_says_would_be_done_and_how_to_do_it() {
     assert!(text.contains("would be done") && !text.contains("pending"), "{text}");
     assert!(text.contains("12 SIMs: 12 would be done\n"), "{text}");
     assert!(text.contains(&format!("Digest {DIGEST}\n")), "{text}");
-    let go_on = format!("To do it:  simfuse kill --fleet river --stack prod --confirm {DIGEST}\n");
+    let go_on = format!(
+        "To do it:  simfuse kill --fleet river --stack prod --confirm {DIGEST} --reason \"...\"\n"
+    );
     assert!(said(&output).contains(&go_on), "{}", said(&output));
     let output = aws.run(&["kill", "pump-1", "--stack", "prod", "--dry-run", "--json"]);
     assert_eq!(json(&output)["sims"][0]["outcome"], "pending", "for programs it keeps its name");
-    assert!(said(&output).contains("To do it:  simfuse kill pump-1 --stack prod --json\n"));
+    let go_on = "To do it:  simfuse kill pump-1 --stack prod --json --reason \"...\"\n";
+    assert!(said(&output).contains(go_on), "{}", said(&output));
+}
+
+#[test]
+fn where_nothing_would_be_done_no_command_does_it() {
+    let aws = Aws::start(|request| {
+        let mut answer = careful(request)?;
+        for sim in answer["sims"].as_array_mut().into_iter().flatten() {
+            sim["outcome"] = json!("refused");
+        }
+        Ok(answer)
+    });
+    let output = aws.run(&["kill", "pump-1", "--stack", "prod", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!said(&output).contains("To do it"), "{}", said(&output));
+}
+
+#[test]
+fn held_kills_that_policy_asks_for_no_more_are_said_to_be_left_out() {
+    let aws = Aws::start(|request| {
+        let mut answer = answer(request);
+        if request["action"] == "status" {
+            return Ok(status(request));
+        }
+        let cleared = (1..=13).map(|number| json!(format!("HS{number:032x}")));
+        answer["cleared"] = cleared.collect();
+        answer["sims"] = json!([]);
+        Ok(answer)
+    });
+    let output = aws.run(&["approve", "--all", "--stack", "prod", "--dry-run"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for says in [
+        "No kill is held by the cap that policy still asks for.\n",
+        "13 more are held and left out: policy asks for them no more.",
+        "  simfuse restore HS0000000000000000000000000000000a --reason \"...\"\n",
+        "… and 3 more (--json lists all)",
+    ] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    assert!(!said(&output).contains("To do it"), "{}", said(&output));
+}
+
+/// Whether nobody has to scroll sideways.
+fn is_narrow(text: &str) -> bool {
+    text.lines().all(|line| line.chars().count() <= 100)
+}
+
+#[test]
+fn a_long_answer_stays_within_a_hundred_columns_and_names_no_sim_twice() {
+    let aws = Aws::start(|request| {
+        if request["action"] == "status" {
+            return Ok(status(request));
+        }
+        let mut answer = answer(request);
+        let sid = "HS00000000000000000000000000000007";
+        let row = |name: &str| {
+            json!({
+                "requested": sid, "sim": sid, "name": name, "outcome": "refused", "incident": null,
+                "found": { "status": "active", "fleet": FLEET },
+                "reason": "a reason that goes on and on ".repeat(8),
+            })
+        };
+        answer["sims"] = json!([row(sid), row("pump-7")]);
+        Ok(answer)
+    });
+    let output = aws.run(&["kill", "a", "b", "--stack", "prod"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(is_narrow(&text), "{text}");
+    assert_eq!(text.matches("HS00000000000000000000000000000007").count(), 2, "{text}");
+    assert!(text.contains("(pump-7)") && text.contains("status before"), "{text}");
 }
 
 #[test]
@@ -338,6 +411,8 @@ fn status_lists_who_needs_a_look() {
             "command": "simfuse status HS00000000000000000000000000000007",
         }]);
         answer["status"]["attention_more"] = json!(3);
+        answer["status"]["stopped"] =
+            json!({ "by": "ops", "reason": "wrong rule", "at": "2026-03-01T14:00:00Z" });
         Ok(answer)
     });
     let output = aws.run(&["status", "--stack", "prod"]);
@@ -351,7 +426,9 @@ fn status_lists_who_needs_a_look() {
         "31.2 MB or more",
         "simfuse status HS00000000000000000000000000000007",
         "… and 3 more",
+        "Automatic kills   off (STOPPED by ops; policy: ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    assert!(is_narrow(&text), "{text}");
 }

@@ -123,6 +123,18 @@ fn a_file_that_was_cut_off_is_reported_and_the_rest_read() {
 }
 
 #[test]
+fn a_file_without_a_single_event_is_an_error() {
+    for garbage in ["{oops\n<html>\n", "{\"a\": 1}\n{\"b\": 2}", "[1, 2]"] {
+        let output = run_with_input(&["replay", "-", "--json"], garbage.as_bytes());
+        assert_eq!(output.status.code(), Some(1), "{garbage}");
+        assert_eq!(json(&output)["events"]["read"], 2, "{garbage}");
+        let said = said(&output);
+        assert!(said.contains("none of the 2 records is an event"), "{said}");
+    }
+    assert!(run_with_input(&["replay", "-", "--json"], b"[]").status.success(), "no record at all");
+}
+
+#[test]
 fn mistakes_are_named() {
     let output = run(&["replay", "/nonexistent.json"]);
     assert_eq!(output.status.code(), Some(2));

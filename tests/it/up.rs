@@ -111,6 +111,19 @@ fn a_false_alarm_is_judged_without_asking_the_provider() {
     let up = Up::start(|_| {});
     up.replay_theft();
     up.wait_for(SIM, |answer| answer["details"]["stage"] == "alerted");
+    let text = |arguments: &[&str]| {
+        let text = up.run(arguments).stdout;
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        text
+    };
+    let whole = text(&["status"]);
+    assert!(whole.contains("  sensor-07: alerted, since "), "it is named: {whole}");
+    assert!(whole.contains(&format!("\n    simfuse status {SIM}\n")), "{whole}");
+    let one = text(&["status", SIM]);
+    assert!(one.contains("active at the provider; policy rules alert"), "{one}");
+    assert!(one.contains("\n  used          at least "), "{one}");
+    assert!(one.matches("hour_limit: ").count() <= 1, "one for all hours: {one}");
     let (code, answer) = up.ask(&["restore", SIM, "--reason", "a firmware update"]);
     assert_eq!((code, &answer["sims"][0]["outcome"]), (Some(0), &Value::from("done")), "{answer}");
     let answer = up.wait_for(SIM, |answer| answer["details"]["stage"] == Value::Null);
@@ -141,6 +154,7 @@ fn a_false_alarm_is_filed_and_its_device_allowed_until_the_sim_is_killed() {
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(text.contains(&format!("allowed       device {}", device.as_str().unwrap())), "{text}");
     assert!(text.contains("judged        a false alarm, at "), "{text}");
+    assert!(text.contains("acted         kim: a new modem"), "{text}");
     let text = up.run(&["audit", "--sim", SIM]);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     for part in ["false_alarm (intent)", "false_alarm (outcome)", "kim", "a new modem"] {
@@ -189,6 +203,9 @@ fn a_fleets_own_limit_is_shown_set_and_recorded() {
     assert_eq!((code, &answer["limit_mb"]), (Some(0), &Value::from(250)));
     let (code, answer) = up.ask(&["fleet", "limit", FLEET, "--set", "50", "--dry-run"]);
     assert_eq!((code, &answer["outcome"]), (Some(0), &Value::from("pending")));
+    let dry = up.run(&["fleet", "limit", FLEET, "--set", "50", "--dry-run"]);
+    let dry = String::from_utf8_lossy(&dry.stdout).into_owned();
+    assert!(dry.starts_with("Dry run: nothing was done.\n"), "{dry}");
     assert_eq!(up.ask(&["fleet", "limit", FLEET]).1["limit_mb"], 250);
     let (code, answer) = up.ask(&["fleet", "limit", FLEET, "--set", "50", "--reason", "a leak"]);
     assert_eq!((code, &answer["outcome"]), (Some(0), &Value::from("done")));

@@ -10,7 +10,7 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_kill_switch::audit::AuditAnswer;
 
 use super::Format;
-use crate::output::{note, table};
+use crate::output::{narrow_table, note};
 
 /// An entry, as it is printed.
 #[derive(Serialize)]
@@ -151,15 +151,12 @@ fn tabular(rows: &[Row<'_>]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let mut table = table(["at", "SIM", "who", "what", "why, or what came of it"]);
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    let mut table = narrow_table(["at, SIM", "what, who", "why, or what came of it"]);
     for row in rows {
-        let sim = row.sim.map_or_else(|| "-".to_owned(), |sim| sim.to_string());
+        let sim = row.sim.map(|sim| format!("\n{sim}")).unwrap_or_default();
         table.add_row([
-            row.at.to_string(),
-            sim,
-            row.actor.to_owned(),
-            format!("{} ({})", row.action, row.phase),
+            format!("{}{sim}", row.at),
+            format!("{} ({})\nby {}", row.action, row.phase, row.actor),
             row.reason.to_owned(),
         ]);
     }

@@ -43,7 +43,7 @@ pub(crate) struct BacktestArgs {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Threads; by default one for each core. The result does not depend on it
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     threads: Option<NonZeroUsize>,
     /// Simulate SIMs instead of reading files
     #[arg(long)]

@@ -224,7 +224,7 @@ impl Report {
             let first = sim.acts.first().map(|act| act.at);
             (std::cmp::Reverse(sim.acts.iter().map(done_by).max()), first)
         });
-        let mut table = output::table(["SIM", "group", "act", "used before", "why"]);
+        let mut table = output::narrow_table(["SIM", "group", "act", "used before", "why"]);
         for sim in acted.iter().take(SIMS_PRINTED_MAX) {
             let Some(act) =
                 sim.acts.iter().max_by_key(|act| (done_by(act), std::cmp::Reverse(act.at)))

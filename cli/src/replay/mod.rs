@@ -104,6 +104,7 @@ pub(crate) async fn run(args: ReplayArgs, output: Output) -> Result<u8, CliError
         let tally = post(url, args.provider.into(), &secret, &bodies).await?;
         let events = Events { read, tally };
         output.print(&serde_json::json!({ "events": events }), || summary(&events));
+        whole &= says_something(&events);
     } else {
         let policy = policy_of(args.policy.as_deref())?;
         let (tally, mut found) = decide(&policy, &bodies).await?;
@@ -111,8 +112,22 @@ pub(crate) async fn run(args: ReplayArgs, output: Output) -> Result<u8, CliError
         let sims = sims.map(|(sim, used)| sim_report(sim, used, found.remove(&sim))).collect();
         let report = Report { events: Events { read, tally }, sims };
         output.print(&report, || text(&report));
+        whole &= says_something(&report.events);
     }
     Ok(u8::from(!whole))
+}
+
+/// Whether anything was an event; says so where all was set aside: that is some other file.
+fn says_something(events: &Events) -> bool {
+    let is_garbage = events.read > 0 && events.tally.dead_lettered >= events.read;
+    if is_garbage {
+        let read = events.read;
+        output::note(&format!(
+            "simfuse: none of the {read} records is an event: all were set aside, and nothing was \
+             judged"
+        ));
+    }
+    !is_garbage
 }
 
 /// The policy of a file, or the default.
@@ -295,7 +310,7 @@ fn text(report: &Report) -> String {
     let mut text = summary(&report.events);
     let mut sims: Vec<&SimReport> = report.sims.iter().collect();
     sims.sort_by_key(|sim| std::cmp::Reverse((sim.verdict, sim.bytes.total)));
-    let mut table = output::table(["SIM", "verdict", "used", "why"]);
+    let mut table = output::narrow_table(["SIM", "verdict", "used", "why"]);
     for sim in sims.iter().take(SIMS_PRINTED_MAX) {
         let why = sim
             .findings
@@ -305,8 +320,9 @@ fn text(report: &Report) -> String {
         let used = simfuse_domain::bytes::Bytes(sim.bytes.total).to_string();
         table.add_row([sim.sim.to_string(), sim.verdict.to_string(), used, why]);
     }
-    text.push_str(&table.to_string());
-    text.push('\n');
+    if !sims.is_empty() {
+        text.push_str(&format!("{table}\n"));
+    }
     if sims.len() > SIMS_PRINTED_MAX {
         let more = sims.len() - SIMS_PRINTED_MAX;
         text.push_str(&format!("… and {more} more SIMs; --json has them all\n"));

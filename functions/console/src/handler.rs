@@ -18,6 +18,7 @@ use simfuse_kill_switch::request::{Action, Answer, AsTold, Outcome, Request, Sim
 
 use crate::error::{Chain, ConsoleError};
 use crate::page::{Page, Pages};
+use crate::previews::Previews;
 
 /// What the kill-switch needs for one SIM (two calls to the provider of 5 s each, and the table), and
 /// some to spare; with the table's own 3 s before and after it still within the function's 30 s.
@@ -58,6 +59,7 @@ pub struct Handler<T, S, C> {
     clock: C,
     key: LinkKey,
     pages: Pages,
+    previews: Previews,
 }
 
 impl<T, S, C> Handler<T, S, C>
@@ -68,7 +70,8 @@ where
 {
     /// A handler for links that are signed with this key.
     pub fn new(claims: T, switch: S, clock: C, key: LinkKey) -> Self {
-        Self { claims, switch, clock, key, pages: Pages::new() }
+        let (pages, previews) = (Pages::new(), Previews::default());
+        Self { claims, switch, clock, key, pages, previews }
     }
 
     /// Answers one request as Lambda hands it over. One that cannot be read is answered, too: who
@@ -155,8 +158,17 @@ where
         Page::Ask { link, asked_at, preview: preview.map(Box::new) }
     }
 
-    /// How the SIM is, and what the act would do now.
+    /// How the SIM is, and what the act would do now, or a moment ago.
     async fn preview(&self, link: &SignedLink) -> Option<SimAnswer> {
+        if let Some(said) = self.previews.recent(link, self.clock.now()) {
+            return said;
+        }
+        let said = self.look(link).await;
+        self.previews.remember(link, self.clock.now(), said.clone());
+        said
+    }
+
+    async fn look(&self, link: &SignedLink) -> Option<SimAnswer> {
         let request = Request { dry_run: true, ..request_of(link) };
         let answer = tokio::time::timeout(LOOK_WITHIN, self.ask(link, &request)).await;
         let seconds = LOOK_WITHIN.as_secs();
@@ -212,6 +224,7 @@ where
             }
         }
         let answered = self.ask(&link, &request_of(&link)).await;
+        self.previews.forget(link.sim);
         if let Ok(answer) = &answered {
             tracing::info!(
                 sim.sid = %link.sim, alert.id = link.alert_id(), link.act = ?link.act,

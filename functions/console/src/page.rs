@@ -114,6 +114,9 @@ impl Page {
 
     fn title(&self) -> String {
         match self {
+            Self::Ask { preview, .. } if is_vain(preview.as_deref()) => {
+                "Nothing was done".to_owned()
+            }
             Self::Ask { link, .. } => match link.act {
                 LinkAct::Deactivate => format!("Switch {} off?", name(link)),
                 LinkAct::Approve => format!("Carry out what is held for {}?", name(link)),
@@ -130,7 +133,9 @@ impl Page {
                 | Outcome::Ambiguous
                 | Outcome::Unreachable => format!("{} was so before", name(link)),
             },
-            Self::NoAnswer { .. } => "No answer".to_owned(),
+            Self::NoAnswer { .. } | Self::NotDone { outcome: Outcome::Unreachable, .. } => {
+                "No answer".to_owned()
+            }
             Self::Asking(..) => "It was pressed a moment ago".to_owned(),
             Self::Used(link, _) => format!("This link about {} was used", name(link)),
             Self::NotDone { .. }
@@ -155,9 +160,14 @@ impl Page {
                 p { "This link is used up. How it stands:" }
                 code { "simfuse status " (link.sim) }
             },
-            Self::NotDone { link, outcome, reason, is_given_back } => html! {
+            // The provider may have done it, and the kill-switch may go on with it.
+            Self::NotDone { link, outcome: Outcome::Unreachable, reason, is_given_back } => html! {
+                p { "What became of it is not known. Why: " (reason) "." }
+                (what_now(link, *is_given_back))
+            },
+            Self::NotDone { link, reason, is_given_back, .. } => html! {
                 p { "Why: " (reason) "." }
-                @if *is_given_back && *outcome != Outcome::Unreachable {
+                @if *is_given_back {
                     p { "Once that has changed, the link may be used again." }
                     (by_hand(link))
                 } @else {
@@ -222,18 +232,26 @@ fn document(page: &Page) -> Markup {
     }
 }
 
-fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAnswer>) -> Markup {
-    // Where nothing would come of it there is nothing to press.
-    let is_vain = preview.is_some_and(|preview| match preview.outcome {
+/// Whether nothing would come of the act: then there is nothing to press.
+fn is_vain(preview: Option<&SimAnswer>) -> bool {
+    preview.is_some_and(|preview| match preview.outcome {
         Outcome::Done | Outcome::Pending | Outcome::Unreachable => false,
         Outcome::Already
         | Outcome::Held
         | Outcome::Refused
         | Outcome::NotFound
         | Outcome::Ambiguous => true,
-    });
+    })
+}
+
+fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAnswer>) -> Markup {
+    let is_vain = is_vain(preview);
     html! {
-        p { (what(link.act)) }
+        @if is_vain {
+            p { "Why: " (preview.map(|preview| preview.reason.as_str()).unwrap_or_default()) "." }
+        } @else {
+            p { (what(link.act)) }
+        }
         @if let Some(at) = asked_at {
             p { "It was pressed at " (time(at)) ", and nobody knows what became of it. Pressed again \
                  it is done if it was not, and not done twice." }
@@ -241,7 +259,7 @@ fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAns
         dl {
             dt { "SIM" }
             dd { (name(link)) br; (link.sim) }
-            @if let Some(preview) = preview { (now(preview)) }
+            @if let Some(preview) = preview { (now(preview, is_vain)) }
             dt { "Alert" }
             dd { (link.alert_id()) }
             dt { "Incident since" }
@@ -262,7 +280,7 @@ fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAns
 }
 
 /// How the SIM is now, what is found of it, and what the act would do.
-fn now(preview: &SimAnswer) -> Markup {
+fn now(preview: &SimAnswer, is_vain: bool) -> Markup {
     let details = preview.details.as_ref();
     let findings = details.map_or(&[][..], |details| &details.findings);
     let more = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
@@ -292,8 +310,10 @@ fn now(preview: &SimAnswer) -> Markup {
             dt { "Devices found" }
             dd { @for device in devices.iter().take(FINDINGS_SHOWN_MAX) { (device) " " } }
         }
-        dt { "The button, as it stands" }
-        dd { (preview.reason) }
+        @if !is_vain {
+            dt { "The button, as it stands" }
+            dd { (preview.reason) }
+        }
     }
 }
 
@@ -303,22 +323,23 @@ const FINDINGS_SHOWN_MAX: usize = 8;
 const fn what(act: LinkAct) -> &'static str {
     match act {
         LinkAct::Deactivate => {
-            "The SIM is deactivated at the provider, unless it is protected, or its incident is over."
+            "The button deactivates the SIM at the provider, unless it is protected, or its incident \
+             is over."
         }
         LinkAct::Approve => {
-            "What policy asks for and a guard holds is carried out, if policy still asks for it, and \
-             unless the SIM is protected."
+            "The button carries out what policy asks for and a guard holds, if policy still asks for \
+             it, and unless the SIM is protected."
         }
         LinkAct::Restore => {
-            "The SIM is made active again at the provider, which bills a month. What was found of it \
-             so far is judged by that, and does not come again. If there was another incident since, \
-             or a human did something about this one, nothing is done."
+            "The button makes the SIM active again at the provider, which bills a month. What was \
+             found of it so far is judged by that, and does not come again. If there was another \
+             incident since, or a human did something about this one, nothing is done."
         }
         LinkAct::FalseAlarm => {
-            "What was found of the SIM is filed as a false alarm, and the devices of it are allowed \
-             for this SIM from now on; if more was found since, nothing is done. If it was switched \
-             off, it is made active again, which bills a month. If there was another incident since, \
-             nothing is done."
+            "The button files what was found of the SIM as a false alarm, and allows the devices of \
+             it for this SIM from then on; if more was found since, nothing is done. If it was \
+             switched off, it is made active again, which bills a month. If there was another \
+             incident since, nothing is done."
         }
     }
 }
@@ -326,7 +347,7 @@ const fn what(act: LinkAct) -> &'static str {
 fn what_now(link: &SignedLink, is_given_back: bool) -> Markup {
     html! {
         @if is_given_back {
-            p { "The link still works: go back and try again." }
+            p { "The link still works: go back and try again. Nothing is done twice." }
         } @else {
             p { "The link works again in half a minute." }
         }
@@ -343,7 +364,10 @@ fn by_hand(link: &SignedLink) -> Markup {
     };
     html! {
         p { "How it stands, and how to do it by hand:" }
-        code { "simfuse status " (link.sim) br; "simfuse " (command) " " (link.sim) }
+        code {
+            "simfuse status " (link.sim) br;
+            "simfuse " (command) " " (link.sim) " --reason \"...\""
+        }
     }
 }
 

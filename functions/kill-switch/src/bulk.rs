@@ -20,7 +20,7 @@ use crate::choice::{CONFIRM_ABOVE, Choice, Select, digest_of};
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 use crate::manual::{by, reason};
-use crate::request::{Action, Answer, Request, SimAnswer};
+use crate::request::{Action, Answer, Outcome, Request, SimAnswer};
 use crate::sweep::SIMS_AT_ONCE;
 
 /// No SIM is begun within this time before an invocation ends: a SIM takes at most two calls to the
@@ -49,6 +49,8 @@ pub(crate) struct Course<'a> {
     /// SIMs begun, with what they were called.
     begun: Mutex<BTreeMap<SimSid, String>>,
     answers_bytes: AtomicUsize,
+    /// What the provider said against a fleet for quarantine, where it was asked.
+    pub(crate) quarantines: Mutex<BTreeMap<FleetSid, Option<(Outcome, String)>>>,
 }
 
 impl Course<'_> {
@@ -151,6 +153,7 @@ where
             fleet: answer.selected.as_ref().map_or(request.of_fleet, |selected| selected.fleet),
             begun: Mutex::default(),
             answers_bytes: AtomicUsize::new(0),
+            quarantines: Mutex::default(),
         };
         let next = self.work(&course, &choice, answer).await;
         if next.is_some() && request.sims.is_empty() {

@@ -1,6 +1,7 @@
 //! What a human asks about one SIM: kill, quarantine, approve, restore, protect.
 
 use jiff::SignedDuration;
+use simfuse_domain::alert::AlertKind;
 use simfuse_domain::audit::{AuditEntry, Phase};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{
@@ -17,6 +18,7 @@ use crate::act::Acted;
 use crate::bulk::Course;
 use crate::engine::{KillSwitch, Step, incident_version};
 use crate::error::KillSwitchError;
+use crate::foretell::{disallowed, is_theft, would_be};
 use crate::manual::{by, reason};
 use crate::request::{Action, Outcome, Request, SimAnswer};
 
@@ -76,9 +78,13 @@ where
                 return Ok(Step::Done);
             }
         };
-        // A freeze and quarantine say that something is wrong, and not that the SIM is stolen.
-        if quarantine.is_none()
-            && request.freeze_hours.is_none()
+        if request.dry_run
+            && let Some(why) = self.kept_out(course, quarantine).await
+        {
+            (answer.outcome, answer.reason) = why;
+            return Ok(Step::Done);
+        }
+        if is_theft(request, quarantine)
             && let Some(step) = self.disallow_devices(request, sim, case).await?
         {
             return Ok(step);
@@ -91,20 +97,18 @@ where
             return self.already_inactive(course, sim, case, quarantine, answer).await;
         }
         if sim.status == SimStatus::Scheduled && stage == Some(Stage::Scheduled) {
-            return self.already_scheduled(request, sim, case, quarantine, answer).await;
+            return self.already_scheduled(course, sim, case, quarantine, answer).await;
         }
         if request.dry_run {
             answer.outcome = Outcome::Pending;
-            let open = case.incident.as_ref().map(|(incident, _)| incident);
-            let why = open.and_then(|incident| incident.findings.first());
-            let why = why.map(|finding| format!(": {finding}")).unwrap_or_default();
-            let what = would_be(request, quarantine);
-            answer.reason = format!("would be {what}, it is {}{why}", sim.status);
+            let disallowed = disallowed(request, case, quarantine);
+            answer.reason = format!("{}{disallowed}", would_be(course, sim, case, quarantine));
             return Ok(Step::Done);
         }
         let mut incident = self.incident_for(request, sim, case);
-        // Whoever kills it judges it anew.
+        // Whoever kills it judges it anew: what was judged before is not why.
         incident.false_alarm_at = None;
+        incident.findings.retain(|finding| !case.desired.0.is_settled(finding));
         incident.verdict = quarantine.map_or(Verdict::Deactivate, |_| Verdict::Quarantine);
         incident.quarantine = quarantine;
         incident.frozen_until = self.end_of_freeze(request);
@@ -115,6 +119,8 @@ where
         }
         // Of many kills there is one alert for all, sent before the first of them.
         incident.told |= course.is_told;
+        let was = case.incident.as_ref().and_then(|(open, _)| open.frozen_until);
+        self.tell_freeze(course, &mut incident, was);
         let acted = self.deactivate(case, policy, incident, Authority::Human).await?;
         Ok(self.report(acted, answer))
     }
@@ -123,15 +129,20 @@ where
     /// this human wants of the SIM holds from now on.
     async fn already_scheduled(
         &self,
-        request: &Request,
+        course: &Course<'_>,
         sim: &Sim,
         case: &Case,
         quarantine: Option<Quarantine>,
         answer: &mut SimAnswer,
     ) -> Result<Step, KillSwitchError> {
+        let request = course.request;
         answer.outcome = Outcome::Pending;
         answer.reason = "the provider took the request before, and does it by itself".to_owned();
         let frozen_until = self.end_of_freeze(request);
+        let was_frozen = case.incident.as_ref().and_then(|(open, _)| open.frozen_until);
+        if let Some(change) = change_of_freeze(was_frozen, frozen_until, request.dry_run) {
+            answer.reason.push_str(&format!("; {change}"));
+        }
         let open = case.incident.as_ref().map(|(incident, _)| incident);
         let is_so = open.is_some_and(|incident| {
             incident.human.is_some()
@@ -143,6 +154,7 @@ where
         }
         let mut incident = self.incident_for(request, sim, case);
         (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        self.tell_freeze(course, &mut incident, was_frozen);
         let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
         self.record_with(case, incident, audit).await
     }
@@ -168,14 +180,14 @@ where
         if frozen_until.is_some() && was_frozen.is_none() && !is_meant {
             return Ok(Step::Done);
         }
-        if let Some(until) = frozen_until {
-            answer.reason = format!("it is inactive, and comes back by itself at {until}");
-        } else if quarantine.is_some() {
+        if quarantine.is_some() {
             (answer.outcome, answer.reason) =
                 (Outcome::Pending, "it is inactive, and goes to quarantine".to_owned());
-        } else if was_frozen.is_some() {
-            answer.reason = "it is inactive and stays so: its freeze is lifted".to_owned();
+        } else if let Some(change) = change_of_freeze(was_frozen, frozen_until, request.dry_run) {
+            answer.outcome = if request.dry_run { Outcome::Pending } else { Outcome::Done };
+            answer.reason = format!("it is inactive; {change}");
         }
+        answer.reason.push_str(&disallowed(request, case, quarantine));
         let was_going = open.and_then(|incident| incident.quarantine);
         let is_changed = was_held || frozen_until != was_frozen || quarantine != was_going;
         if request.dry_run || !is_changed {
@@ -190,6 +202,7 @@ where
         );
         let mut incident = self.incident_for(request, sim, case);
         (incident.frozen_until, incident.quarantine) = (frozen_until, quarantine);
+        self.tell_freeze(course, &mut incident, was_frozen);
         incident.told |= course.is_told;
         if is_off {
             incident.next_check = self.clock.now();
@@ -201,6 +214,19 @@ where
         answer.incident = Some(incident.id.clone());
         let audit = vec![self.entry(request, Some(case.sim), sim.fleet)];
         self.record_with(case, incident, audit).await
+    }
+
+    /// Who was told when the SIM comes back by itself, or that it does not, hears that it is otherwise
+    /// now. Of many SIMs one alert told it.
+    fn tell_freeze(
+        &self,
+        course: &Course<'_>,
+        incident: &mut Incident,
+        was: Option<jiff::Timestamp>,
+    ) {
+        if incident.told && !course.is_told && incident.frozen_until != was {
+            incident.alert(AlertKind::FreezeChanged, self.clock.now());
+        }
     }
 
     /// When the SIM is to come back by itself.
@@ -465,11 +491,20 @@ fn quarantine_of(
     }
 }
 
-fn would_be(request: &Request, quarantine: Option<Quarantine>) -> String {
-    match (quarantine, request.freeze_hours) {
-        (Some(kept), _) => format!("deactivated, moved to {} and made active there", kept.fleet),
-        (None, Some(hours)) => format!("deactivated for {hours} hours"),
-        (None, None) => "deactivated".to_owned(),
+/// What becomes of a freeze; `None` where nothing does.
+fn change_of_freeze(
+    was: Option<jiff::Timestamp>,
+    now: Option<jiff::Timestamp>,
+    dry_run: bool,
+) -> Option<String> {
+    let (comes, is) = if dry_run { ("would come", "would be") } else { ("comes", "is") };
+    match (was, now) {
+        (was, now) if was == now => None,
+        (None, Some(until)) => Some(format!("it {comes} back by itself at {until}")),
+        (Some(was), Some(until)) => {
+            Some(format!("it {comes} back by itself at {until}, no longer at {was}"))
+        }
+        (_, None) => Some(format!("its freeze {is} lifted, and it stays off")),
     }
 }
 

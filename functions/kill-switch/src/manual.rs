@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use simfuse_domain::incident::Incident;
 use simfuse_domain::port::{
     Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
     PolicyVersions, ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
@@ -14,7 +13,6 @@ use crate::engine::{KillSwitch, Step, pause};
 use crate::error::{Chain, KillSwitchError};
 use crate::find::NotFound;
 use crate::request::{Action, Answer, Found, Outcome, Request, SimAnswer};
-use crate::sweep;
 
 /// How often a request about one SIM is tried anew because its case changed meanwhile.
 pub(crate) const TRIES_MAX: u32 = 10;
@@ -76,8 +74,11 @@ where
                 answer.status = Some(self.status().await?);
             }
             Action::Approve if request.sims.is_empty() => {
+                let begun = self.clock.uptime();
                 let held = self.held_by_cap().await?;
-                Box::pin(self.answer_all(request, held, time, &mut answer)).await?;
+                answer.cleared = held.cleared;
+                let time = time.saturating_sub(self.clock.uptime().saturating_sub(begun));
+                Box::pin(self.answer_all(request, held.asked, time, &mut answer)).await?;
             }
             _ => match &request.select {
                 None => {
@@ -178,7 +179,7 @@ where
         answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
         // Who looks at a link's page is shown what it rests on, too.
         if request.dry_run && request.only_incident.is_some() {
-            answer.details = Some(self.details(&case, sim, policy));
+            answer.details = Some(self.details(&case, sim, policy).await);
         }
         if let Some(why) = self.is_about_another(request, &case).await? {
             (answer.outcome, answer.reason) = (Outcome::Refused, why);
@@ -197,7 +198,7 @@ where
             | Action::PolicyApply
             | Action::FleetLimit
             | Action::Audit => {
-                answer.details = Some(self.details(&case, sim, policy));
+                answer.details = Some(self.details(&case, sim, policy).await);
                 answer.outcome = Outcome::Done;
                 answer.reason = format!("the provider says {}", sim.status);
                 Ok(Step::Done)
@@ -231,13 +232,6 @@ where
         written.map_err(KillSwitchError::table("writing the stop switch"))?;
         self.tell_act(&entry, &[]).await;
         Ok(None)
-    }
-
-    async fn held_by_cap(&self) -> Result<Vec<String>, KillSwitchError> {
-        let held = self.table.held_incidents(sweep::HELD_MAX).await;
-        let held = held.map_err(KillSwitchError::table("listing held incidents"))?;
-        let held = held.into_iter().filter(Incident::is_held_by_cap);
-        Ok(held.map(|incident| incident.sim.to_string()).collect())
     }
 }
 

@@ -222,6 +222,10 @@ pub struct Answer {
     /// Beside `next`: all SIMs of the selection, or all that were held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<String>>,
+    /// Of `approve` without SIMs: those that the cap holds and that policy asks for no more. They are
+    /// left out; `restore` lets go of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cleared: Vec<SimSid>,
     /// What a selection rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<Selected>,
@@ -258,6 +262,7 @@ impl Answer {
             next: None,
             wait_secs: None,
             all: None,
+            cleared: Vec::new(),
             selected: None,
             already: None,
             status: None,
@@ -416,8 +421,24 @@ pub struct Details {
     pub verdict: Verdict,
     /// What was found, and what it is about.
     pub findings: Vec<Finding>,
+    /// The least that it used since what was found of it began, and nobody judged; absent where
+    /// nothing was, or no event tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<Bytes>,
+    /// Since when that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_since: Option<Timestamp>,
     /// How far the incident is.
     pub stage: Option<String>,
+    /// Without an incident: how its latest one ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_incident: Option<String>,
+    /// Who acted in the incident, or in the latest one, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted: Option<String>,
+    /// Where it is kept, or how far it is on the way there or home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
     /// What went wrong with the provider last, where it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -464,7 +485,8 @@ pub struct Status {
     pub last_event_age_secs: Option<i64>,
     /// When an alert was last published.
     pub last_alert: Option<Timestamp>,
-    /// The first of those that are held, not proven dead, or paged: paged ones first, then by age.
+    /// The first of those that are open, but for restored ones: paged ones first, then those that are
+    /// held, then those not proven dead, then the others; in each the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<Attention>,
     /// How many more there are.

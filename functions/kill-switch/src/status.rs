@@ -62,8 +62,8 @@ where
     }
 
     /// The SIMs that somebody should look at: those that a human was paged about first, then those
-    /// that wait for one, then those that are not proven dead; in each the oldest first. And how
-    /// many more there are.
+    /// that wait for one, then those that are not proven dead, then those of which a human was told or
+    /// that are on their way; in each the oldest first. And how many more there are.
     async fn attention(
         &self,
         open: &[OpenIncident],
@@ -73,7 +73,8 @@ where
         waiting.sort_by_key(|incident| {
             let is_held = matches!(incident.stage, Stage::Held(_));
             let is_paged = incident.paged || incident.stage == Stage::Leaking;
-            (!is_paged, !is_held, since(incident), incident.sim)
+            let is_unproven = is_unproven(incident.stage);
+            (!is_paged, !is_held, !is_unproven, since(incident), incident.sim)
         });
         let more = waiting.len().saturating_sub(ATTENTION_MAX);
         waiting.truncate(ATTENTION_MAX);
@@ -88,7 +89,7 @@ where
     }
 
     /// What is known of one SIM.
-    pub(crate) fn details(&self, case: &Case, sim: &Sim, policy: &Policy) -> Details {
+    pub(crate) async fn details(&self, case: &Case, sim: &Sim, policy: &Policy) -> Details {
         let answer = Ok(sim.clone());
         let look =
             Look { now: self.clock.now(), case, policy, armed: self.armed, sim: Some(&answer) };
@@ -99,8 +100,20 @@ where
             Some(Stage::Held(hold)) => Some(hold.to_string()),
             _ => None,
         };
+        // Of a SIM whose incident is over it is asked first who switched it off.
+        let past = match incident {
+            Some(_) => None,
+            None => self.latest_filed(case.sim).await,
+        };
+        let used_since = incident::began(findings.values());
+        let used = |since| Some(incident::used_since(case.state.as_ref()?, since));
         Details {
             verdict,
+            used_bytes: used_since.and_then(used),
+            used_since,
+            acted: incident.or(past.as_ref()).and_then(acted),
+            last_incident: past.as_ref().map(|past| format!("{}, filed", past.stage)),
+            quarantine: quarantine_of(case, sim),
             findings: findings.into_values().collect(),
             stage: stage.map(|stage| stage.to_string()),
             trouble: match &case.unread[..] {
@@ -116,11 +129,68 @@ where
             next_step: match stage {
                 // What was found of it stays true of a SIM that is off.
                 None if is_off(case, sim) => "it was switched off, and is; restore it to undo that",
+                Some(Stage::Inactive | Stage::Quiet)
+                    if incident.is_some_and(|incident| incident.quarantine.is_some()) =>
+                {
+                    "it goes on to quarantine by itself; restore it if it was a mistake"
+                }
                 stage => next_step(stage, verdict),
             }
             .to_owned(),
         }
     }
+
+    /// The latest incident that is over. All else is said without it.
+    async fn latest_filed(&self, sim: SimSid) -> Option<Incident> {
+        let filed = self.table.filed_incidents(sim, 1).await.unwrap_or_else(|error| {
+            tracing::error!(error = %Chain(&error), "the latest incident is not read");
+            Vec::new()
+        });
+        filed.into_iter().next()
+    }
+}
+
+/// Who acted on the SIM last, and why.
+fn acted(incident: &Incident) -> Option<String> {
+    match (&incident.human, incident.sent_at) {
+        (Some(human), _) => Some(format!("{}: {}", human.by, human.reason)),
+        (None, Some(at)) => Some(format!("SimFuse, as policy asked, at {at}")),
+        (None, None) => None,
+    }
+}
+
+/// How far the SIM is on its way to quarantine, or that it did not get there.
+fn quarantine_of(case: &Case, sim: &Sim) -> Option<String> {
+    let incident = case.incident.as_ref().map(|(incident, _)| incident);
+    let kept = case.desired.0.quarantine.filter(|kept| sim.fleet == Some(kept.fleet));
+    let stage = incident.map(|incident| incident.stage);
+    match (incident.and_then(|incident| incident.quarantine), kept) {
+        _ if stage == Some(Stage::Restoring) => {
+            kept.map(|kept| format!("on its way home from {} to {}", kept.fleet, kept.home))
+        }
+        (Some(to), _) if matches!(stage, Some(Stage::Held(_))) => {
+            Some(format!("waits for an approval, to go to {} from {}", to.fleet, to.home))
+        }
+        (Some(to), _) if stage != Some(Stage::Quarantined) => {
+            Some(format!("under way to {}, from {}", to.fleet, to.home))
+        }
+        (_, kept) => {
+            let place = kept.map(|kept| format!("in {}, at home in {}", kept.fleet, kept.home));
+            if incident.is_some_and(is_given_up) {
+                let place = place.unwrap_or("where it was".to_owned());
+                return Some(format!("FAILED: it stays inactive {place}"));
+            }
+            place
+        }
+    }
+}
+
+/// Whether a SIM has no way to quarantine any more: what refused it is the incident's trouble.
+fn is_given_up(incident: &Incident) -> bool {
+    incident.verdict == Verdict::Quarantine
+        && incident.quarantine.is_none()
+        && incident.trouble.is_some()
+        && matches!(incident.stage, Stage::Inactive | Stage::Quiet | Stage::Leaking)
 }
 
 /// Whether the SIM is off, as it should be.
@@ -128,8 +198,9 @@ fn is_off(case: &Case, sim: &Sim) -> bool {
     sim.status == SimStatus::Inactive && case.desired.0.status == Some(TargetStatus::Inactive)
 }
 
+/// Whether it is open and not only watched for a while after a restore.
 fn needs_look(incident: &Incident) -> bool {
-    matches!(incident.stage, Stage::Held(_)) || is_unproven(incident.stage) || incident.paged
+    incident.paged || !(incident.is_over() || incident.stage == Stage::Restored)
 }
 
 /// Since when the SIM should be off, or its incident is open.

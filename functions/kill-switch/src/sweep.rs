@@ -141,7 +141,10 @@ where
         }
         // Made from the page before, so that it is the same if this one has to be published again.
         let id = format!("{HELD_PAGE}{}", paged.map_or(0, Timestamp::as_second));
-        match self.publish(&Alert { id, ..Alert::of_held(&held, now, self.stack.as_ref()) }).await {
+        // Without policy the page still goes out.
+        let policy = self.policy().await.ok();
+        let page = Alert::of_held(&held, policy.as_ref(), now, self.stack.as_ref());
+        match self.publish(&Alert { id, ..page }).await {
             Ok(()) => {
                 let recorded = self.table.record_paged(HELD, now).await;
                 recorded.map_err(KillSwitchError::table("recording a page"))

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::incident::{Hold, Incident, Stage};
+use crate::policy::Policy;
 use crate::signed_link::{LinkAct, Links, SignedLink};
 
 pub use campaign::{
@@ -67,6 +68,8 @@ pub enum AlertKind {
     Restored,
     /// A freeze is over and the SIM stays off, because policy asks for it.
     KeptOff,
+    /// A human changed when a SIM that is off comes back by itself, or that it does.
+    FreezeChanged,
     /// Someone else made a SIM active again.
     RestoredElsewhere,
 }
@@ -184,10 +187,16 @@ impl Alert {
         }
     }
 
-    /// The page that lists kills that a cap holds back. Once one has waited for [`ESCALATE_AFTER`], more
-    /// people are told.
+    /// The page that lists kills that a cap holds back, each with the finding for which policy asks for
+    /// most, or, where policy cannot be read, with the first. Once one has waited for
+    /// [`ESCALATE_AFTER`], more people are told.
     #[must_use]
-    pub fn of_held(held: &[&Incident], now: Timestamp, stack: Option<&StackName>) -> Self {
+    pub fn of_held(
+        held: &[&Incident],
+        policy: Option<&Policy>,
+        now: Timestamp,
+        stack: Option<&StackName>,
+    ) -> Self {
         use std::fmt::Write as _;
         /// SIMs named in one page; the count is of all.
         const NAMED_MAX: usize = 100;
@@ -198,9 +207,11 @@ impl Alert {
              reached.\nEither this is a mass theft, or a rule is wrong.\n\n"
         );
         for incident in held.iter().take(NAMED_MAX) {
-            let why = incident.findings.first().map(ToString::to_string).unwrap_or_default();
+            let rules = policy.map(|policy| policy.rules_for(incident.fleet, incident.sim));
+            let worst = rules.and_then(|rules| rules.worst_of(&incident.findings));
+            let why = worst.or(incident.findings.first()).map(ToString::to_string);
             // Writing to a string cannot fail.
-            _ = writeln!(email, "- {} ({}): {why}", one_line(&incident.name), incident.sim);
+            _ = writeln!(email, "- {}: {}", called(incident), why.unwrap_or_default());
         }
         if count > NAMED_MAX {
             _ = writeln!(email, "… and {} more", count.saturating_sub(NAMED_MAX));
@@ -216,7 +227,8 @@ impl Alert {
         _ = write!(
             email,
             "\n{commands}\n\
-             Above 10 SIMs, all are deactivated only with --confirm and that digest.\n\
+             Above 10 SIMs, all are deactivated only with --confirm and that digest; those that policy \
+             asks for no more by then are left out.\n\
              This page is repeated every 15 minutes until none waits, or until simfuse stop.\n"
         );
         let happened = format!("{count} kills held by the cap, approve or look");
@@ -227,7 +239,7 @@ impl Alert {
             email,
             sms: Some(sms_of(
                 &happened,
-                "Mass theft or wrong rule? simfuse approve --all",
+                "Mass theft or wrong rule? See them: simfuse approve --all --dry-run",
                 "",
                 stack,
             )),
@@ -316,6 +328,12 @@ fn words_of(kind: AlertKind, incident: &Incident) -> Words {
             "stays off after its freeze: policy asks for it",
             "To switch it on: simfuse restore SIM",
         ),
+        AlertKind::FreezeChanged => words(
+            Severity::Info,
+            "frozen",
+            &freeze_changed(incident),
+            "To switch it on now: simfuse restore SIM",
+        ),
         AlertKind::Restored => words(
             Severity::Info,
             "restored",
@@ -337,6 +355,13 @@ fn killed(incident: &Incident) -> String {
     match incident.frozen_until {
         Some(until) => format!("{happened} until {}", until.strftime("%F %H:%MZ")),
         None => happened.to_owned(),
+    }
+}
+
+fn freeze_changed(incident: &Incident) -> String {
+    match incident.frozen_until {
+        Some(until) => format!("stays off until {} now", until.strftime("%F %H:%MZ")),
+        None => "stays off: its freeze is lifted".to_owned(),
     }
 }
 
@@ -374,6 +399,17 @@ fn handle(incident: &Incident) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
     let fits = (1..=SMS_NAME_CHARS_MAX).contains(&name.len()) && !name.starts_with('-');
     if fits && name.chars().all(is_plain) { name.clone() } else { incident.sim.to_string() }
+}
+
+/// The SIM's name and SID, once where it has no other name.
+fn called(incident: &Incident) -> String {
+    let (name, sid) = (one_line(&incident.name), incident.sim.to_string());
+    if name == sid { sid } else { format!("{name} ({sid})") }
+}
+
+/// What to do, whose command asks for a reason. An SMS has no room for it.
+fn with_reason(to_do: &str) -> String {
+    if to_do.contains("simfuse ") { format!("{to_do} --reason \"...\"") } else { to_do.to_owned() }
 }
 
 /// Text of others that stands in a line of ours.
@@ -427,7 +463,8 @@ fn email(
         lines.push(format!("Trouble    {trouble}"));
     }
     lines.push(String::new());
-    let to_do = typed(&words.to_do.replace("SIM", &incident.sim.to_string()), stack);
+    let to_do = with_reason(&words.to_do.replace("SIM", &incident.sim.to_string()));
+    let to_do = typed(&to_do, stack);
     lines.push(format!("What to do: {to_do}"));
     if pending.kind == AlertKind::Killed {
         lines.push(
@@ -468,7 +505,8 @@ fn acts(kind: AlertKind, incident: &Incident) -> Vec<LinkAct> {
         | AlertKind::Proven
         | AlertKind::Quarantined
         | AlertKind::QuarantineFailed
-        | AlertKind::KeptOff => Some(LinkAct::Restore),
+        | AlertKind::KeptOff
+        | AlertKind::FreezeChanged => Some(LinkAct::Restore),
         // A SIM that was made active elsewhere has no incident any more that a link could be about;
         // of the others a human asked for it, or the provider has to be called.
         AlertKind::Leaking

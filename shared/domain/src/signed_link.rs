@@ -51,7 +51,7 @@ const VERSION: u8 = 1;
 type Signature = [u8; 32];
 
 /// What a link does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkAct {
     /// Switches a SIM off that a human was told about.
     Deactivate,

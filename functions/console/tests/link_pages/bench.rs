@@ -105,6 +105,11 @@ pub(crate) fn details(requested: &str) -> SimAnswer {
     let details = Details {
         verdict: Verdict::Deactivate,
         findings: vec![finding],
+        used_bytes: None,
+        used_since: None,
+        last_incident: None,
+        acted: None,
+        quarantine: None,
         stage: Some("inactive".to_owned()),
         trouble: None,
         held_by: None,

@@ -51,11 +51,7 @@ async fn a_link_is_shown_and_only_its_button_acts() {
             ..Request::of(action)
         };
         let looked = Request { dry_run: true, ..expected.clone() };
-        assert_eq!(
-            bench.asked_dry(),
-            [looked.clone(), looked],
-            "of both GETs, to show what it does"
-        );
+        assert_eq!(bench.asked_dry(), [looked], "once for both GETs, to show what it does");
         assert_eq!(bench.asked(), [expected], "bound to its incident, and overriding nothing");
     }
 }
@@ -122,9 +118,16 @@ async fn what_was_not_done_is_said_with_the_reason_and_the_command_and_may_be_tr
             let (Says::Outcome(_, reason) | Says::RefusesAll(reason)) = says else { panic!() };
             assert_eq!(page.status, status, "{reason}");
             let command = format!("simfuse {command} {}", sim());
-            let may = if status == 503 { "still works" } else { "may be used again" };
-            for says in ["Nothing was done", reason, &command, may] {
+            let (title, may) = match status {
+                503 => ("No answer", "still works"),
+                _ => ("Nothing was done", "may be used again"),
+            };
+            for says in [title, reason, &command, may, "--reason"] {
                 assert!(page.html.contains(says), "{says}: {}", page.html);
+            }
+            if status == 503 {
+                assert!(page.html.contains("What became of it is not known"), "{}", page.html);
+                assert!(!page.html.contains("Nothing was done"), "nobody knows: {}", page.html);
             }
             assert_eq!(bench.post(&token).await.status, 200, "the link was given back");
             assert_eq!(bench.post(&token).await.status, 409, "and is used now");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use simfuse_console::handler::LOOK_WITHIN;
 use simfuse_domain::signed_link::LinkAct;
 use simfuse_kill_switch::request::Outcome;
@@ -47,11 +48,45 @@ async fn what_would_come_to_nothing_has_no_button_and_what_is_unknown_has_one() 
         assert_eq!(page.status, 200);
         assert_eq!(page.html.contains("<form"), has_button, "{}", page.html);
         assert_eq!(page.html.contains("simfuse restore HS"), !has_button, "{}", page.html);
+        assert_eq!(page.html.contains("<h1>Nothing was done</h1>"), !has_button, "{}", page.html);
+        let states = page.html.contains("The button makes the SIM active again");
+        assert_eq!(states, has_button, "no act beside its refusal: {}", page.html);
         if let Says::Outcome(_, reason) | Says::RefusesAll(reason) = says {
             assert!(page.html.contains(reason), "{}", page.html);
         }
         assert_eq!(bench.post(&token).await.status, 200, "the link works");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_is_loaded_over_and_over_asks_once_in_a_while() {
+    let (bench, token) = (Bench::new(), token(LinkAct::Restore));
+    let other = crate::bench::token(LinkAct::FalseAlarm);
+    bench.says_dry(Says::Outcome(Outcome::Pending, "as it was at first"));
+    for _load in 0..5 {
+        let page = bench.get(&token).await;
+        assert!(page.html.contains("as it was at first"), "{}", page.html);
+        bench.clock.advance(SignedDuration::from_secs(3));
+    }
+    assert_eq!(bench.asked_dry().len(), 1);
+    bench.get(&other).await;
+    assert_eq!(bench.asked_dry().len(), 2, "another link is another matter");
+    bench.clock.advance(SignedDuration::from_secs(5));
+    bench.says_dry(Says::Fails);
+    for _load in 0..3 {
+        assert!(bench.get(&token).await.html.contains("<form"));
+    }
+    assert_eq!(
+        bench.asked_dry().len(),
+        3,
+        "after a while it is asked again, and once if that fails"
+    );
+    // What was done about the SIM changes what each of its links would do.
+    bench.says([Says::Outcome(Outcome::Refused, "protected")]);
+    assert_eq!(bench.post(&token).await.status, 409);
+    bench.get(&token).await;
+    bench.get(&other).await;
+    assert_eq!(bench.asked_dry().len(), 5);
 }
 
 #[tokio::test]

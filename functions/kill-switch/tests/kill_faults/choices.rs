@@ -391,3 +391,35 @@ async fn status_lists_who_needs_a_look_and_says_how_many_more() {
     });
     assert_eq!(*held, expected, "held ones come next, the oldest first");
 }
+
+#[tokio::test]
+async fn status_names_what_is_only_told_and_says_who_acted_and_what_was_used() {
+    let policy = crate::bench::STRICT.replace("act = \"deactivate\"", "act = \"alert\"");
+    let policy = policy.replace("strict", "learnt");
+    let bench = Bench::with(2, &policy, simfuse_domain::policy::Mode::Observe).await;
+    bench.appears(1, TABLET, 9_000_000).await;
+    assert!(bench.deliver().await);
+    let status = bench.ask(request("status", &[])).await["status"].take();
+    assert_eq!((&status["open"], &status["held"]), (&json!(1), &json!(0)));
+    let listed = &status["attention"][0];
+    assert_eq!((&listed["name"], &listed["stage"]), (&json!(name(1)), &json!("alerted")));
+    assert_eq!(listed["used_bytes"], 9_000_000);
+    let details = async || {
+        let answer = bench.ask(request("status", &[&name(1)])).await;
+        answer["sims"][0]["details"].clone()
+    };
+    let found = details().await;
+    assert_eq!(found["used_bytes"], 9_000_000);
+    assert_eq!(found["used_since"], "2026-03-01T13:00:00Z", "the begin of the limit's hour");
+    assert_eq!(found.get("acted"), None, "nobody did anything");
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    assert_eq!(details().await["acted"], "ops: a test");
+    bench.happen_proof(1).await;
+    let over = details().await;
+    assert_eq!((&over["stage"], &over["last_incident"]), (&Value::Null, &json!("proven, filed")));
+    assert_eq!(over["acted"], "ops: a test", "also once it is over");
+    assert_eq!(bench.act("restore", &name(1)).await.0, "done");
+    assert_eq!(details().await.get("used_bytes"), None, "what was judged is not counted");
+    let status = bench.ask(request("status", &[])).await["status"].take();
+    assert_eq!((&status["restored"], status.get("attention")), (&json!(1), None));
+}

@@ -309,6 +309,35 @@ async fn a_human_who_kills_the_sim_takes_its_devices_away() {
 }
 
 #[tokio::test]
+async fn a_kill_after_it_does_not_rest_on_what_was_judged_and_says_which_devices_it_takes() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    bench.appears(1, TABLET, 9_000_000).await;
+    assert!(bench.deliver().await);
+    let dry = async |hours: Option<u32>| {
+        let mut asked = request("deactivate", &[&name(1)]);
+        (asked["dry_run"], asked["freeze_hours"]) = (json!(true), json!(hours));
+        bench.ask(asked).await["sims"][0]["reason"].as_str().unwrap().to_owned()
+    };
+    let before = dry(None).await;
+    assert!(before.contains(": in device") && !before.contains("allowed no more"), "{before}");
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    assert_eq!(bench.false_alarm(1).await.0, "done");
+    let after = dry(None).await;
+    let takes =
+        format!("it is active; {TABLET}, which a false alarm allowed, would be allowed no more");
+    assert_eq!(after, format!("would be deactivated, {takes}"));
+    assert!(!dry(Some(2)).await.contains("allowed no more"), "a freeze takes none");
+    assert_eq!(bench.allowed(1).await.len(), 1, "a dry run takes none");
+    assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
+    let told = bench.alerts.published();
+    let kills: Vec<_> = told.iter().filter(|alert| alert.action == "deactivated").collect();
+    assert!(kills[0].email.contains("\nWhy        hour_limit"), "{}", kills[0].email);
+    let last = &kills.last().unwrap().email;
+    assert!(last.contains("By         ops: a test") && !last.contains("hour_limit"), "{last}");
+    assert!(last.contains("Why        device_not_allowed"), "allowed no more, it counts: {last}");
+}
+
+#[tokio::test]
 async fn no_device_is_dropped_for_the_one_that_finds_no_room() {
     use simfuse_domain::incident::{ALLOWED_DEVICES_MAX, Desired};
     use simfuse_domain::port::{Cases as _, Commit};

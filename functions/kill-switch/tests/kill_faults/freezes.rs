@@ -62,10 +62,13 @@ async fn whoever_kills_it_again_lifts_the_freeze() {
             bench.minutes(1).await;
         }
         let (outcome, reason) = bench.act("deactivate", &name(1)).await;
-        assert!(outcome == "already" && reason.contains("freeze is lifted"), "{reason}");
+        assert!(outcome == "done" && reason.contains("freeze is lifted"), "{reason}");
         bench.minutes(200).await;
         assert_eq!(bench.status(1), SimStatus::Inactive);
         assert_eq!(bench.asked(1), ["inactive"]);
+        let told = bench.alerts.published();
+        let lifted = told.iter().find(|alert| alert.action == "frozen").unwrap();
+        assert_eq!(lifted.subject, "SimFuse: pump-1 stays off: its freeze is lifted");
     }
 }
 
@@ -73,9 +76,27 @@ async fn whoever_kills_it_again_lifts_the_freeze() {
 async fn a_freeze_of_a_sim_that_is_off_begins_there_and_may_be_prolonged() {
     let bench = Bench::with(1, STRICT, Mode::Observe).await;
     assert_eq!(bench.act("deactivate", &name(1)).await.0, "done");
-    assert_eq!(bench.freeze(1, 1).await["outcome"], "already");
+    assert_eq!(bench.freeze(1, 1).await["outcome"], "done");
     bench.minutes(30).await;
-    bench.freeze(1, 2).await;
+    let posts = bench.posts();
+    let mut dry = freeze(1, 2);
+    dry["dry_run"] = json!(true);
+    let dry = bench.ask(dry).await["sims"][0].clone();
+    let would =
+        "would come back by itself at 2026-03-01T16:30:00Z, no longer at 2026-03-01T15:00:00Z";
+    assert_eq!(dry["outcome"], "pending");
+    assert!(dry["reason"].as_str().unwrap().contains(would), "{dry}");
+    let changed = bench.freeze(1, 2).await;
+    assert_eq!(changed["outcome"], "done");
+    let changed = changed["reason"].as_str().unwrap().to_owned();
+    assert!(changed.contains(&would.replace("would come", "comes")), "{changed}");
+    assert_eq!(bench.posts(), posts, "nothing is asked of the provider");
+    assert_eq!(bench.told(1), ["deactivated", "frozen", "frozen"]);
+    let mail = bench.alerts.published().pop().unwrap();
+    assert_eq!(mail.subject, "SimFuse: pump-1 stays off until 2026-03-01 16:30Z now");
+    assert!(mail.email.contains("\nBy         ops: a test\n") && mail.sms.is_none(), "{mail:?}");
+    let recorded = bench.audit(1).into_iter().filter(|entry| entry.id.starts_with("deactivate-"));
+    assert_eq!(recorded.count(), 2, "each change");
     bench.minutes(118).await;
     assert_eq!(bench.status(1), SimStatus::Inactive);
     bench.minutes(4).await;
@@ -88,7 +109,9 @@ async fn stolen_is_stolen_though_the_provider_is_still_at_it() {
     let after = SignedDuration::from_mins(5);
     bench.service.set_behaviour(sim(1), Behaviour::Scheduled { after });
     assert_eq!(bench.freeze(1, 2).await["outcome"], "pending");
-    assert_eq!(bench.act("deactivate", &name(1)).await.0, "pending");
+    let (outcome, reason) = bench.act("deactivate", &name(1)).await;
+    assert!(outcome == "pending" && reason.contains("its freeze is lifted"), "{reason}");
+    assert_eq!(bench.told(1), ["deactivated", "frozen"]);
     bench.minutes(200).await;
     assert_eq!(bench.status(1), SimStatus::Inactive);
     assert_eq!(bench.asked(1), ["inactive"]);
@@ -108,6 +131,21 @@ async fn what_policy_would_cut_at_once_stays_off_and_a_human_is_told() {
     let told: Vec<&str> = told.iter().map(|alert| alert.subject.as_str()).collect();
     let kept = "SimFuse: pump-1 stays off after its freeze: policy asks for it";
     assert_eq!(told.iter().filter(|subject| **subject == kept).count(), 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_freeze_that_is_changed_while_the_provider_refuses_is_told_once() {
+    let bench = Bench::with(1, STRICT, Mode::Observe).await;
+    let after = SignedDuration::from_mins(5);
+    bench.service.set_behaviour(sim(1), Behaviour::Scheduled { after });
+    bench.freeze(1, 1).await;
+    bench.freeze(1, 3).await;
+    bench.minutes(10).await;
+    assert_eq!(bench.told(1), ["deactivated", "frozen"]);
+    bench.minutes(100).await;
+    assert_eq!(bench.status(1), SimStatus::Inactive, "the later end holds");
+    bench.minutes(75).await;
+    assert_eq!(bench.status(1), SimStatus::Active);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod freezes;
 mod gate;
 mod gone;
 mod guards;
+mod held;
 mod humans;
 mod links;
 mod news;

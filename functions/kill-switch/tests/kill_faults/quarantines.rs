@@ -145,6 +145,76 @@ async fn a_refused_move_leaves_it_inactive_and_one_that_comes_too_early_is_tried
     }
 }
 
+/// What `status` says of the SIM's way to quarantine.
+async fn said_of(bench: &Bench) -> String {
+    let answer = bench.ask(request("status", &[&name(1)])).await;
+    answer["sims"][0]["details"]["quarantine"].as_str().unwrap_or("nothing").to_owned()
+}
+
+#[tokio::test]
+async fn status_says_how_far_it_is_and_whether_it_failed() {
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    assert_eq!(said_of(&bench).await, "nothing");
+    bench.overuse(1).await;
+    let (there, home) = (quarantine(), fleet());
+    assert_eq!(said_of(&bench).await, format!("under way to {there}, from {home}"));
+    bench.minutes(3).await;
+    let is_there = format!("in {there}, at home in {home}");
+    assert_eq!(said_of(&bench).await, is_there);
+    bench.minutes(73 * 60).await;
+    assert_eq!(bench.stage(1).await, "none");
+    assert_eq!(said_of(&bench).await, is_there, "also once its incident is over");
+    assert_eq!(bench.act("restore", &name(1)).await.0, "pending");
+    assert_eq!(said_of(&bench).await, format!("on its way home from {there} to {home}"));
+    bench.minutes(30).await;
+    assert_eq!(said_of(&bench).await, "nothing");
+
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    bench.fleets.set_data_limit(quarantine(), 250).await.unwrap();
+    bench.overuse(1).await;
+    bench.minutes(40).await;
+    assert_eq!(said_of(&bench).await, format!("FAILED: it stays inactive {is_there}"));
+    let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;
+    bench.service.inject(FaultRule::once(Fault::Refusal(83_006)).on(Requests::Moves));
+    bench.overuse(1).await;
+    bench.minutes(5).await;
+    assert_eq!(said_of(&bench).await, "FAILED: it stays inactive where it was");
+    let trouble = bench.incident(1).await.unwrap().trouble.unwrap();
+    assert!(trouble.contains("code 83006)"), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_dry_run_promises_no_fleet_that_the_provider_does_not_know() {
+    const UNKNOWN: &str = "HF08080808080808080808080808080808";
+    let dry = |action: &str| {
+        let mut asked = request(action, &[&name(1), &name(2)]);
+        asked["dry_run"] = json!(true);
+        asked
+    };
+    for (fleet, data_mb, outcome, says) in [
+        (QUARANTINE_FLEET, 1, "pending", "moved to HF0707"),
+        (QUARANTINE_FLEET, 250, "refused", "it has more than 1 MB of data"),
+        (UNKNOWN, 1, "refused", "the provider knows no fleet HF0808"),
+    ] {
+        let bench = Bench::with(2, QUARANTINE, Mode::Observe).await;
+        bench.apply(&QUARANTINE.replace(QUARANTINE_FLEET, fleet)).await;
+        bench.fleets.set_data_limit(quarantine(), data_mb).await.unwrap();
+        for number in [1, 2] {
+            bench.overuse(number).await;
+        }
+        for action in ["quarantine", "approve"] {
+            let answer = bench.ask(dry(action)).await;
+            for sim in answer["sims"].as_array().unwrap() {
+                assert_eq!(sim["outcome"], outcome, "{action}: {sim}");
+                assert!(sim["reason"].as_str().unwrap().contains(says), "{action}: {sim}");
+            }
+        }
+        let killed = bench.ask(dry("deactivate")).await;
+        assert_eq!(killed["sims"][0]["outcome"], "pending", "a kill goes nowhere");
+        assert_eq!(bench.posts(), 0);
+    }
+}
+
 #[tokio::test]
 async fn a_stop_leaves_it_inactive() {
     let bench = Bench::with(1, QUARANTINE, Mode::Enforce).await;

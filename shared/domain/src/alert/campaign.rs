@@ -88,6 +88,7 @@ impl GatheredKind {
             AlertKind::Leaking
             | AlertKind::QuarantineFailed
             | AlertKind::KeptOff
+            | AlertKind::FreezeChanged
             | AlertKind::RestoredElsewhere => None,
         }
     }

@@ -87,10 +87,10 @@ fn first_sign(incident: &Incident, state: Option<&SimState>) -> Timestamp {
     begins.min().map_or(since, |begin| begin.max(since))
 }
 
-/// When the SIM carried nothing more: the sign, or that the provider said so.
+/// Until when bytes are counted: up to the sign that no more can come. What the network carried after
+/// the provider said inactive leaked, too, so its time counts as well.
 fn end_of(incident: &Incident) -> Option<Timestamp> {
-    let proof = incident.proof.map(|proof| proof.at());
-    proof.into_iter().chain(incident.inactive_at).min()
+    incident.proof.map(|proof| proof.at()).or(incident.inactive_at)
 }
 
 /// How long it was from one time to another, as one says it; clocks of the provider and ours may
@@ -111,6 +111,7 @@ mod tests {
     use crate::bytes::Bytes;
     use crate::detector::fixture::{MB, sim, state_of, time, used};
     use crate::finding::{DetectorId, Evidence, Finding};
+    use crate::incident::Proof;
 
     #[test]
     fn a_limits_first_sign_is_its_session_and_not_the_begin_of_its_hour() {
@@ -128,6 +129,26 @@ mod tests {
         assert_eq!(first_sign(&incident, None), from, "nothing says more");
         let longer = state_of(&[used("01T13:50", "01T14:33", 31 * MB)]);
         assert_eq!(first_sign(&incident, Some(&longer)), from);
+    }
+
+    #[test]
+    fn bytes_that_leaked_after_inactive_have_their_time_counted_too() {
+        let mut incident = Incident::open(sim(), "pump-17".to_owned(), None, time("01T14:05"));
+        incident.findings.push(Finding {
+            detector: DetectorId::Degraded,
+            about: "x".to_owned(),
+            at: time("01T14:00"),
+            evidence: Evidence::Fault { what: "x".to_owned() },
+        });
+        incident.inactive_at = Some(time("01T14:06"));
+        incident.proof = Some(Proof::SessionsEnded(time("01T14:33")));
+        let state = state_of(&[used("01T14:00", "01T14:30", 40 * MB)]);
+        let said = proven(&incident, Some(&state));
+        assert_eq!(said, "proven dead, at least 40.0 MB leaked in 33 min");
+        // The network cut it before the provider said so: nothing came after that.
+        incident.proof = Some(Proof::SessionsEnded(time("01T14:04")));
+        let state = state_of(&[used("01T14:00", "01T14:03", 40 * MB)]);
+        assert!(proven(&incident, Some(&state)).ends_with("leaked in 4 min"));
     }
 
     #[test]

@@ -13,7 +13,11 @@ impl Alert {
         stack: Option<&StackName>,
     ) -> Self {
         let (by, why) = (one_line(by), one_line(why));
-        let commands = ["simfuse status", "simfuse restore SIM", "simfuse kill SIM"];
+        let commands = [
+            "simfuse status",
+            "simfuse restore SIM --reason \"...\"",
+            "simfuse kill SIM --reason \"...\"",
+        ];
         let [status, restore, kill] = commands.map(|command| typed(command, stack));
         let email = format!(
             "{happened}, by one request.\nBy         {by}: {why}\n\nWhat to do: nothing, if you \

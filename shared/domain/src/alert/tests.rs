@@ -8,7 +8,8 @@ use crate::signed_link::LinkKey;
 use crate::usage::SimUsage;
 use crate::verdict::Verdict;
 
-const KINDS: [AlertKind; 11] = [
+const KINDS: [AlertKind; 12] = [
+    AlertKind::FreezeChanged,
     AlertKind::Quarantined,
     AlertKind::QuarantineFailed,
     AlertKind::KeptOff,
@@ -125,6 +126,7 @@ fn subjects_and_sms_fit_and_say_what_to_do_whatever_the_sim_is_called() {
                             "Retrying. Check the provider and its credentials, or use its console",
                         ),
                         AlertKind::Opened
+                        | AlertKind::FreezeChanged
                         | AlertKind::Proven
                         | AlertKind::Quarantined
                         | AlertKind::QuarantineFailed
@@ -176,9 +178,9 @@ fn an_sms_of_a_named_stack() {
     insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse prod: pump-17 deactivated. in device 86600905000001 (model 86600905) instead of 35378572000001. To undo: simfuse restore pump-17 --stack prod");
     insta::assert_snapshot!(killed.subject, @"SimFuse prod: pump-17 deactivated");
     let held = incident("pump-17", Stage::Held(Hold::Cap), &[too_much()]);
-    let page = Alert::of_held(&[&held], time("01T14:15"), Some(&stack)).of_stack(&stack);
+    let page = Alert::of_held(&[&held], None, time("01T14:15"), Some(&stack)).of_stack(&stack);
     assert!(page.email.contains("simfuse approve --all --reason \"...\" --stack prod\n"));
-    insta::assert_snapshot!(page.sms.unwrap(), @"SimFuse prod: 1 kills held by the cap, approve or look. Mass theft or wrong rule? simfuse approve --all --stack prod");
+    insta::assert_snapshot!(page.sms.unwrap(), @"SimFuse prod: 1 kills held by the cap, approve or look. Mass theft or wrong rule? See them: simfuse approve --all --dry-run --stack prod");
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn a_kill_is_told() {
     );
     insta::assert_snapshot!(killed.subject, @"SimFuse: pump-17 deactivated");
     insta::assert_snapshot!(killed.sms.unwrap(), @"SimFuse: pump-17 deactivated. in device 86600905000001 (model 86600905) instead of 35378572000001. To undo: simfuse restore pump-17");
-    insta::assert_snapshot!(killed.email, @r"
+    insta::assert_snapshot!(killed.email, @r#"
         pump-17 deactivated
 
         SIM        HS01010101010101010101010101010101
@@ -215,10 +217,10 @@ fn a_kill_is_told() {
         Used       at least 31.0 MB since 2026-03-01T14:00:00Z
         Stage      inactive
 
-        What to do: To undo: simfuse restore HS01010101010101010101010101010101
+        What to do: To undo: simfuse restore HS01010101010101010101010101010101 --reason "..."
         Making it active again bills a month; a `ready` SIM comes back as `active`.
         Details:    simfuse status HS01010101010101010101010101010101
-        ");
+        "#);
     assert_eq!(killed.severity.as_str(), "critical");
     assert_eq!(
         (killed.action.as_str(), killed.detector),
@@ -239,7 +241,7 @@ fn a_hold_is_told() {
     let held =
         alert(&incident("pump-17", Stage::Held(Hold::Protected), &[too_much()]), AlertKind::Held);
     insta::assert_snapshot!(held.sms.unwrap(), @"SimFuse: pump-17 NOT deactivated: the SIM is protected. used 31.0 MB in 2026-03-01T14Z, limit... To switch it off: simfuse approve pump-17 --override-protection");
-    insta::assert_snapshot!(held.email, @r"
+    insta::assert_snapshot!(held.email, @r#"
         pump-17 NOT deactivated: the SIM is protected
 
         SIM        HS01010101010101010101010101010101
@@ -249,9 +251,9 @@ fn a_hold_is_told() {
         Used       at least 31.0 MB since 2026-03-01T14:00:00Z
         Stage      held (the SIM is protected)
 
-        What to do: To switch it off: simfuse approve HS01010101010101010101010101010101 --override-protection
+        What to do: To switch it off: simfuse approve HS01010101010101010101010101010101 --override-protection --reason "..."
         Details:    simfuse status HS01010101010101010101010101010101
-        ");
+        "#);
 }
 
 #[test]
@@ -261,9 +263,9 @@ fn a_proof_is_told() {
     (incident.sent_at, incident.inactive_at) =
         (Some(time("01T14:06:06")), Some(time("01T14:06:56")));
     let proven = alert(&incident, AlertKind::Proven);
-    insta::assert_snapshot!(proven.subject, @"SimFuse: pump-17 proven dead, at least 31.0 MB leaked in 6 min");
-    insta::assert_snapshot!(proven.email, @r"
-        pump-17 proven dead, at least 31.0 MB leaked in 6 min
+    insta::assert_snapshot!(proven.subject, @"SimFuse: pump-17 proven dead, at least 31.0 MB leaked in 9 min");
+    insta::assert_snapshot!(proven.email, @r#"
+        pump-17 proven dead, at least 31.0 MB leaked in 9 min
 
         SIM        HS01010101010101010101010101010101
         Fleet      HF02020202020202020202020202020202
@@ -279,9 +281,9 @@ fn a_proof_is_told() {
         Stage      proven
         Proven by  the provider, which says inactive, and the network refused it at 2026-03-01T14:09:00Z (83705)
 
-        What to do: To undo: simfuse restore HS01010101010101010101010101010101
+        What to do: To undo: simfuse restore HS01010101010101010101010101010101 --reason "..."
         Details:    simfuse status HS01010101010101010101010101010101
-        ");
+        "#);
 }
 
 #[test]
@@ -395,7 +397,7 @@ fn one_page_lists_what_a_cap_holds() {
         .collect();
     let page = |count: usize| {
         let held: Vec<&Incident> = held.iter().take(count).collect();
-        Alert::of_held(&held, time("01T14:15"), None)
+        Alert::of_held(&held, None, time("01T14:15"), None)
     };
     insta::assert_snapshot!(page(2).email, @r#"
         2 SIMs should be deactivated and wait, because the cap on automatic kills is reached.
@@ -409,7 +411,7 @@ fn one_page_lists_what_a_cap_holds() {
         To deactivate one of them:   simfuse approve SIM --reason "..."
         To see why one waits:        simfuse status SIM
         If a rule is wrong:          simfuse stop --reason "..."
-        Above 10 SIMs, all are deactivated only with --confirm and that digest.
+        Above 10 SIMs, all are deactivated only with --confirm and that digest; those that policy asks for no more by then are left out.
         This page is repeated every 15 minutes until none waits, or until simfuse stop.
         "#);
     for (count, listed) in [(45, 45), (500, 100)] {
@@ -421,8 +423,33 @@ fn one_page_lists_what_a_cap_holds() {
         assert!(page.subject.len() < 100 && page.subject.contains(&count.to_string()));
         let sms = page.sms.unwrap();
         assert!(sms.len() <= 160 && is_gsm_7(&sms) && sms.contains(&count.to_string()), "{sms}");
-        assert!(sms.ends_with("simfuse approve --all"), "{sms}");
+        assert!(sms.ends_with("See them: simfuse approve --all --dry-run"), "{sms}");
     }
+}
+
+#[test]
+fn a_page_gives_what_policy_asks_most_for_and_no_name_twice() {
+    let policy: Policy =
+        "version = 1\n[binding]\nmode = \"learnt\"\n[limits]\nact = \"deactivate\""
+            .parse()
+            .unwrap();
+    let sid = sim().to_string();
+    let held = incident(&sid, Stage::Held(Hold::Cap), &[strange_device(0), too_much()]);
+    let page = |policy| Alert::of_held(&[&held], policy, time("01T14:15"), None).email;
+    let line = |policy| page(policy).lines().find(|line| line.starts_with("- ")).map(str::to_owned);
+    let used = format!("- {sid}: used 31.0 MB in 2026-03-01T14Z, limit 20.0 MB");
+    assert_eq!(line(Some(&policy)), Some(used), "the device alone would only be told of");
+    assert!(line(None).unwrap().contains(": in device"), "unread, the first");
+}
+
+#[test]
+fn a_changed_freeze_says_what_holds_now() {
+    let mut frozen = incident("pump-17", Stage::Inactive, &[]);
+    frozen.frozen_until = Some(time("02T08:00"));
+    let subject = |incident: &Incident| alert(incident, AlertKind::FreezeChanged).subject;
+    assert_eq!(subject(&frozen), "SimFuse: pump-17 stays off until 2026-03-02 08:00Z now");
+    frozen.frozen_until = None;
+    assert_eq!(subject(&frozen), "SimFuse: pump-17 stays off: its freeze is lifted");
 }
 
 #[test]
@@ -482,7 +509,8 @@ fn an_alert_links_to_what_may_be_done_about_it() {
             | AlertKind::Proven
             | AlertKind::Quarantined
             | AlertKind::QuarantineFailed
-            | AlertKind::KeptOff => &[LinkAct::Restore, LinkAct::FalseAlarm],
+            | AlertKind::KeptOff
+            | AlertKind::FreezeChanged => &[LinkAct::Restore, LinkAct::FalseAlarm],
             AlertKind::Leaking
             | AlertKind::Unreachable
             | AlertKind::Restored

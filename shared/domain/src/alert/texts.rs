@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(taken(&mut texts, "leaking", 6), (6, 0));
         assert_eq!(taken(&mut texts, "held", 6), (0, 0));
         assert_eq!(taken(&mut texts, "unreachable", 400), (4, 0));
-        let page = Alert::of_held(&[], hour().start(), None);
+        let page = Alert::of_held(&[], None, hour().start(), None);
         assert_eq!(texts.room_for(&page), TextRoom::Taken, "beside all others");
         assert_eq!(texts.room_for(&alert(3, "deactivated")), TextRoom::Taken, "the same again");
     }

@@ -29,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::{AlertKind, PendingAlert};
+use crate::bytes::Bytes;
 use crate::device::Imei14;
 use crate::finding::{Evidence, Finding};
 use crate::id::{FleetSid, SimSid};
@@ -385,27 +386,37 @@ impl Incident {
     /// When the behaviour that the findings show began, by event time.
     #[must_use]
     pub fn rogue_since(&self) -> Timestamp {
-        let begins = self.findings.iter().map(|finding| match &finding.evidence {
-            Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
-            Evidence::Alive { began, .. } => *began,
-            Evidence::Silence { since, .. } => *since,
-            Evidence::Travel { left, .. } => *left,
-            Evidence::Device { .. }
-            | Evidence::Devices { .. }
-            | Evidence::Outside { .. }
-            | Evidence::Country { .. }
-            | Evidence::Status { .. }
-            | Evidence::Fault { .. } => finding.at,
-        });
-        begins.min().unwrap_or(self.opened_at)
+        began(&self.findings).unwrap_or(self.opened_at)
     }
 
     /// The least number of bytes that the SIM used since then, as far as the state still shows it.
     #[must_use]
-    pub fn bytes_since(&self, state: &SimState) -> crate::bytes::Bytes {
-        let since = self.rogue_since();
-        state.bytes_after(since, &(Hour::of(since)..Hour::of(state.now()).after()))
+    pub fn bytes_since(&self, state: &SimState) -> Bytes {
+        used_since(state, self.rogue_since())
     }
+}
+
+/// When what these findings show began, by event time; `None` where there is none.
+pub fn began<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Timestamp> {
+    let begins = findings.into_iter().map(|finding| match &finding.evidence {
+        Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
+        Evidence::Alive { began, .. } => *began,
+        Evidence::Silence { since, .. } => *since,
+        Evidence::Travel { left, .. } => *left,
+        Evidence::Device { .. }
+        | Evidence::Devices { .. }
+        | Evidence::Outside { .. }
+        | Evidence::Country { .. }
+        | Evidence::Status { .. }
+        | Evidence::Fault { .. } => finding.at,
+    });
+    begins.min()
+}
+
+/// The least number of bytes that a SIM used since a time, as far as its state still shows it.
+#[must_use]
+pub fn used_since(state: &SimState, since: Timestamp) -> Bytes {
+    state.bytes_after(since, &(Hour::of(since)..Hour::of(state.now()).after()))
 }
 
 #[cfg(test)]

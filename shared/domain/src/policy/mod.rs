@@ -396,6 +396,17 @@ impl Rules {
         verdicts.max().unwrap_or(Verdict::Clear)
     }
 
+    /// Of these findings the one that asks for most, and of several such the first: a mild rule's must
+    /// not stand for what an act rests on.
+    #[must_use]
+    pub fn worst_of<'a>(
+        &self,
+        findings: impl IntoIterator<Item = &'a Finding>,
+    ) -> Option<&'a Finding> {
+        // Of equal ones `min_by_key` gives the first.
+        findings.into_iter().min_by_key(|finding| std::cmp::Reverse(self.verdict_of(finding)))
+    }
+
     /// A limit as it holds in a window of time: planned work that touches the window raises it.
     #[must_use]
     pub fn limit_during(&self, limit: Bytes, from: Timestamp, to: Timestamp) -> Bytes {

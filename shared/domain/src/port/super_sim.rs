@@ -191,7 +191,7 @@ pub enum ProviderError {
         status: u16,
     },
     /// Any other refusal (4xx): the same request will be refused again.
-    #[error("the provider refused the request ({status}, code {code:?}): {message}")]
+    #[error("the provider refused the request ({status}{}): {message}", in_words(*.code))]
     Refused {
         /// HTTP status.
         status: u16,
@@ -217,9 +217,22 @@ pub enum ProviderError {
     },
 }
 
+fn in_words(code: Option<u32>) -> String {
+    code.map(|code| format!(", code {code}")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_names_the_providers_code_where_there_is_one() {
+        let said = |code| {
+            ProviderError::Refused { status: 400, code, message: "no".to_owned() }.to_string()
+        };
+        assert_eq!(said(Some(83_006)), "the provider refused the request (400, code 83006): no");
+        assert_eq!(said(None), "the provider refused the request (400): no");
+    }
 
     #[test]
     fn a_name_is_read_as_the_most_specific_thing_that_it_can_be() {
