@@ -188,8 +188,8 @@ impl Page {
                 (by_hand(link))
             },
             Self::Asking(link, at) => html! {
-                p { "The button was pressed at " (time(*at)) ", and the kill-switch is being asked. \
-                     Nothing more was asked now." }
+                p { "No answer yet: the button was pressed at " (time(*at)) ", and the kill-switch is \
+                     being asked. Nothing more was asked now." }
                 p { "Open the link again in half a minute: it says then what became of it, or may be \
                      pressed once more." }
                 (by_hand(link))
@@ -258,7 +258,7 @@ fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAns
         }
         dl {
             dt { "SIM" }
-            dd { (name(link)) br; (link.sim) }
+            dd { (name(link)) @if name(link) != link.sim.to_string() { br; (link.sim) } }
             @if let Some(preview) = preview { (now(preview, is_vain)) }
             dt { "Alert" }
             dd { (link.alert_id()) }

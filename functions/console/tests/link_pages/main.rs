@@ -229,6 +229,7 @@ async fn a_name_is_text_whatever_it_holds() {
     assert!(!page.html.contains("<script"));
     let page = bench.get(&key().sign(&SignedLink { name: String::new(), ..link })).await;
     assert!(page.html.contains(&format!("Switch {} on again?", sim())), "{}", page.html);
+    assert!(page.html.contains(&format!("<dd>{}</dd>", sim())), "once: {}", page.html);
 }
 
 #[tokio::test]
