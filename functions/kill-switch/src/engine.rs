@@ -28,9 +28,6 @@ use crate::pace::Paced;
 /// share one cap changes it for one another, each pass lets at least one through.
 const PASSES_MAX: u32 = 24;
 
-/// Devices and countries of one SIM that earlier restores judged, and that are kept.
-const JUDGED_BEFORE_MAX: usize = 200;
-
 /// The longest pause before a pass is repeated.
 const PAUSE_MAX_MS: u64 = 40;
 
@@ -302,27 +299,14 @@ where
 
     /// What should be once a SIM is made active: what is found of it now is judged by that.
     pub(crate) fn judged(&self, case: &Case, policy: &Policy, incident: &Incident) -> Desired {
+        let (now, armed) = (self.clock.now(), self.armed);
+        let look = Look { now, case, policy, armed, sim: None };
         Desired {
-            restored_at: Some(self.clock.now()),
-            judged: self.judged_keys(case, policy, incident),
+            restored_at: Some(now),
+            judged: incident::judged_keys(&look, incident),
             withheld: BTreeMap::new(),
             ..case.desired.0.clone()
         }
-    }
-
-    /// Keys of all that is or was found of the SIM: what a human judges who makes it active.
-    fn judged_keys(&self, case: &Case, policy: &Policy, incident: &Incident) -> BTreeSet<String> {
-        let mut unjudged = case.clone();
-        unjudged.desired.0.judged.clear();
-        let (now, armed) = (self.clock.now(), self.armed);
-        let look = Look { now, case: &unjudged, policy, armed, sim: None };
-        let (_, current) = incident::assess(&look, incident.fleet);
-        let stored = case.findings.keys().cloned();
-        let known = incident.findings.iter().map(Finding::key);
-        // A device or country that was judged once stays judged; a window of time is soon over.
-        let lasting = |key: &&String| key.starts_with("device_") || key.starts_with("country_");
-        let before = case.desired.0.judged.iter().filter(lasting).take(JUDGED_BEFORE_MAX).cloned();
-        stored.chain(known).chain(current.into_keys()).chain(before).collect()
     }
 
     /// Publishes the incident's pending alerts, but for those that the sweep tells together with

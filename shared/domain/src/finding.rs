@@ -9,7 +9,7 @@ use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
 use crate::id::SessionSid;
 use crate::network::Country;
-use crate::place::Point;
+use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
 
 /// Which detector made a claim. Ids are never renamed: findings, audit and runbook refer to them.
@@ -156,6 +156,8 @@ pub enum Evidence {
         first: Imei14,
         /// The other.
         second: Imei14,
+        /// Which of the two does not belong to the SIM, or less.
+        foreign: Imei14,
         /// Whether sessions of both carried traffic at the same time.
         at_once: bool,
     },
@@ -230,7 +232,43 @@ impl Finding {
     /// The device that it holds against the SIM; `None` for what is about something else.
     #[must_use]
     pub const fn device(&self) -> Option<Imei14> {
-        if let Evidence::Device { seen, .. } = &self.evidence { Some(*seen) } else { None }
+        if let Evidence::Device { seen, .. } | Evidence::Devices { foreign: seen, .. } =
+            &self.evidence
+        {
+            Some(*seen)
+        } else {
+            None
+        }
+    }
+
+    /// Whether this is what the key is about: its own, or that of another claim about the same
+    /// place. What a human judged, or a guard holds, does not come to be new by a mast that is a
+    /// little farther on.
+    #[must_use]
+    pub fn is_about(&self, key: &str) -> bool {
+        if key == self.key() {
+            return true;
+        }
+        let Some((detector, about)) = key.split_once('#') else { return false };
+        detector == self.detector.to_string() && self.is_same_place(about)
+    }
+
+    fn is_same_place(&self, about: &str) -> bool {
+        let is_at = |text: &str, point: &Point| {
+            let square: Option<Square> = text.parse().ok();
+            square.is_some_and(|square| square.middle().km_to(*point) <= SAME_PLACE_KM)
+        };
+        let place = about.split('/').next().unwrap_or(about);
+        if let Evidence::Outside { seen, .. } = &self.evidence {
+            return is_at(place, seen);
+        }
+        if let (Evidence::Travel { from, to, .. }, Some((one, other))) =
+            (&self.evidence, about.split_once('/'))
+        {
+            return (is_at(one, from) && is_at(other, to))
+                || (is_at(one, to) && is_at(other, from));
+        }
+        false
     }
 }
 
@@ -252,10 +290,10 @@ impl fmt::Display for Finding {
                 write!(f, "in country {seen}, allowed are ")?;
                 list(f, allowed)
             }
-            Evidence::Devices { first, second, at_once: true } => {
+            Evidence::Devices { first, second, at_once: true, .. } => {
                 write!(f, "devices {first} and {second} carry traffic at once")
             }
-            Evidence::Devices { first, second, at_once: false } => {
+            Evidence::Devices { first, second, at_once: false, .. } => {
                 write!(f, "in device {first}, then in {second}, then in {first} again")
             }
             Evidence::Outside { seen, cells } => {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::{IdError, letter_code, serde_as_text};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{IdError, letter_code};
 
 letter_code!(
     /// ISO 3166-1 alpha-2 country code, in upper case. Any two letters: a network may say where it is by a
@@ -14,7 +16,9 @@ letter_code!(
 );
 
 /// A public land mobile network: three digits of country code (MCC), two or three of network (MNC).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Stored as a number: a state has to stay small.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
 pub struct Plmn {
     mcc: u16,
     mnc: u16,
@@ -61,7 +65,25 @@ impl fmt::Debug for Plmn {
     }
 }
 
-serde_as_text!(Plmn, "a PLMN: MCC-MNC");
+impl From<Plmn> for u32 {
+    /// The digits of both codes, twice, and one more where the network code has three digits.
+    fn from(plmn: Plmn) -> Self {
+        let digits = Self::from(plmn.mcc).saturating_mul(1_000).saturating_add(plmn.mnc.into());
+        digits.saturating_mul(2).saturating_add(Self::from(plmn.mnc_digits == 3))
+    }
+}
+
+impl TryFrom<u32> for Plmn {
+    type Error = IdError;
+
+    fn try_from(number: u32) -> Result<Self, IdError> {
+        let (digits, is_long) = (number / 2, number % 2 == 1);
+        let (mcc, mnc) = (format!("{:03}", digits / 1_000), digits % 1_000);
+        let mnc = if is_long { format!("{mnc:03}") } else { format!("{mnc:02}") };
+        let plmn = Self::new(&mcc, &mnc)?;
+        (u32::from(plmn) == number).then_some(plmn).ok_or(IdError::new("a PLMN's number"))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -74,6 +96,22 @@ mod tests {
         assert_ne!(two, three);
         assert_eq!(two.to_string(), "310-26");
         assert_eq!(three.to_string().parse(), Ok(three));
+    }
+
+    #[test]
+    fn a_number_stands_for_one_network_or_for_none() {
+        for (mcc, mnc, number) in [
+            ("310", "26", 620_052),
+            ("310", "026", 620_053),
+            ("001", "01", 2_002),
+            ("999", "999", 1_999_999),
+        ] {
+            let plmn = Plmn::new(mcc, mnc).unwrap();
+            assert_eq!((u32::from(plmn), Plmn::try_from(number)), (number, Ok(plmn)));
+        }
+        // Three digits where there are two, and a country code of four.
+        assert!(Plmn::try_from(620_252).is_err());
+        assert!(Plmn::try_from(2_000_000).is_err() && Plmn::try_from(u32::MAX).is_err());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! order, any number of times, as long as they lie within [`HORIZON`] of the latest. Hard caps keep
 //! the state small whatever arrives; beyond a cap it knows less, and never something false.
 
+mod added;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -15,9 +17,11 @@ use crate::device::Imei14;
 use crate::event::{Event, EventKind, SessionReport};
 use crate::id::{FleetSid, Iccid, SessionSid, SimSid};
 use crate::network::Country;
-use crate::place::{CellId, Location, Point};
 use crate::session::Session;
 use crate::time::{HORIZON, Hour};
+
+use added::Added;
+pub use added::{CELLS_MAX, Seen};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
 pub const SCHEMA: u32 = 2;
@@ -34,9 +38,6 @@ pub const DEVICES_MAX: usize = 8;
 
 /// Countries kept, for 30 days: the latest. When full, what is not in the list is unknown, not new.
 pub const COUNTRIES_MAX: usize = 16;
-
-/// Cells kept, within the horizon: the latest. A sensor that stands still sees one to three.
-pub const CELLS_MAX: usize = 16;
 
 /// How long a country is remembered.
 const COUNTRY_DAYS: i64 = 30;
@@ -68,27 +69,6 @@ pub struct SimState {
     rejected_ms: Option<i64>,
     /// What the first schema did not have, at the end of the stored form.
     added: Added,
-}
-
-/// What came with the second schema.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-struct Added {
-    /// The latest session of each device that opened one, by device.
-    device_sessions: Vec<(Imei14, Stamped<SessionSid>)>,
-    /// By cell.
-    cells: Vec<Seen>,
-}
-
-/// A cell that served the SIM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// The cell.
-    pub cell: CellId,
-    /// Where that is: as the latest event says; of two at the same time, the greater.
-    pub point: Point,
-    /// In seconds: a place is not known to the millisecond, and a state has to stay small.
-    first_secs: i64,
-    last_secs: i64,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -145,7 +125,7 @@ impl SimState {
             countries: Vec::new(),
             sessions: Vec::new(),
             rejected_ms: None,
-            added: Added { device_sessions: Vec::new(), cells: Vec::new() },
+            added: Added::NOTHING,
         }
     }
 
@@ -171,7 +151,7 @@ impl SimState {
             changed |= self.fold_country(country, event.at);
         }
         if let Some(location) = event.location {
-            changed |= self.fold_location(location, event.at);
+            changed |= self.added.fold_cell(location, event.at);
         }
         if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
             let rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
@@ -183,7 +163,7 @@ impl SimState {
         {
             changed |= self.fold_session(report, event, horizon);
             if let Some(imei) = event.device {
-                changed |= self.fold_device_session(imei, report.sid, event.at);
+                changed |= self.fold_device_session(imei, report.sid);
             }
         }
         if changed { Folded::Applied } else { Folded::Known }
@@ -193,15 +173,15 @@ impl SimState {
         let mut changed = keep_latest(&mut self.iccid, event.at, event.iccid);
         changed |= keep_latest(&mut self.fleet, event.at, event.fleet);
         let at_ms = event.at.as_millisecond();
-        if let Some(name) = &event.unique_name
+        let name = event.unique_name.as_deref();
+        let name = name.and_then(|name| name.get(..name.floor_char_boundary(NAME_BYTES_MAX)));
+        if let Some(name) = name
             && self
                 .unique_name
                 .as_ref()
-                .is_none_or(|known| (known.at_ms, known.value.as_str()) < (at_ms, name.as_str()))
+                .is_none_or(|known| (known.at_ms, known.value.as_str()) < (at_ms, name))
         {
-            let mut value = name.clone();
-            value.truncate(value.floor_char_boundary(NAME_BYTES_MAX));
-            self.unique_name = Some(Stamped { at_ms, value });
+            self.unique_name = Some(Stamped { at_ms, value: name.to_owned() });
             changed = true;
         }
         changed
@@ -221,19 +201,18 @@ impl SimState {
         let device = Device { imei, first_ms: at_ms, last_ms: at_ms, hours, hours_before: 0 };
         let place = self.devices.partition_point(|other| other.imei < imei);
         self.devices.insert(place, device);
-        if self.devices.len() > DEVICES_MAX {
-            self.drop_oldest_device();
-        }
-        true
+        let dropped = (self.devices.len() > DEVICES_MAX).then(|| self.drop_oldest_device());
+        dropped.flatten() != Some(imei)
     }
 
-    fn drop_oldest_device(&mut self) {
+    fn drop_oldest_device(&mut self) -> Option<Imei14> {
         let enrolled = self.enrolled().map(|device| device.imei);
         let others = self.devices.iter().enumerate();
         let others = others.filter(|(_, device)| Some(device.imei) != enrolled);
-        if let Some((oldest, _)) = others.min_by_key(|(_, device)| device.last_ms) {
-            self.devices.remove(oldest);
-        }
+        let (oldest, _) = others.min_by_key(|(_, device)| device.last_ms)?;
+        let dropped = self.devices.remove(oldest).imei;
+        self.added.device_went(dropped);
+        Some(dropped)
     }
 
     fn fold_country(&mut self, country: Country, at: Timestamp) -> bool {
@@ -251,86 +230,62 @@ impl SimState {
             let oldest = self.countries.iter().enumerate();
             let oldest = oldest.min_by_key(|(_, visited)| (visited.last_ms, visited.country));
             if let Some((oldest, _)) = oldest {
-                self.countries.remove(oldest);
+                return self.countries.remove(oldest).country != country;
             }
         }
         true
     }
 
-    fn fold_location(&mut self, Location { cell, point }: Location, at: Timestamp) -> bool {
-        let (at_secs, cells) = (at.as_second(), &mut self.added.cells);
-        if let Some(seen) = cells.iter_mut().find(|seen| seen.cell == cell) {
-            let before = *seen;
-            if (seen.last_secs, seen.point) < (at_secs, point) {
-                (seen.last_secs, seen.point) = (at_secs, point);
-            }
-            seen.first_secs = seen.first_secs.min(at_secs);
-            return *seen != before;
-        }
-        let place = cells.partition_point(|other| other.cell < cell);
-        cells.insert(place, Seen { cell, point, first_secs: at_secs, last_secs: at_secs });
-        if cells.len() > CELLS_MAX {
-            let oldest = cells.iter().enumerate();
-            let oldest = oldest.min_by_key(|(_, seen)| (seen.last_secs, seen.cell));
-            if let Some((oldest, _)) = oldest {
-                cells.remove(oldest);
-            }
-        }
-        true
-    }
-
-    /// Keeps of each device the latest session, so that two that are open at once are seen.
-    fn fold_device_session(&mut self, imei: Imei14, session: SessionSid, at: Timestamp) -> bool {
-        let known = &mut self.added.device_sessions;
-        let stamped = Stamped { at_ms: at.as_millisecond(), value: session };
-        let place = known.partition_point(|(other, _)| *other < imei);
-        match known.get_mut(place) {
-            Some((device, latest)) if *device == imei => {
-                let newer = *latest < stamped;
-                *latest = stamped.max(latest.clone());
-                newer
-            }
-            _ => {
-                known.insert(place, (imei, stamped));
-                let kept: Vec<Imei14> = self.devices.iter().map(|device| device.imei).collect();
-                self.added.device_sessions.retain(|(device, _)| kept.contains(device));
-                true
-            }
-        }
+    /// Keeps which devices reported a session, so that two that are used at once are seen, however
+    /// many sessions either had since.
+    fn fold_device_session(&mut self, imei: Imei14, session: SessionSid) -> bool {
+        let is_kept = self.devices.iter().any(|device| device.imei == imei);
+        let place = self.sessions.binary_search_by_key(&session, |session| session.sid);
+        place.is_ok_and(|place| is_kept && self.added.reported(imei, place))
     }
 
     fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) -> bool {
-        if let Some(session) = self.sessions.iter_mut().find(|session| session.sid == report.sid) {
+        let place = self.sessions.partition_point(|other| other.sid < report.sid);
+        let known = self.sessions.get_mut(place).filter(|session| session.sid == report.sid);
+        if let Some(session) = known {
             let before = session.clone();
             session.fold(report, event, horizon);
-            let changed = *session != before;
-            self.trim_sessions();
-            return changed;
+            // What does not fit in is dropped again, each time that it comes.
+            let trimmed = self.trim_sessions(report.sid);
+            return trimmed || self.sessions.get(place) != Some(&before);
         }
         let mut session = Session::new(report, event);
         session.fold(report, event, horizon);
-        let place = self.sessions.partition_point(|other| other.sid < session.sid);
         self.sessions.insert(place, session);
+        self.added.session_came(place);
         if self.sessions.len() > SESSIONS_MAX {
             let oldest = self.sessions.iter().enumerate();
             let oldest = oldest.min_by_key(|(_, session)| (session.start(), session.sid));
             if let Some((oldest, _)) = oldest {
-                self.sessions.remove(oldest);
+                self.added.session_went(oldest);
+                if self.sessions.remove(oldest).sid == report.sid {
+                    return false;
+                }
             }
         }
-        self.trim_sessions();
+        self.trim_sessions(report.sid);
         true
     }
 
-    fn trim_sessions(&mut self) {
+    /// Drops the earliest hours of what takes too much room. Says whether others than this session
+    /// lost any.
+    fn trim_sessions(&mut self, own: SessionSid) -> bool {
+        let mut others_lost = false;
         while self.sessions.iter().map(Session::stored_bytes).sum::<usize>() > SESSIONS_BYTES_MAX {
             let Some(oldest) = self.sessions.iter().filter_map(Session::oldest_hour).min() else {
-                return;
+                break;
             };
             for session in &mut self.sessions {
+                others_lost |= session.sid != own && session.oldest_hour() == Some(oldest);
                 session.forget_before(oldest.after());
             }
         }
+        others_lost
     }
 
     /// Drops what lies before the horizon. Everything is dropped by whole hours, so this is needed
@@ -346,10 +301,17 @@ impl SimState {
         let begin = horizon.start();
         let oldest = begin.saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
         self.countries.retain(|visited| visited.last_ms >= oldest);
-        self.sessions.retain(|session| session.last() >= begin);
-        self.added.cells.retain(|seen| seen.last() >= begin);
-        let begin_ms = begin.as_millisecond();
-        self.added.device_sessions.retain(|(_, latest)| latest.at_ms >= begin_ms);
+        let mut place = 0_usize;
+        self.sessions.retain(|session| {
+            let stays = session.last() >= begin;
+            if stays {
+                place = place.saturating_add(1);
+            } else {
+                self.added.session_went(place);
+            }
+            stays
+        });
+        self.added.forget_before(begin);
         for session in &mut self.sessions {
             session.forget_before(horizon);
         }
@@ -424,16 +386,13 @@ impl SimState {
     /// The cells that served the SIM within the horizon, the latest of them.
     #[must_use]
     pub fn cells(&self) -> &[Seen] {
-        &self.added.cells
+        self.added.cells()
     }
 
-    /// The latest session of each device that had one within the horizon.
-    pub fn device_sessions(&self) -> impl Iterator<Item = (Imei14, &Session)> {
-        let known = self.added.device_sessions.iter();
-        known.filter_map(|(imei, latest)| {
-            let session = self.sessions.iter().find(|session| session.sid == latest.value);
-            session.map(|session| (*imei, session))
-        })
+    /// The sessions within the horizon that the device reported.
+    pub fn sessions_of(&self, device: Imei14) -> impl Iterator<Item = &Session> {
+        let sessions = self.sessions.iter().enumerate();
+        sessions.filter(move |(place, _)| self.added.is_of(device, *place)).map(|(_, one)| one)
     }
 
     /// The data sessions within the horizon.
@@ -498,7 +457,7 @@ impl SimState {
         if schema >= 2 {
             return postcard::from_bytes(bytes);
         }
-        let nothing_added = postcard::to_stdvec(&Added::default())?;
+        let nothing_added = postcard::to_stdvec(&Added::NOTHING)?;
         postcard::from_bytes(&[bytes, &nothing_added].concat())
     }
 }
@@ -526,20 +485,6 @@ impl Device {
         let before = usize::try_from(self.hours_before).unwrap_or(usize::MAX);
         before.saturating_add(self.hours.len()) >= ENROL_HOURS
             && self.last().duration_since(self.first()) >= ENROL_SPAN
-    }
-}
-
-impl Seen {
-    /// The first event within the horizon that named the cell.
-    #[must_use]
-    pub fn first(&self) -> Timestamp {
-        seconds(self.first_secs)
-    }
-
-    /// The latest event that named the cell.
-    #[must_use]
-    pub fn last(&self) -> Timestamp {
-        seconds(self.last_secs)
     }
 }
 
@@ -577,10 +522,6 @@ fn keep_latest<T: Ord + Copy>(
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
-}
-
-fn seconds(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

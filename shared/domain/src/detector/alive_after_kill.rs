@@ -45,7 +45,7 @@ mod tests {
     /// The SIM was inactive at 14:00.
     #[track_caller]
     fn check(events: &[Event], expected: &[&str]) {
-        let control = Control { inactive_at: Some(time("01T14:00")), restored_at: None };
+        let control = Control { inactive_at: Some(time("01T14:00")), ..Control::default() };
         let found = claims(super::DETECTOR, events, &rules(""), control);
         let sentences = found.iter().map(|claim| claim.rsplit_once(": ").unwrap().1);
         assert_eq!(sentences.collect::<Vec<_>>(), expected);

@@ -6,6 +6,7 @@ use super::{Control, Detector, Snapshot};
 use crate::bytes::Bytes;
 use crate::event::{Event, EventKind, SessionReport, Usage};
 use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
+use crate::network::Plmn;
 use crate::place::{CellId, Location, Point};
 use crate::policy::{Policy, Rules};
 use crate::state::SimState;
@@ -74,9 +75,15 @@ impl Event {
 
     /// Served by the cell of this number, which is there.
     pub(crate) fn at_cell(self, cell: u64, lat: f64, lon: f64) -> Self {
-        let cell = CellId { area: 7, cell };
+        let cell = CellId { plmn: Plmn::new("262", "01").ok(), area: 7, cell };
         let location = Location { cell, point: Point::new(lat, lon).unwrap() };
         Self { location: Some(location), ..self }
+    }
+
+    /// The same cell's numbers in another network.
+    pub(crate) fn of_network(mut self, mnc: &str) -> Self {
+        self.location.as_mut().unwrap().cell.plmn = Plmn::new("262", mnc).ok();
+        self
     }
 
     /// Changes what the event says about its session.
@@ -160,7 +167,7 @@ pub(crate) fn claims(
     detector: Detector,
     events: &[Event],
     rules: &Rules,
-    control: Control,
+    control: Control<'_>,
 ) -> Vec<String> {
     claims_beside(detector, events, None, rules, control)
 }
@@ -171,7 +178,7 @@ pub(crate) fn claims_beside(
     events: &[Event],
     usage: Option<&SimUsage>,
     rules: &Rules,
-    control: Control,
+    control: Control<'_>,
 ) -> Vec<String> {
     let state = state_of(events);
     let findings = (detector.assess)(&Snapshot { state: &state, usage, rules, control });

@@ -1,42 +1,104 @@
 //! Two cells agree that the SIM is outside the area that policy allows.
 //!
-//! Catches a sensor that is carried away, without any change of device or country. Fooled by wrong
-//! places of masts, which is why one cell is not enough, and by an area drawn too tight: a mast that
-//! serves a sensor may stand 35 km away. Silent without an area, and where the carrier does not say
-//! the cell.
+//! Catches a sensor that is carried away, without any change of device or country. One cell is not
+//! enough, since a mast's place may be wrong in the carrier's list: another must say the same, from
+//! another place, and such that one device can have seen both. Since a cell inside the area was last
+//! seen, that is: what is home again is judged by nothing before. Fooled by an area drawn too tight:
+//! a mast that serves a sensor may stand 35 km away. Missed: a device that sees the cells of one mast
+//! alone. Silent without an area, and where the carrier does not say the cell.
+//!
+//! There is a finding for each place, so that a SIM which a human restored where it is (see
+//! [`Finding::is_about`]) is found when it is taken somewhere else.
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::detector::{Detector, Snapshot};
 use crate::finding::{DetectorId, Evidence, Finding};
+use crate::place::{MASTS_APART_KM, REACH_KM, Square};
 use crate::state::Seen;
 
-/// Different cells that must agree.
-const CELLS_MIN: usize = 2;
+/// What moves faster on the ground, in kilometres an hour, sees two cells of a place when it stops.
+const SPEED_KMH: f64 = 150.0;
 
 pub(super) const DETECTOR: Detector = Detector { id: DetectorId::GeofenceLeft, assess };
 
+/// A cell outside the area that another one confirms.
+#[derive(Debug, Clone, Copy)]
+struct Confirmed<'a> {
+    cell: &'a Seen,
+    /// When both were seen.
+    at: Timestamp,
+    /// Cells that say the same, this one included.
+    cells: usize,
+}
+
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let Some(area) = &snapshot.rules.geofence else { return Vec::new() };
-    let cells = snapshot.state.cells().iter();
-    let mut outside: Vec<&Seen> = cells.filter(|seen| !area.contains(seen.point)).collect();
-    outside.sort_by_key(|seen| (seen.first(), seen.cell));
-    let agreeing = outside.get(CELLS_MIN.saturating_sub(1));
-    let (Some(agreeing), Some(latest)) = (agreeing, outside.last()) else { return Vec::new() };
-    let at = agreeing.first();
-    vec![Finding {
+    let (inside, outside): (Vec<&Seen>, Vec<&Seen>) =
+        snapshot.state.cells().iter().partition(|seen| area.contains(seen.point));
+    let home_until = inside.iter().map(|seen| seen.last()).max();
+    let is_away = |seen: &&&Seen| {
+        home_until.is_none_or(|home| seen.last() > home)
+            && snapshot.control.restored_at.is_none_or(|restored| seen.first() > restored)
+    };
+    let away: Vec<&Seen> = outside.iter().filter(is_away).copied().collect();
+    let mut places: Vec<(Square, Confirmed<'_>)> = Vec::new();
+    for cell in &away {
+        let Some(confirmed) = confirmed(cell, &away, home_until) else { continue };
+        let square = cell.point.square();
+        match places.iter_mut().find(|(known, _)| *known == square) {
+            Some((_, known)) => *known = together(*known, confirmed),
+            None => places.push((square, confirmed)),
+        }
+    }
+    places.into_iter().map(|(square, found)| finding(square, found, home_until)).collect()
+}
+
+/// A cell as another one confirms it that was seen since the SIM was home.
+fn confirmed<'a>(
+    cell: &'a Seen,
+    away: &[&Seen],
+    home_until: Option<Timestamp>,
+) -> Option<Confirmed<'a>> {
+    let since = |seen: &Seen| match home_until {
+        Some(home) if seen.first() <= home => seen.last(),
+        Some(_) | None => seen.first(),
+    };
+    let others: Vec<&&Seen> = away.iter().filter(|other| agrees(cell, other)).collect();
+    let at = others.iter().map(|other| since(other)).min()?.max(since(cell));
+    Some(Confirmed { cell, at, cells: others.len().saturating_add(1) })
+}
+
+/// Of two of one square: the earlier time, the cell that was seen last.
+fn together<'a>(one: Confirmed<'a>, other: Confirmed<'a>) -> Confirmed<'a> {
+    let latest = |found: &Confirmed<'_>| (found.cell.last(), found.cell.cell);
+    let later = if latest(&one) < latest(&other) { other } else { one };
+    Confirmed { at: one.at.min(other.at), ..later }
+}
+
+/// Whether one device can have seen both, and neither is the other by another number.
+fn agrees(one: &Seen, other: &Seen) -> bool {
+    let km = one.point.km_to(other.point);
+    let hours = one.pause_to(other).as_secs_f64() / 3_600.0;
+    km >= MASTS_APART_KM && km <= SPEED_KMH.mul_add(hours, 2.0 * REACH_KM)
+}
+
+fn finding(square: Square, found: Confirmed<'_>, home_until: Option<Timestamp>) -> Finding {
+    // Should it come home and leave again, that is another matter, although the place be the same.
+    let left = home_until.map(|home| home.to_zoned(TimeZone::UTC).date());
+    Finding {
         detector: DetectorId::GeofenceLeft,
-        // A SIM on the move sees a new cell every few minutes: once a day is enough.
-        about: at.to_zoned(TimeZone::UTC).date().to_string(),
-        at,
-        evidence: Evidence::Outside { seen: latest.point, cells: outside.len() },
-    }]
+        about: left.map_or_else(|| square.to_string(), |left| format!("{square}/{left}")),
+        at: found.at,
+        evidence: Evidence::Outside { seen: found.cell.point, cells: found.cells },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::detector::Control;
-    use crate::detector::fixture::{attached, claims, rules};
+    use crate::detector::fixture::{attached, claims, rules, time};
     use crate::event::Event;
 
     const CIRCLE: &str = "[places]\ngeofence = { lat = 48.0, lon = 11.0, radius_km = 50 }";
@@ -48,6 +110,15 @@ mod tests {
         assert_eq!(found, expected);
     }
 
+    /// Keys of what is found.
+    fn keys(events: &[Event], control: Control<'_>) -> Vec<String> {
+        let found = claims(super::DETECTOR, events, &rules(CIRCLE), control);
+        let key = |claim: &String| claim.split_once(' ').unwrap().0.to_owned();
+        let mut keys: Vec<String> = found.iter().map(key).collect();
+        keys.sort();
+        keys
+    }
+
     fn at(time: &str, cell: u64, lat: f64) -> Event {
         attached(time).at_cell(cell, lat, 11.0)
     }
@@ -55,8 +126,8 @@ mod tests {
     #[test]
     fn two_cells_outside_are_found_and_one_is_not() {
         let events = [at("01T14:00", 1, 48.1), at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.7)];
-        let found = "geofence_left#2026-03-01 2026-03-01T16:00:00Z: at 48.700, 11.000 by 2 cells, \
-                     outside the area that policy allows";
+        let found = "geofence_left#48.5,11.0/2026-03-01 2026-03-01T16:00:00Z: at 48.700, 11.000 \
+                     by 2 cells, outside the area that policy allows";
         check(&events, CIRCLE, &[found]);
         check(&events, POLYGON, &[found]);
         check(&events[..2], CIRCLE, &[]);
@@ -69,5 +140,67 @@ mod tests {
         check(&[attached("01T14:00")], CIRCLE, &[]);
         check(&[at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.7)], "", &[]);
         check(&[], CIRCLE, &[]);
+    }
+
+    #[test]
+    fn two_cells_with_one_place_are_one_and_so_are_two_of_one_mast() {
+        check(&[at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.6)], CIRCLE, &[]);
+        check(&[at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.604)], CIRCLE, &[]);
+        let two_masts = [at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.605)];
+        assert_eq!(keys(&two_masts, Control::default()), ["geofence_left#48.5,11.0"]);
+    }
+
+    #[test]
+    fn cells_of_two_networks_with_the_same_numbers_are_two() {
+        let events = [at("01T15:00", 2, 48.6), at("01T16:00", 2, 48.7).of_network("02")];
+        assert_eq!(keys(&events, Control::default()), ["geofence_left#48.5,11.0"]);
+        let one = [at("01T15:00", 2, 48.6), at("01T16:00", 2, 48.7)];
+        assert_eq!(keys(&one, Control::default()), [""; 0], "a mast that was placed anew");
+    }
+
+    #[test]
+    fn what_came_home_is_judged_by_what_comes_after() {
+        let mut events = vec![at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.7)];
+        events.push(at("01T17:00", 1, 48.1));
+        assert_eq!(keys(&events, Control::default()), [""; 0]);
+        events.push(at("01T18:00", 2, 48.6));
+        assert_eq!(keys(&events, Control::default()), [""; 0], "one, since it was home");
+        events.push(at("02T01:00", 4, 48.7));
+        // It is away since the first, and found since there are two.
+        let found = "geofence_left#48.5,11.0/2026-03-01 2026-03-02T01:00:00Z: at 48.700, 11.000 \
+                     by 2 cells, outside the area that policy allows";
+        check(&events, CIRCLE, &[found]);
+    }
+
+    #[test]
+    fn a_mast_with_a_wrong_place_confirms_nothing_and_is_confirmed_by_nothing() {
+        let wrong = |time| at(time, 9, 53.0);
+        check(&[wrong("01T15:00"), at("01T15:10", 2, 48.6)], CIRCLE, &[]);
+        let away = [at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.7), wrong("01T16:10")];
+        let more = [away.as_slice(), &[at("01T22:00", 2, 48.6), wrong("01T23:00")]].concat();
+        for events in [away.as_slice(), &more] {
+            assert_eq!(keys(events, Control::default()), ["geofence_left#48.5,11.0"]);
+        }
+    }
+
+    #[test]
+    fn each_place_on_the_way_is_one_finding() {
+        // A lorry with a sensor that wakes every hour.
+        let stops = [(1, 48.1), (2, 48.9), (3, 49.8), (4, 50.7), (5, 51.2)];
+        let ways = stops.map(|(hour, lat)| at(&format!("01T{hour:02}:00"), hour, lat));
+        let expected = ["49.0", "50.0", "50.5", "51.0"];
+        let expected = expected.map(|lat| format!("geofence_left#{lat},11.0/2026-03-01"));
+        assert_eq!(keys(&ways, Control::default()), expected);
+    }
+
+    #[test]
+    fn after_a_restore_only_cells_count_that_are_seen_for_the_first_time() {
+        let restored = Control { restored_at: Some(time("01T17:00")), ..Control::default() };
+        let mut events = vec![at("01T15:00", 2, 48.6), at("01T16:00", 3, 48.7)];
+        events.extend([at("01T18:00", 2, 48.6), at("01T19:00", 3, 48.7)]);
+        assert_eq!(keys(&events, Control::default()), ["geofence_left#48.5,11.0"]);
+        assert_eq!(keys(&events, restored), [""; 0]);
+        events.extend([at("01T23:00", 5, 52.0), at("02T00:00", 6, 52.1)]);
+        assert_eq!(keys(&events, restored), ["geofence_left#52.0,11.0"]);
     }
 }

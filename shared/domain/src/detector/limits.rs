@@ -294,7 +294,7 @@ mod tests {
 
     #[test]
     fn after_a_restore_only_later_bytes_count() {
-        let restored = |at| Control { inactive_at: None, restored_at: Some(time(at)) };
+        let restored = |at| Control { restored_at: Some(time(at)), ..Control::default() };
         let events = [used("01T14:00", "01T14:18", 60 * MB), used("01T14:30", "01T14:48", 21 * MB)];
         let limits = rules("[limits]\nhour_mb = 20\nday_mb = 50\nsession_mb = 20");
         let count = |detector, at| claims(detector, &events, &limits, restored(at)).len();
@@ -418,7 +418,7 @@ mod tests {
     fn after_a_restore_only_hours_that_lie_wholly_behind_it_count() {
         let records = records(&[("01T14", 60 * MB), ("01T15", 10 * MB), ("01T16", 10 * MB)]);
         let count = |detector: Detector, policy: &str, restored_at| {
-            let control = Control { inactive_at: None, restored_at: Some(time(restored_at)) };
+            let control = Control { restored_at: Some(time(restored_at)), ..Control::default() };
             claims_beside(detector, &[], Some(&records), &rules(policy), control).len()
         };
         assert_eq!(count(super::DAY, DAY_50, "01T14:00"), 1);

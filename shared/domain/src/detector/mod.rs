@@ -19,6 +19,7 @@ pub(crate) mod fixture;
 
 use jiff::Timestamp;
 
+use crate::device::Imei14;
 use crate::finding::{DetectorId, Evidence, Finding};
 use crate::policy::Rules;
 use crate::state::SimState;
@@ -35,10 +36,17 @@ pub struct Snapshot<'a> {
     /// The policy as it applies to the SIM.
     pub rules: &'a Rules,
     /// What was done about the SIM, as far as the caller may know: the webhook may not.
-    pub control: Control,
+    pub control: Control<'a>,
 }
 
 impl Snapshot<'_> {
+    /// Whether a human allowed the device for the SIM, or policy declares its model.
+    #[must_use]
+    pub fn allows(&self, device: Imei14) -> bool {
+        let declared = &self.rules.binding.allowed_tacs;
+        self.control.allowed_devices.contains(&device) || declared.contains(&device.tac())
+    }
+
     /// The time that the snapshot shows: of the SIM's latest event, or the end of the latest hour
     /// that usage records know of.
     #[must_use]
@@ -50,11 +58,14 @@ impl Snapshot<'_> {
 
 /// What was done about a SIM, as far as detectors need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Control {
+pub struct Control<'a> {
     /// Since when the provider says inactive on our request.
     pub inactive_at: Option<Timestamp>,
-    /// When a human restored the SIM: limits count only bytes after it.
+    /// When a human restored the SIM: limits count only bytes after it, and places only where it was
+    /// seen after it.
     pub restored_at: Option<Timestamp>,
+    /// The devices that a human allowed for it.
+    pub allowed_devices: &'a [Imei14],
 }
 
 /// One detector.

@@ -83,9 +83,11 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
     let state = case.state.as_ref().unwrap_or(&unknown);
     let rules = look.policy.rules_for(fleet, case.sim);
     let incident = case.incident.as_ref().map(|(incident, _)| incident);
+    let allowed: Vec<Imei14> = desired.allowed_devices.iter().copied().collect();
     let control = Control {
         inactive_at: incident.and_then(|incident| incident.inactive_at),
         restored_at: desired.restored_at,
+        allowed_devices: &allowed,
     };
     let snapshot = Snapshot { state, usage: case.usage.as_ref(), rules: &rules, control };
     for detector in detector::ALL {
@@ -131,7 +133,7 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     let (verdict, findings) = assess(look, fleet);
     let is_new = |finding: &Finding| {
         let known = known.into_iter().flat_map(|incident| &incident.findings);
-        !known.map(Finding::key).any(|key| key == finding.key())
+        !known.map(Finding::key).any(|key| finding.is_about(&key))
     };
     let waits = known.is_some_and(|incident| incident.stage != Stage::Requested);
     let news: Vec<&Finding> = findings.values().filter(|finding| is_new(finding)).collect();
@@ -255,7 +257,8 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
         return false;
     };
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
-    let control = Control { inactive_at: Some(inactive_at), restored_at: desired.restored_at };
+    let restored_at = desired.restored_at;
+    let control = Control { inactive_at: Some(inactive_at), restored_at, ..Control::default() };
     let snapshot = Snapshot { state, usage: None, rules: &rules, control };
     look.case.incident.is_none() && detector::is_alive_after_kill(&snapshot)
 }
@@ -272,7 +275,10 @@ pub(super) fn hold_for(
         later(restored_at, rules.guards.cooldown) > look.now
             && !news.iter().any(|finding| is_new_kind(finding, &desired.judged))
     });
-    let withheld = news.iter().map(|finding| desired.withheld.get(&finding.key()).copied());
+    let withheld = news.iter().map(|finding| {
+        let mut withheld = desired.withheld.iter();
+        withheld.find(|(key, _)| finding.is_about(key)).map(|(_, hold)| *hold)
+    });
     // Of nothing but what was withheld, the first says why.
     let withheld = withheld.collect::<Option<Vec<Hold>>>().and_then(|holds| holds.first().copied());
     hold_on(look, rules, sim).or(cooling.then_some(Hold::Cooldown)).or(withheld)
@@ -303,13 +309,14 @@ fn hold_without_provider(look: &Look<'_>, rules: Option<&Rules>) -> Option<Hold>
 }
 
 /// Whether a human who restored the SIM has not yet seen such a finding: a device or country that
-/// was not judged, or a limit of which none was.
+/// was not judged, a limit of which none was, or that it left its area, of which nothing was.
 fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -> bool {
     match finding.detector {
         DetectorId::SessionLimit
         | DetectorId::HourLimit
         | DetectorId::DayLimit
-        | DetectorId::PeriodLimit => {
+        | DetectorId::PeriodLimit
+        | DetectorId::GeofenceLeft => {
             let detector = format!("{}#", finding.detector);
             !judged.iter().any(|key| key.starts_with(&detector))
         }
@@ -318,7 +325,6 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
         | DetectorId::DeviceIsHandset
         | DetectorId::DeviceFlipFlop
         | DetectorId::CountryNotAllowed
-        | DetectorId::GeofenceLeft
         | DetectorId::ImpossibleTravel
         | DetectorId::AliveAfterKill
         | DetectorId::Degraded

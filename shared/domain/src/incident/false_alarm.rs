@@ -90,17 +90,11 @@ impl Desired {
     /// Whether a finding says nothing against the SIM: a human judged it, or allowed its device.
     #[must_use]
     pub fn is_settled(&self, finding: &Finding) -> bool {
-        let is_allowed = |device: &Imei14| self.allowed_devices.contains(device);
-        // Traffic of both at once is more than was allowed.
-        let is_to_and_fro =
-            if let Evidence::Devices { first, second, at_once: false } = &finding.evidence {
-                is_allowed(first) || is_allowed(second)
-            } else {
-                false
-            };
-        self.judged.contains(&finding.key())
-            || is_to_and_fro
-            || finding.device().is_some_and(|device| is_allowed(&device))
+        // What two devices show, the detector has looked at with those that are allowed in mind.
+        let is_of_two = matches!(finding.evidence, Evidence::Devices { .. });
+        let device = finding.device().filter(|_| !is_of_two);
+        self.judged.iter().any(|key| finding.is_about(key))
+            || device.is_some_and(|device| self.allowed_devices.contains(&device))
     }
 
     /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]

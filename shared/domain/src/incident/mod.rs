@@ -17,6 +17,7 @@
 mod decide;
 mod false_alarm;
 mod freeze;
+mod judged;
 mod outcome;
 mod proof;
 mod quarantine;
@@ -42,6 +43,7 @@ pub use decide::{
     Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for, told_as,
 };
 pub use false_alarm::{ALLOWED_DEVICES_MAX, FalseAlarm, PAST_LOOKED_AT_MAX, false_alarm};
+pub use judged::judged_keys;
 pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};
 pub use quarantine::{kept_out, next_step_back};

@@ -70,9 +70,11 @@ fn is_watched_enough(look: &Look<'_>, incident: &Incident) -> bool {
 pub(super) fn is_rogue_again(look: &Look<'_>, sim: &Sim) -> bool {
     let (_, findings) = assess(look, known_fleet(look));
     let incident = look.case.incident.as_ref().map(|(incident, _)| incident);
-    let is_free = |key: &String| incident.is_none_or(|known| !known.withheld.contains_key(key));
-    let free = findings.iter().filter(|(key, _)| is_free(key));
-    let findings: Vec<&Finding> = free.map(|(_, finding)| finding).collect();
+    let is_withheld = |finding: &Finding, known: &Incident| {
+        known.withheld.keys().any(|key| finding.is_about(key))
+    };
+    let is_free = |finding: &&Finding| incident.is_none_or(|known| !is_withheld(finding, known));
+    let findings: Vec<&Finding> = findings.values().filter(is_free).collect();
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
     let verdict = rules.rule(findings.iter().copied());
     verdict >= Verdict::Quarantine && hold_for(look, &rules, sim, &findings).is_none()

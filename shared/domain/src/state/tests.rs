@@ -343,8 +343,8 @@ fn a_state_of_the_first_schema_is_read_without_what_came_later() {
     let mut events = hours_in(SENSOR, 3);
     events.push(used("01T03:00", "01T03:06", MB).in_device(SENSOR));
     let state = state_of(&events);
-    let nothing_added = postcard::to_stdvec(&Added::default()).unwrap();
-    let bare = SimState { added: Added::default(), ..state.clone() };
+    let nothing_added = postcard::to_stdvec(&Added::NOTHING).unwrap();
+    let bare = SimState { added: Added::NOTHING, ..state.clone() };
     let stored = bare.encode().unwrap();
     let first = stored.strip_suffix(nothing_added.as_slice()).unwrap();
     assert_eq!(SimState::decode(1, first).unwrap(), bare);
@@ -361,10 +361,11 @@ fn cells_and_devices_sessions_are_kept_for_the_horizon_and_within_their_bounds()
     let kept: Vec<u64> = state_of(&events).cells().iter().map(|seen| seen.cell.cell).collect();
     assert_eq!(kept, (24..40).collect::<Vec<_>>(), "the latest");
     events.push(used("01T14:00", "01T14:06", MB).in_device(TABLET));
-    assert_eq!(state_of(&events).device_sessions().count(), 1);
+    let tablet = TABLET.parse().unwrap();
+    assert_eq!(state_of(&events).sessions_of(tablet).count(), 1);
     events.push(attached("03T14:00"));
     let state = state_of(&events);
-    assert_eq!((state.cells().len(), state.device_sessions().count()), (0, 0));
+    assert_eq!((state.cells().len(), state.sessions_of(tablet).count()), (0, 0));
 }
 
 #[test]
@@ -379,4 +380,84 @@ fn a_masts_place_is_what_was_said_last() {
     assert_eq!((seen.first(), seen.last()), (time("01T14:00"), time("01T15:00")));
     assert!((seen.point.lat() - 49.0).abs() < 1e-9);
     assert_eq!(state_of(events.iter().rev()), state);
+}
+
+#[test]
+fn what_is_dropped_beyond_a_cap_is_dropped_again_and_changes_nothing() {
+    let minute = |minute: u8| format!("01T14:{minute:02}");
+    let device = |number: u8| format!("860000{number:02}000001");
+    let mut full: Vec<Event> =
+        (1..=8).map(|n| attached(&minute(n)).in_device(&device(n))).collect();
+    full.extend((1..=16).map(|n| {
+        let country = format!("A{}", char::from(b'A' + n));
+        attached(&minute(n)).in_country(&country).at_cell(n.into(), 48.0, 11.0)
+    }));
+    let state = state_of(&full);
+    let ninth = used("01T14:00", "01T14:00:30", MB).in_device(&device(9));
+    let with_session = state_of(full.iter().chain([&ninth]));
+    let early = attached("01T14:00");
+    let name = Event { unique_name: Some("\u{1f600}".repeat(100)), ..attached("01T15:00") };
+    for (state, event) in [
+        (&state, early.clone().in_device(&device(9))),
+        (&with_session, ninth),
+        (&state, early.clone().in_country("ZZ")),
+        (&state, early.at_cell(99, 48.0, 11.0)),
+        (&state_of([&name]), name),
+    ] {
+        let mut again = state.clone();
+        assert_eq!(again.fold(&event), Folded::Known, "{event:?}");
+        assert_eq!(&again, state, "{event:?}");
+    }
+}
+
+#[test]
+fn a_device_that_is_dropped_takes_its_sessions_with_it() {
+    let tablet = TABLET.parse().unwrap();
+    let mut state = state_of(&[used("01T14:00", "01T14:06", MB).in_device(TABLET)]);
+    assert_eq!(state.sessions_of(tablet).count(), 1);
+    for number in 1..=8 {
+        state.fold(&attached("01T15:00").in_device(&format!("8600000{number}000001")));
+    }
+    assert_eq!(state.sessions_of(tablet).count(), 0);
+    assert_eq!(state.sessions().len(), 1, "the session stays");
+}
+
+#[test]
+fn sessions_stay_those_of_their_devices_while_others_come_and_go() {
+    let (sensor, tablet) = (SENSOR.parse().unwrap(), TABLET.parse().unwrap());
+    let mut state = SimState::new(crate::detector::fixture::sim());
+    let starts: Vec<(u8, SessionSid)> = (0..90_u8)
+        .map(|number| {
+            // Neither in the order of their SIDs nor in that of their times.
+            let sid = SessionSid::from_bytes([number.wrapping_mul(91) | 1; 16]);
+            (number.wrapping_mul(37) % 90, sid)
+        })
+        .collect();
+    for (number, (minute, sid)) in starts.iter().enumerate() {
+        let at = format!("{:02}T{:02}:{:02}", 1, 14 + minute / 60, minute % 60);
+        let event = Opened("01T14:00").started().with(|report| {
+            (report.sid, report.start) = (*sid, Some(time(&at)));
+        });
+        let imei = if number % 3 == 0 { TABLET } else { SENSOR };
+        state.fold(&Event { at: time(&at), ..event }.in_device(imei));
+        for (device, is_its) in [(tablet, 0), (sensor, 1)] {
+            let known = &starts[..=number];
+            let its = |sid| {
+                let numbers = known.iter().enumerate().filter(|(_, (_, other))| *other == sid);
+                numbers.map(|(number, _)| number).any(|n| usize::from(n % 3 != 0) == is_its)
+            };
+            for session in state.sessions() {
+                let is_of = state.sessions_of(device).any(|one| one.sid == session.sid);
+                assert_eq!(is_of, its(session.sid), "{number} {:?}", session.sid);
+            }
+        }
+    }
+    assert_eq!(state.sessions().len(), SESSIONS_MAX);
+}
+
+#[test]
+fn cells_of_two_networks_with_the_same_numbers_are_kept_apart() {
+    let here = attached("01T14:00").at_cell(1, 48.0, 11.0);
+    let there = attached("01T15:00").at_cell(1, 53.0, 10.0).of_network("02");
+    assert_eq!(state_of(&[here, there]).cells().len(), 2);
 }

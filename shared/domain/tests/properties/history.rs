@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::id::{EventSid, SessionSid, SimSid};
+use simfuse_domain::network::Plmn;
 use simfuse_domain::place::{CellId, Location, Point};
 use simfuse_domain::time::Hour;
 
@@ -275,7 +276,8 @@ impl SessionPlan {
                 let (town, mast) = (country % 3, u8::try_from(at / HOUR_MS % 3).unwrap());
                 let moved = if at % 7 == 0 { 0.01 } else { 0.0 };
                 let lat = 40.0 + 5.0 * f64::from(town) + 0.1 * f64::from(mast) + moved;
-                let cell = CellId { area: u32::from(town), cell: mast.into() };
+                let plmn = Plmn::new("262", if mast == 0 { "01" } else { "02" }).ok();
+                let cell = CellId { plmn, area: u32::from(town), cell: mast.into() };
                 Location { cell, point: Point::new(lat, 11.0).unwrap() }
             }),
             session: Some(report),

@@ -1,9 +1,11 @@
 //! The same events give the same state and the same findings, in any order, any number of times.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::event::Event;
-use simfuse_domain::finding::Finding;
+use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
 
@@ -30,6 +32,7 @@ fn findings(state: &SimState) -> Vec<Finding> {
     let control = Control {
         inactive_at: Some(time(begin_ms() + 20 * 3_600_000)),
         restored_at: Some(time(begin_ms() + 5 * 3_600_000)),
+        allowed_devices: &["35378571000001".parse().unwrap()],
     };
     let mut findings = Vec::new();
     for text in POLICIES {
@@ -41,6 +44,15 @@ fn findings(state: &SimState) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Pairs of devices that are found; those at once for themselves, too.
+fn two_devices(state: &SimState) -> BTreeSet<(bool, String)> {
+    let found = findings(state).into_iter().filter_map(|finding| {
+        let Evidence::Devices { at_once, .. } = finding.evidence else { return None };
+        Some((at_once, finding.about))
+    });
+    found.flat_map(|(at_once, about)| [(false, about.clone()), (at_once, about)]).collect()
 }
 
 /// A shuffle that a seed repeats.
@@ -95,6 +107,26 @@ proptest! {
             prop_assert_eq!(stored.fold(event), Folded::Known);
             prop_assert_eq!(&stored, &state, "again: {:?}", event);
         }
+    }
+
+    #[test]
+    fn two_devices_are_found_whenever_one_looks(
+        plan in plans(SPOILT, Resets::Some, 2..12),
+        seed: u64,
+        batch_size in 1_usize..20,
+    ) {
+        let history = plan.play();
+        let expected = two_devices(&fold(&history.events));
+        let (mut state, mut found) = (SimState::new(sim()), BTreeSet::new());
+        for batch in shuffled(&history.events, seed).chunks(batch_size) {
+            for event in batch {
+                state.fold(event);
+            }
+            found.extend(two_devices(&state));
+            prop_assert!(found.is_subset(&expected), "{:?} is lost of {:?}", found, expected);
+        }
+        prop_assert_eq!(found.last(), expected.last());
+        prop_assert_eq!(two_devices(&state), expected);
     }
 
     #[test]

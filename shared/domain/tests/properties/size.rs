@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::id::{EventSid, FleetSid, SessionSid};
-use simfuse_domain::network::Country;
+use simfuse_domain::network::{Country, Plmn};
 use simfuse_domain::place::{CellId, Location, Point};
-use simfuse_domain::state::SimState;
+use simfuse_domain::state::{Folded, SimState};
 
 use crate::history::{begin_ms, session_sid, sim, time};
 
@@ -34,7 +34,8 @@ fn event(sid: u128, kind: EventKind, at_ms: i64) -> Event {
 }
 
 fn location(cell: u64) -> Location {
-    let cell = CellId { area: 15_170, cell: 47_322_374 + cell };
+    let plmn = Plmn::new("310", "260").ok();
+    let cell = CellId { plmn, area: 15_170, cell: 47_322_374 + cell };
     Location { cell, point: Point::new(34.17, -118.57).unwrap() }
 }
 
@@ -107,7 +108,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn no_stream_makes_a_state_larger_than_eight_kilobytes(
+    fn no_stream_makes_a_state_larger_than_eight_kilobytes_or_changes_it_twice(
         seed: u64,
         sessions in prop_oneof![Just(1_u64), Just(3), Just(60), Just(5_000)],
         modes in 1_u64..5,
@@ -122,7 +123,11 @@ proptest! {
             number.wrapping_mul(0x2545_f491_4f6c_dd1d)
         };
         for count in 0..2_500 {
-            state.fold(&hostile([next(), next(), next(), next()], sessions, modes));
+            let event = hostile([next(), next(), next(), next()], sessions, modes);
+            state.fold(&event);
+            let before = state.clone();
+            prop_assert_ne!(state.fold(&event), Folded::Applied, "again: {:?}", event);
+            prop_assert_eq!(&state, &before, "again: {:?}", event);
             if count % 16 == 0 {
                 let size = state.encode().unwrap().len();
                 prop_assert!(size <= STATE_BYTES_MAX, "{} bytes after {} events", size, count);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 
 use super::lenient::{Flaw, Soft};
-use super::wire::{Data, Envelope, Place, Time, TypeName};
+use super::wire::{Data, Envelope, Time, TypeName};
 use super::{DecodeError, Decoded, Ignored};
 
 /// More than any radio link carries: 10 Gbit/s (5G's best cells reach about 7, and no IoT module
@@ -86,7 +86,7 @@ fn event(
         device: optional("imei", data.imei)?,
         plmn,
         country: optional("network.iso_country", network.iso_country)?,
-        location: optional("location", data.location)?.and_then(Place::location),
+        location: optional("location", data.location)?.and_then(|place| place.location(plmn)),
         session: session.map(|sid| SessionReport {
             sid,
             start: usage.start,

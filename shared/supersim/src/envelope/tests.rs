@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simfuse_domain::event::EventKind;
+use simfuse_domain::network::Plmn;
 use simfuse_domain::place::{CellId, Location, Point};
 
 use super::*;
@@ -258,6 +259,9 @@ fn reads_every_field() {
         location: Some(
             Location {
                 cell: CellId {
+                    plmn: Some(
+                        310-260,
+                    ),
                     area: 15170,
                     cell: 47322374,
                 },
@@ -331,7 +335,7 @@ fn reads_where_the_cell_is_and_gives_up_no_event_for_it() {
         event_of(&with("location", place)).location
     };
     let expected = Location {
-        cell: CellId { area: 15_170, cell: 47_322_374 },
+        cell: CellId { plmn: Plmn::new("310", "260").ok(), area: 15_170, cell: 47_322_374 },
         point: Point::new(34.17, -118.0).unwrap(),
     };
     let given = [

@@ -140,11 +140,11 @@ impl Network {
 }
 
 impl Place {
-    /// The cell and where it is, where both are known.
-    pub(super) fn location(self) -> Option<Location> {
+    /// The cell of this network and where it is, where both are known.
+    pub(super) fn location(self, plmn: Option<Plmn>) -> Option<Location> {
         let (CellNumber(cell), CellNumber(area)) = (self.cell_id.ok()?, self.lac.ok()?);
         let (Degrees(lat), Degrees(lon)) = (self.lat.ok()?, self.lon.ok()?);
-        let cell = CellId { area: u32::try_from(area).ok()?, cell };
+        let cell = CellId { plmn, area: u32::try_from(area).ok()?, cell };
         Some(Location { cell, point: Point::new(lat, lon)? })
     }
 }

@@ -194,7 +194,7 @@ impl Outbox {
             device: seat.device.filter(|_| !is_unknown),
             plmn,
             country,
-            location: (!is_unknown).then(|| seat.place.cell.location()).flatten(),
+            location: (!is_unknown).then(|| seat.place.cell.location(plmn)).flatten(),
             session: None,
             error_code: None,
         }

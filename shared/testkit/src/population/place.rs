@@ -145,10 +145,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub(super) fn location(self) -> Option<Location> {
+    pub(super) fn location(self, plmn: Option<Plmn>) -> Option<Location> {
         let degrees = |thousandths: i32| f64::from(thousandths) / 1_000.0;
         let point = Point::new(degrees(self.lat_thousandths), degrees(self.lon_thousandths))?;
-        let cell = CellId { area: self.lac.into(), cell: self.cell_id.into() };
+        let cell = CellId { plmn, area: self.lac.into(), cell: self.cell_id.into() };
         Some(Location { cell, point })
     }
 }

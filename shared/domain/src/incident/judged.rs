@@ -1,0 +1,29 @@
+//! What a human judges who makes a SIM active again.
+
+use std::collections::BTreeSet;
+
+use super::Incident;
+use super::decide::{Look, assess};
+use crate::finding::Finding;
+
+/// Keys that earlier restores judged, and that are kept. A SIM with as many devices, countries and
+/// places has none of its own.
+const JUDGED_BEFORE_MAX: usize = 200;
+
+/// Detectors whose claims do not pass by themselves: a device, country or place that was judged once
+/// stays judged. A window of time is soon over, and a session is soon closed.
+const LASTING: [&str; 4] = ["device_", "country_", "geofence_left#", "impossible_travel#"];
+
+/// Keys of all that is or was found of the SIM.
+#[must_use]
+pub fn judged_keys(look: &Look<'_>, incident: &Incident) -> BTreeSet<String> {
+    let mut unjudged = look.case.clone();
+    unjudged.desired.0.judged.clear();
+    let (_, current) = assess(&Look { case: &unjudged, ..*look }, incident.fleet);
+    let stored = look.case.findings.keys().cloned();
+    let known = incident.findings.iter().map(Finding::key);
+    let is_lasting = |key: &&String| LASTING.iter().any(|detector| key.starts_with(detector));
+    let before = look.case.desired.0.judged.iter().filter(is_lasting);
+    let before = before.take(JUDGED_BEFORE_MAX).cloned();
+    stored.chain(known).chain(current.into_keys()).chain(before).collect()
+}
