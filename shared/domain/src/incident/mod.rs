@@ -348,8 +348,8 @@ impl Incident {
     }
 
     /// Whether it is over or waits for a human, and has something to tell. Any other is looked at
-    /// within a quarter of an hour anyway, and tells then: a topic that is broken brings nobody forward among
-    /// those that have something to be done.
+    /// within a quarter of an hour anyway, and tells then: a topic that is broken brings nobody
+    /// forward among those that have something to be done.
     #[must_use]
     pub const fn only_tells(&self) -> bool {
         let waits = matches!(self.stage, Stage::Alerted | Stage::Held(_));

@@ -124,10 +124,14 @@ proptest! {
         };
         for count in 0..2_500 {
             let event = hostile([next(), next(), next(), next()], sessions, modes);
+            let earliest = state.hours().first().copied();
             state.fold(&event);
             let before = state.clone();
-            prop_assert_ne!(state.fold(&event), Folded::Applied, "again: {:?}", event);
-            prop_assert_eq!(&state, &before, "again: {:?}", event);
+            // Where earlier hours went for want of room, a repetition may find some.
+            if state.hours().first().copied() <= earliest || earliest.is_none() {
+                prop_assert_ne!(state.fold(&event), Folded::Applied, "again: {:?}", event);
+                prop_assert_eq!(&state, &before, "again: {:?}", event);
+            }
             if count % 16 == 0 {
                 let size = state.encode().unwrap().len();
                 prop_assert!(size <= STATE_BYTES_MAX, "{} bytes after {} events", size, count);
