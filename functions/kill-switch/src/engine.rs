@@ -219,6 +219,14 @@ where
     ) -> Result<Step, KillSwitchError> {
         let stored = case.incident.as_ref().map(|(stored, _)| stored);
         if !incident.alerts.is_empty() && stored == Some(&incident) {
+            if !incident.is_over() {
+                // It lets others come first until it is looked at again.
+                let mut later = incident;
+                later.check_later(self.clock.now());
+                let incident = Some((later, incident_version(case)));
+                let commit = Commit { incident, ..Commit::of(case.sim) };
+                self.commit(&commit, "putting off an incident that is not told").await?;
+            }
             return Ok(Step::Done);
         }
         if !incident.alerts.is_empty() {

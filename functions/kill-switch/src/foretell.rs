@@ -13,7 +13,6 @@ use simfuse_domain::port::{
 use crate::bulk::Course;
 use crate::engine::KillSwitch;
 use crate::error::Chain;
-use crate::manual::outcome_of;
 use crate::request::{Outcome, Request};
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
@@ -23,7 +22,8 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Why a SIM that is to go to quarantine would stay inactive instead, by what the provider says of
+    /// Why a SIM that is to go to quarantine would stay inactive instead: it is switched off all the
+    /// same, by what the provider says of
     /// that fleet; `None` where it would not. Of one request the provider is asked once.
     pub(crate) async fn kept_out(
         &self,
@@ -45,22 +45,25 @@ where
         match self.provider.fetch_fleet(&fleet.to_string()).await {
             Ok(found) if found.is_quarantine() => None,
             Ok(_) => Some((
-                Outcome::Refused,
+                Outcome::Pending,
                 format!(
                     "it would be off and stay so: {fleet}, which policy names for quarantine, is \
                      none, it has more than 1 MB of data"
                 ),
             )),
             Err(ProviderError::NotFound) => Some((
-                Outcome::Refused,
+                Outcome::Pending,
                 format!(
                     "it would be off and stay so: the provider knows no fleet {fleet}, which policy \
                      names for quarantine"
                 ),
             )),
             Err(error) => Some((
-                outcome_of(&error),
-                format!("whether {fleet} is a quarantine is not known: {}", Chain(&error)),
+                Outcome::Pending,
+                format!(
+                    "would be off; whether {fleet} is a quarantine to move it to is not known: {}",
+                    Chain(&error)
+                ),
             )),
         }
     }

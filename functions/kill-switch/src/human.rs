@@ -469,10 +469,14 @@ fn quarantine_of(
         Action::Quarantine => {}
         // What is held is carried out as it was held, from the fleet in which the SIM is now.
         Action::Approve => {
-            let held = case.incident.as_ref().and_then(|(incident, _)| incident.quarantine);
+            let open = case.incident.as_ref().map(|(incident, _)| incident);
+            // One that was held while the provider did not answer names no fleet yet.
+            let is_meant = open.is_some_and(|incident| {
+                incident.quarantine.is_some() || incident.verdict == Verdict::Quarantine
+            });
             let rules = policy.rules_for(sim.fleet, sim.sid);
             let now = incident::quarantine_for(&rules, sim, &case.desired.0);
-            return Ok(held.and(now));
+            return Ok(now.filter(|_| is_meant));
         }
         _ => return Ok(None),
     }

@@ -58,7 +58,10 @@ where
         let undelivered = self.table.unacknowledged(before, SIMS_MAX).await;
         let undelivered = undelivered.map_err(KillSwitchError::table("listing findings"))?;
         let pressing = due.iter().filter(|open| !waits_to_be_told(open, now));
-        let pressing = pressing.map(|open| open.incident.sim).take(SIMS_MAX);
+        let mut pressing: Vec<&Incident> = pressing.map(|open| &open.incident).collect();
+        // Not by an alert that is older than the last look.
+        pressing.sort_by_key(|incident| (incident.next_check, incident.sim));
+        let pressing = pressing.into_iter().map(|incident| incident.sim).take(SIMS_MAX);
         let sims: BTreeSet<SimSid> = pressing.chain(undelivered).collect();
         // What is to be done waits for nothing that is only to be told, and pages wait for no
         // provider that does not answer.

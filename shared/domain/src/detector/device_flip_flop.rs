@@ -32,29 +32,27 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let pairs = devices.iter().enumerate().flat_map(|(place, one)| {
         devices.iter().skip(place.saturating_add(1)).map(move |other| (*one, *other))
     });
-    pairs.filter_map(|(one, other)| assess_pair(snapshot, one, other)).collect()
+    pairs.flat_map(|(one, other)| assess_pair(snapshot, one, other)).collect()
 }
 
-fn assess_pair(snapshot: &Snapshot<'_>, one: &Device, other: &Device) -> Option<Finding> {
+/// To and fro, and both at once: two claims, since whoever judged the one has not judged the other.
+fn assess_pair(snapshot: &Snapshot<'_>, one: &Device, other: &Device) -> Vec<Finding> {
     let foreign = foreign(snapshot, one, other);
-    let (at, first, second, at_once) =
-        if let Some(at) = since_at_once(snapshot, one.imei, other.imei) {
-            (at, one.imei, other.imei, true)
-        } else {
-            let swaps = [(one, other), (other, one)];
-            let back = swaps.map(|(a, b)| Some((there_and_back(a, b)?, a.imei, b.imei)));
-            let (at, first, second) = back.into_iter().flatten().min()?;
-            if is_settled(snapshot, one.imei, other.imei) {
-                return None;
-            }
-            (at, first, second, false)
-        };
-    Some(Finding {
+    let pair = format!("{}-{}", one.imei, other.imei);
+    let claim = |about: String, at, first, second, at_once| Finding {
         detector: DetectorId::DeviceFlipFlop,
-        about: format!("{}-{}", one.imei, other.imei),
+        about,
         at,
         evidence: Evidence::Devices { first, second, foreign, at_once },
-    })
+    };
+    let at_once = since_at_once(snapshot, one.imei, other.imei)
+        .map(|at| claim(format!("{pair}/at-once"), at, one.imei, other.imei, true));
+    let swaps = [(one, other), (other, one)];
+    let back = swaps.map(|(a, b)| Some((there_and_back(a, b)?, a.imei, b.imei)));
+    let back = back.into_iter().flatten().min();
+    let back = back.filter(|_| !is_settled(snapshot, one.imei, other.imei));
+    let fro = back.map(|(at, first, second)| claim(pair, at, first, second, false));
+    at_once.into_iter().chain(fro).collect()
 }
 
 /// Which of the two belongs to the SIM less: not the enrolled one, rather than an allowed one one
@@ -154,8 +152,10 @@ mod tests {
         check(&[first.clone(), second.clone()], &[]);
         check(
             &[first.clone(), second.clone(), on],
-            &["device_flip_flop#35378572000001-86600905000001 2026-03-01T14:20:00Z: devices \
-             35378572000001 and 86600905000001 carry traffic at once"],
+            &[
+                "device_flip_flop#35378572000001-86600905000001/at-once 2026-03-01T14:20:00Z: devices \
+             35378572000001 and 86600905000001 carry traffic at once",
+            ],
         );
         // A later session of either does not hide it.
         let (later, latest) = (Opened("01T15:00"), Opened("01T16:00"));
@@ -166,8 +166,12 @@ mod tests {
                 latest.updated("01T16:00", "01T16:06", 5_000, 5_000).in_device(SENSOR),
                 later.updated("01T15:00", "01T15:06", 5_000, 5_000).in_device(TABLET),
             ],
-            &["device_flip_flop#35378572000001-86600905000001 2026-03-01T14:20:00Z: devices \
-             35378572000001 and 86600905000001 carry traffic at once"],
+            &[
+                "device_flip_flop#35378572000001-86600905000001/at-once 2026-03-01T14:20:00Z: devices \
+             35378572000001 and 86600905000001 carry traffic at once",
+                "device_flip_flop#35378572000001-86600905000001 2026-03-01T16:00:00Z: in device \
+             35378572000001, then in 86600905000001, then in 35378572000001 again",
+            ],
         );
         // A session that is closed late carried nothing any more.
         let closed = sensor.ended("01T14:40").in_device(SENSOR);

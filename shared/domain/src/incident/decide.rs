@@ -11,7 +11,7 @@ use super::{Desired, Hold, Incident, Quarantine, Stage, freeze, positive_sign, q
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::device::Imei14;
-use crate::finding::{DetectorId, Finding};
+use crate::finding::{DetectorId, Evidence, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
 use crate::port::{Case, Change, ProviderError, Sim, SimStatus, TargetStatus};
@@ -131,10 +131,7 @@ pub fn decide(look: &Look<'_>) -> Decision {
 fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     let fleet = known_fleet(look);
     let (verdict, findings) = assess(look, fleet);
-    let is_new = |finding: &Finding| {
-        let known = known.into_iter().flat_map(|incident| &incident.findings);
-        !known.map(Finding::key).any(|key| finding.is_about(&key))
-    };
+    let is_new = |finding: &Finding| !known.is_some_and(|incident| incident.knows(finding));
     let waits = known.is_some_and(|incident| incident.stage != Stage::Requested);
     let news: Vec<&Finding> = findings.values().filter(|finding| is_new(finding)).collect();
     if let (Some(incident), true, true) = (known, waits, news.is_empty()) {
@@ -178,11 +175,12 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     Decision::Record(Box::new(incident))
 }
 
-/// What a human who was told of a finding knows: each device is another matter, one more window over
+/// What a human who was told of a finding knows: each device is another matter, and so is traffic of two at once; one more window over
 /// the same limit is not.
 #[must_use]
-pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>) {
-    (finding.detector, finding.device())
+pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>, bool) {
+    let at_once = matches!(finding.evidence, Evidence::Devices { at_once: true, .. });
+    (finding.detector, finding.device(), at_once)
 }
 
 /// Policy asks for the SIM to be deactivated: asks the provider, then the guards.
@@ -190,8 +188,10 @@ fn request(look: &Look<'_>, mut incident: Incident, rules: &Rules, news: &[&Find
     let sim = match look.sim {
         None => return Decision::AskProvider,
         Some(Err(error)) => {
-            // What would not be done anyway is no trouble.
-            return match hold_without_provider(look, known_fleet(look).map(|_| rules)) {
+            // What would not be done anyway is no trouble; whether the SIM is off, where it should
+            // be, only the provider knows.
+            let is_off = look.case.desired.0.status == Some(TargetStatus::Inactive);
+            return match hold_for_all(look).filter(|_| !is_off) {
                 Some(hold) => Decision::Record(Box::new(held(look.now, incident, hold))),
                 None => trouble(look, incident, error, Stage::Requested),
             };
@@ -260,7 +260,9 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
     let restored_at = desired.restored_at;
     let control = Control { inactive_at: Some(inactive_at), restored_at, ..Control::default() };
     let snapshot = Snapshot { state, usage: None, rules: &rules, control };
-    look.case.incident.is_none() && detector::is_alive_after_kill(&snapshot)
+    // One that is opened, and in which nothing was done, does not switch it off.
+    let is_ours = |(incident, _): &(Incident, u64)| incident.sent_at.is_some();
+    !look.case.incident.as_ref().is_some_and(is_ours) && detector::is_alive_after_kill(&snapshot)
 }
 
 /// The guard that an automatic act waits for, other than the caps.
@@ -287,21 +289,18 @@ pub(super) fn hold_for(
 /// The guard that holds back each automatic request, repeated ones too.
 pub(super) fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold> {
     if rules.guards.protects(sim) {
-        Some(Hold::Protected)
-    } else {
-        hold_without_provider(look, Some(rules))
+        return Some(Hold::Protected);
     }
+    hold_for_all(look).or((rules.mode == Mode::Observe).then_some(Hold::Observe))
 }
 
-/// As far as it is known what the provider says of the SIM; `None` for the rules of a SIM whose fleet
-/// is not known.
-fn hold_without_provider(look: &Look<'_>, rules: Option<&Rules>) -> Option<Hold> {
-    let observes = rules.is_some_and(|rules| rules.mode == Mode::Observe);
+/// As [`hold_on`], whichever fleet the provider says that the SIM is in.
+fn hold_for_all(look: &Look<'_>) -> Option<Hold> {
     if look.case.desired.0.protected_by.is_some() {
         Some(Hold::Protected)
     } else if look.case.stop.is_some() {
         Some(Hold::Stopped)
-    } else if look.armed == Mode::Observe || observes {
+    } else if look.armed == Mode::Observe || !look.policy.enforces_anywhere() {
         Some(Hold::Observe)
     } else {
         None
@@ -488,7 +487,8 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
 /// No proof may come any more: looks now and then, and at last no longer.
 fn fade(look: &Look<'_>, mut incident: Incident) -> Decision {
     let inactive_at = incident.inactive_at.unwrap_or(incident.opened_at);
-    if later(inactive_at, QUIET_MAX) <= look.now && incident.frozen_until.is_none() {
+    let is_known = look.case.unread.is_empty();
+    if is_known && later(inactive_at, QUIET_MAX) <= look.now && incident.frozen_until.is_none() {
         incident.stage = Stage::Expired;
         return Decision::Close(Box::new(incident));
     }
@@ -532,7 +532,7 @@ pub(super) fn trouble(
 
 /// What is known of the SIM gives no reason to go on, but not all of it can be read: neither goes on
 /// nor gives up, and a human hears of it when that takes long.
-fn undecided(look: &Look<'_>, mut incident: Incident) -> Decision {
+pub(super) fn undecided(look: &Look<'_>, mut incident: Incident) -> Decision {
     incident.trouble = Some(format!("not ruled again: {}", look.case.unread.join(", ")));
     page_when_late(look.now, &mut incident);
     check_again(look.now, incident, CHECK_EVERY)
@@ -541,6 +541,8 @@ fn undecided(look: &Look<'_>, mut incident: Incident) -> Decision {
 /// The verdict was lifted before anything was done, as by the provider's word on the fleet.
 fn lapse(look: &Look<'_>, incident: &Incident) -> Decision {
     let mut incident = incident.clone();
+    let (_, current) = assess(look, known_fleet(look));
+    incident.lift(&current);
     incident.stage = Stage::Alerted;
     check_again(look.now, incident, QUIET_MAX)
 }
@@ -559,9 +561,6 @@ pub(super) fn check_again(
     mut incident: Incident,
     pause: SignedDuration,
 ) -> Decision {
-    // What is to be told is tried with each look.
-    let is_slow = pause == QUIET_CHECK_EVERY && !incident.alerts.is_empty();
-    let pause = if is_slow { CHECK_EVERY } else { pause };
     let end_of_freeze = incident.frozen_until.unwrap_or(Timestamp::MAX);
     incident.next_check = later(now, pause).min(end_of_freeze.max(now));
     Decision::Record(Box::new(incident))

@@ -1,6 +1,6 @@
 //! A timed freeze: a SIM that was switched off for a while comes back by itself.
 
-use super::decide::{Decision, Look, QUIET_MAX, check_again, later, trouble};
+use super::decide::{Decision, Look, QUIET_MAX, check_again, later, trouble, undecided};
 use super::outcome::CHECK_EVERY;
 use super::restore::is_rogue_again;
 use super::{Incident, Stage};
@@ -48,6 +48,9 @@ pub(super) fn over(look: &Look<'_>, incident: &Incident) -> Option<Decision> {
         Some(Err(error)) => return Some(trouble(look, incident.clone(), error, incident.stage)),
         Some(Ok(sim)) => sim,
     };
+    if !look.case.unread.is_empty() {
+        return Some(undecided(look, incident.clone()));
+    }
     let mut incident = incident.clone();
     if is_rogue_again(look, sim) {
         incident.frozen_until = None;

@@ -132,6 +132,9 @@ pub struct Incident {
     /// When the SIM is made active again by itself, unless a human says that it is stolen.
     #[serde(default)]
     pub frozen_until: Option<Timestamp>,
+    /// Keys of findings that were there no more before anything was done about them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lifted: BTreeSet<String>,
     /// While its restore is watched: see [`Desired::withheld`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<String, Hold>,
@@ -279,6 +282,7 @@ impl Incident {
             held_at: None,
             quarantine: None,
             frozen_until: None,
+            lifted: BTreeSet::new(),
             withheld: BTreeMap::new(),
             attempts: 0,
             sent_at: None,
@@ -317,9 +321,22 @@ impl Incident {
         }
     }
 
+    /// Findings that are there no more: what comes back is as new as on the first day.
+    pub(crate) fn lift(&mut self, current: &BTreeMap<String, Finding>) {
+        let gone = |known: &&Finding| !current.values().any(|found| found.is_about(&known.key()));
+        self.lifted.extend(self.findings.iter().filter(gone).map(Finding::key));
+    }
+
+    /// Whether a finding is among those that the incident rests on.
+    pub(crate) fn knows(&self, finding: &Finding) -> bool {
+        let known = self.findings.iter().map(Finding::key);
+        known.filter(|key| !self.lifted.contains(key)).any(|key| finding.is_about(&key))
+    }
+
     /// Adds findings that the incident does not yet hold.
     pub fn add_findings<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
         for finding in findings {
+            self.lifted.retain(|key| !finding.is_about(key));
             let known = self.findings.iter().any(|other| other.key() == finding.key());
             if !known && self.findings.len() < FINDINGS_MAX {
                 self.findings.push(finding.clone());
@@ -347,12 +364,20 @@ impl Incident {
         retries.fold(self.next_check, Timestamp::min)
     }
 
-    /// Whether it is over or waits for a human, and has something to tell. Any other is looked at
-    /// within a quarter of an hour anyway, and tells then: a topic that is broken brings nobody
-    /// forward among those that have something to be done.
+    /// Lets a minute pass until the next look.
+    pub fn check_later(&mut self, now: Timestamp) {
+        self.next_check = self.next_check.max(decide::later(now, outcome::CHECK_EVERY));
+    }
+
+    /// Whether it has something to tell, and otherwise waits: for a human, for proof, or for nothing
+    /// any more. Any other is looked at within a few minutes anyway, and tells then: a topic that is
+    /// broken brings nobody forward among those that have something to be done.
     #[must_use]
     pub const fn only_tells(&self) -> bool {
-        let waits = matches!(self.stage, Stage::Alerted | Stage::Held(_));
+        let waits = matches!(
+            self.stage,
+            Stage::Alerted | Stage::Held(_) | Stage::Quiet | Stage::Quarantined | Stage::Proven
+        );
         !self.alerts.is_empty() && (waits || self.is_over())
     }
 

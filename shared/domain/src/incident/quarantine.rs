@@ -101,8 +101,7 @@ pub(super) fn watch(look: &Look<'_>, incident: &Incident) -> Decision {
     }
     let fleet = known_fleet(look);
     let (_, findings) = assess(look, fleet);
-    let is_new =
-        |finding: &&Finding| !incident.findings.iter().any(|known| known.key() == finding.key());
+    let is_new = |finding: &&Finding| !incident.knows(finding);
     let news: Vec<&Finding> = findings.values().filter(is_new).collect();
     let rules = look.policy.rules_for(fleet, look.case.sim);
     let verdict = rules.rule(news.iter().copied());

@@ -3,6 +3,7 @@ mod false_alarms;
 mod freezes;
 mod judgements;
 mod quarantines;
+mod returns;
 mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};

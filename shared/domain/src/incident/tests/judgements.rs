@@ -207,7 +207,7 @@ fn a_sim_that_is_taken_to_another_place_is_found_and_within_the_cooldown_held() 
     let far = [seen("04T16:00", 20, 50.4), seen("04T17:00", 21, 50.5)];
     let (scene, told) = goes_on(judged(), &[story.after.as_slice(), &far].concat());
     assert_eq!(told, AGAIN);
-    let key = "geofence_left#50.5,11.0";
+    let key = "geofence_left#50.5,11.0/2026-03-04";
     let rules = policy(&scene.policy);
     let (verdict, found) = assess(&scene.look(&rules, None), Some(fleet()));
     assert_eq!((verdict, found.into_keys().collect()), (Verdict::Deactivate, vec![key.to_owned()]));
