@@ -396,6 +396,12 @@ impl Rules {
         verdicts.max().unwrap_or(Verdict::Clear)
     }
 
+    /// Whether planned work touches a window of time.
+    #[must_use]
+    pub fn is_planned(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.maintenance.iter().any(|work| work.from < to && from < work.to)
+    }
+
     /// A limit as it holds in a window of time: planned work that touches the window raises it.
     #[must_use]
     pub fn limit_during(&self, limit: Bytes, from: Timestamp, to: Timestamp) -> Bytes {
