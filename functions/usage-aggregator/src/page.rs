@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::broken_limits;
+use simfuse_domain::detector::{broken_limits, is_spike_judged, usage_spike};
 use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -133,15 +133,17 @@ where
             true
         });
         self.learn_periods(context, fleet, &mut changed).await?;
+        self.forgive(context, fleet, &mut changed).await?;
         let mut sketch = Sketch::default();
         for (usage, closed) in changed {
             if usage.is_peer_in(fleet, hour) {
                 sketch.add(&usage, hour);
             }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
-            let broken = broken_limits(&usage, &rules, hour);
-            if !broken.is_empty() {
-                findings.push((usage.sim, broken));
+            let mut found = broken_limits(&usage, &rules, hour);
+            found.extend(usage_spike(&usage, &rules));
+            if !found.is_empty() {
+                findings.push((usage.sim, found));
             }
             if closed != Closed::Before {
                 items.push(UsageItem::Base(usage));
@@ -150,6 +152,38 @@ where
         self.put(context, &items).await?;
         self.insert(&findings).await?;
         Ok(Part { sketch, ..part_of(page, found) })
+    }
+
+    /// Lets evidence go that a human judged since it was found: else a SIM with a new use would stand
+    /// accused for good, since nothing is learnt while there is evidence.
+    async fn forgive(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        changed: &mut [(SimUsage, Closed)],
+    ) -> Result<(), AggregatorError> {
+        let is_found = |usage: &SimUsage| {
+            usage_spike(usage, &context.policy.rules_for(Some(fleet), usage.sim)).is_some()
+        };
+        let accused: Vec<&mut SimUsage> = changed
+            .iter_mut()
+            .filter(|(usage, closed)| *closed == Closed::Now && is_found(usage))
+            .map(|(usage, _)| usage)
+            .collect();
+        if accused.is_empty() {
+            return Ok(());
+        }
+        let sims: Vec<SimSid> = accused.iter().map(|usage| usage.sim).collect();
+        let desired = self.table.read_desired(&sims).await;
+        let desired = desired.map_err(AggregatorError::table("reading what humans judged"))?;
+        for usage in accused {
+            let judged = desired.get(&usage.sim).map(|desired| &desired.judged);
+            if judged.is_some_and(|judged| is_spike_judged(usage, judged)) {
+                tracing::info!(sim.sid = %usage.sim, "its usage was judged, and is learnt anew");
+                usage.forgive();
+            }
+        }
+        Ok(())
     }
 
     /// Hands findings over to the kill-switch, after what they rest on is written.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bins::{Bin, Counts, Weights};
-use super::log_e_value;
+use super::{Usual, log_e_value};
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
@@ -68,7 +68,10 @@ impl Sketch {
         if let Some((hour, largest)) = place.left {
             self.left.entry(hour).or_default().add(largest);
         }
-        self.spreads.add(Bin::of_spread(usage.baseline().spread));
+        // Of one that a human forgave nothing is known.
+        if Usual::of_past(usage.baseline()).is_some() {
+            self.spreads.add(Bin::of_spread(usage.baseline().spread));
+        }
     }
 
     /// Adds what another page says.

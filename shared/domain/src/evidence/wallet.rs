@@ -24,6 +24,16 @@ pub enum Level {
     Deactivate,
 }
 
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Alert => "alert",
+            Self::Quarantine => "quarantine",
+            Self::Deactivate => "deactivate",
+        })
+    }
+}
+
 impl Level {
     /// The natural logarithm of the evidence that it takes.
     #[must_use]

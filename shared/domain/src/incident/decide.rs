@@ -281,13 +281,14 @@ pub(super) fn hold_on(look: &Look<'_>, rules: &Rules, sim: &Sim) -> Option<Hold>
 }
 
 /// Whether a human who restored the SIM has not yet seen such a finding: a device or country that
-/// was not judged, or a limit of which none was.
+/// was not judged, or a limit or unusual usage of which none was.
 fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -> bool {
     match finding.detector {
         DetectorId::SessionLimit
         | DetectorId::HourLimit
         | DetectorId::DayLimit
-        | DetectorId::PeriodLimit => {
+        | DetectorId::PeriodLimit
+        | DetectorId::UsageSpike => {
             let detector = format!("{}#", finding.detector);
             !judged.iter().any(|key| key.starts_with(&detector))
         }

@@ -373,7 +373,9 @@ impl Incident {
     #[must_use]
     pub fn rogue_since(&self) -> Timestamp {
         let begins = self.findings.iter().map(|finding| match &finding.evidence {
-            Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
+            Evidence::Bytes { from, .. }
+            | Evidence::Unseen { from, .. }
+            | Evidence::Unusual { from, .. } => *from,
             Evidence::Alive { began, .. } => *began,
             Evidence::Silence { since, .. } => *since,
             Evidence::Travel { left, .. } => *left,
