@@ -237,6 +237,10 @@ fn what_is_stored_is_small() {
     story.hours(30, |place, number| (usize::try_from(number) == Ok(place)).then_some(5_000_000));
     let bytes = story.sims.iter().map(|usage| usage.encode().unwrap().len()).max().unwrap();
     assert!(bytes < 600, "{bytes}");
+    // A page holds 249 SIMs, six kilobytes without it.
+    let mut sketch = Sketch::default();
+    story.sims.iter().for_each(|usage| sketch.add(usage, story.hour.before()));
+    assert!(sketch.encode().unwrap().len() < 1_000, "{}", sketch.encode().unwrap().len());
     let cohort = story.cohort.encode().unwrap();
     assert!(cohort.len() < 16_000, "{}", cohort.len());
     assert_eq!(Cohort::decode(&cohort).unwrap(), story.cohort);
