@@ -233,3 +233,26 @@ fn mistakes_are_named() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("no column label"), "{}", said(&output));
 }
+
+#[test]
+fn what_is_unusual_among_peers_is_found_in_files_as_in_the_simulation() {
+    let size =
+        ["--sims", "100", "--days", "12", "--rogue", "R7", "--rogue-sims", "2", "--seed", "5"];
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let output = run(&[&["simulate"], &size[..], &["--out", &out]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let read = ["events.ndjson", "usage.ndjson"].map(|name| path(folder.path(), name));
+    let labels = path(folder.path(), "labels.csv");
+    let reports = [
+        backtest(&[&["--simulate"], &size[..]].concat()),
+        backtest(&[&read[0], &read[1], "--labels", &labels]),
+    ];
+    for report in reports {
+        let sims = report["sims"].as_array().unwrap().iter();
+        let is_spike = |finding: &Value| finding["detector"] == "usage_spike";
+        let found = sims.filter(|sim| sim["findings"].as_array().unwrap().iter().any(is_spike));
+        let labels: Vec<_> = found.map(|sim| sim["label"].clone()).collect();
+        assert_eq!(labels, ["R7", "R7"], "both, and nobody else");
+    }
+}

@@ -8,9 +8,9 @@ use csv::{Reader, StringRecord};
 use jiff::Timestamp;
 use serde::Serialize;
 use simfuse_backtest::stream::by_partition;
-use simfuse_backtest::{Course, Trial};
+use simfuse_backtest::{Course, Peers, Trial};
 use simfuse_domain::event::Event;
-use simfuse_domain::id::{SessionSid, SimSid};
+use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
 use simfuse_domain::port::UsageRecord;
 use simfuse_supersim::client::usage_record;
 use simfuse_supersim::envelope::{self, Decoded};
@@ -24,7 +24,7 @@ use crate::replay::input::{self, Element};
 /// Bad lines that are named; the others are counted.
 const BAD_NAMED_MAX: usize = 5;
 
-/// SIMs that a thread takes at a time.
+/// SIMs of no fleet that a thread takes at a time.
 const SIMS_AT_ONCE: usize = 64;
 
 /// What was in the files.
@@ -56,6 +56,14 @@ enum Item {
 }
 
 impl Item {
+    /// The fleet that it names.
+    fn fleet(&self) -> Option<FleetSid> {
+        match self {
+            Self::Event(event) => event.fleet,
+            Self::Usage(record) => record.fleet,
+        }
+    }
+
     /// When it is known: an event at its time, an hour's usage after the hour.
     fn at(&self) -> Timestamp {
         match self {
@@ -152,53 +160,118 @@ impl Files {
         Ok(())
     }
 
-    /// Takes every SIM through its history.
+    /// Takes every SIM through its history, each fleet together.
     pub(super) fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Vec<Tried> {
-        let sims: Vec<_> = self.items.iter().collect();
-        let chunks: Vec<_> = sims.chunks(SIMS_AT_ONCE).collect();
-        let progress = super::progress(u64::try_from(chunks.len()).unwrap_or(u64::MAX));
+        let groups = self.groups();
+        let progress = super::progress(u64::try_from(groups.len()).unwrap_or(u64::MAX));
         let parts =
-            by_partition(u32::try_from(chunks.len()).unwrap_or(u32::MAX), threads, |index| {
-                let chunk = usize::try_from(index).ok().and_then(|index| chunks.get(index));
-                let chunk = chunk.copied().unwrap_or_default();
-                let tried = chunk.iter().map(|(sim, items)| self.try_one(trial, **sim, items));
-                let tried: Vec<Tried> = tried.collect();
+            by_partition(u32::try_from(groups.len()).unwrap_or(u32::MAX), threads, |index| {
+                let group = usize::try_from(index).ok().and_then(|index| groups.get(index));
+                let tried = self.try_together(trial, group.map_or(&[], Vec::as_slice));
                 progress.inc(1);
                 tried
             });
         progress.finish_and_clear();
-        parts.into_iter().flatten().collect()
+        let mut tried: Vec<Tried> = parts.into_iter().flatten().collect();
+        tried.sort_by_key(|tried| tried.course.sim());
+        tried
     }
 
-    fn try_one(&self, trial: Trial<'_>, sim: SimSid, items: &[Item]) -> Tried {
-        let group = match &self.labels {
-            Some(labels) => labels.get(&sim).copied().unwrap_or(Group::Unlabelled),
-            None => Group::Unlabelled,
-        };
-        let mut meter = match group {
+    /// The SIMs that are judged beside one another: those of the fleet that is named first of each;
+    /// those of no fleet are nobody's peers.
+    fn groups(&self) -> Vec<Vec<(SimSid, &[Item])>> {
+        let mut of_fleets: BTreeMap<FleetSid, Vec<(SimSid, &[Item])>> = BTreeMap::new();
+        let mut of_none: Vec<(SimSid, &[Item])> = Vec::new();
+        for (sim, items) in &self.items {
+            match items.iter().find_map(Item::fleet) {
+                Some(fleet) => of_fleets.entry(fleet).or_default().push((*sim, items)),
+                None => of_none.push((*sim, items)),
+            }
+        }
+        let of_none = of_none.chunks(SIMS_AT_ONCE).map(<[_]>::to_vec);
+        of_fleets.into_values().chain(of_none).collect()
+    }
+
+    fn try_together(&self, trial: Trial<'_>, sims: &[(SimSid, &[Item])]) -> Vec<Tried> {
+        let mut trying: Vec<Trying> =
+            sims.iter().map(|(sim, _)| Trying::new(*sim, self.group_of(*sim))).collect();
+        let numbered = sims.iter().enumerate();
+        let items = numbered
+            .flat_map(|(place, (_, items))| items.iter().map(move |item| (item.at(), place, item)));
+        let mut items: Vec<(Timestamp, usize, &Item)> = items.collect();
+        items.sort_by_key(|(at, place, _)| (*at, *place));
+        let mut peers = Peers::default();
+        for (at, place, item) in items {
+            close_due(&mut trying, trial, at, &mut peers);
+            if let Some(sim) = trying.get_mut(place) {
+                sim.take(trial, item);
+            }
+        }
+        let end = self.end.unwrap_or(Timestamp::MIN);
+        close_due(&mut trying, trial, end, &mut peers);
+        trying.into_iter().map(|sim| sim.finish(end)).collect()
+    }
+
+    fn group_of(&self, sim: SimSid) -> Group {
+        let labels = self.labels.as_ref();
+        labels.and_then(|labels| labels.get(&sim).copied()).unwrap_or(Group::Unlabelled)
+    }
+}
+
+/// Closes the hours that are due by now, each for all SIMs before the next.
+fn close_due(trying: &mut [Trying], trial: Trial<'_>, now: Timestamp, peers: &mut Peers) {
+    while let Some(hour) = peers.due(now) {
+        for sim in trying.iter_mut() {
+            sim.course.close(trial, hour, peers);
+            sim.note_bytes(now);
+        }
+        peers.merge(hour);
+    }
+}
+
+/// A SIM on its way through history.
+struct Trying {
+    course: Course,
+    group: Group,
+    meter: Option<Meter>,
+    fleet: Option<FleetSid>,
+    rogue_bytes: Vec<Option<u64>>,
+}
+
+impl Trying {
+    fn new(sim: SimSid, group: Group) -> Self {
+        let meter = match group {
             Group::Rogue { from, .. } => Some(Meter { from, sessions: BTreeMap::new() }),
             Group::Benign | Group::Unlabelled => None,
         };
-        let mut course = Course::new(sim);
-        let (mut fleet, mut rogue_bytes) = (None, Vec::new());
-        for item in items {
-            match item {
-                Item::Event(event) => {
-                    fleet = event.fleet.or(fleet);
-                    if let Some(meter) = &mut meter {
-                        meter.add(event);
-                    }
-                    course.event(trial, event, item.at());
+        Self { course: Course::new(sim), group, meter, fleet: None, rogue_bytes: Vec::new() }
+    }
+
+    fn take(&mut self, trial: Trial<'_>, item: &Item) {
+        match item {
+            Item::Event(event) => {
+                self.fleet = event.fleet.or(self.fleet);
+                if let Some(meter) = &mut self.meter {
+                    meter.add(event);
                 }
-                Item::Usage(record) => {
-                    course.record(trial, record, item.at());
-                }
+                self.course.event(trial, event, item.at());
             }
-            let bytes = meter.as_ref().filter(|meter| meter.from <= item.at()).map(Meter::bytes);
-            rogue_bytes.resize(course.acts().len(), bytes);
+            Item::Usage(record) => {
+                self.course.record(trial, record, item.at());
+            }
         }
-        course.finish(trial, self.end.unwrap_or(Timestamp::MIN));
-        rogue_bytes.resize(course.acts().len(), meter.as_ref().map(Meter::bytes));
+        self.note_bytes(item.at());
+    }
+
+    /// Notes the rogue's bytes up to now for each act that is new.
+    fn note_bytes(&mut self, now: Timestamp) {
+        let bytes = self.meter.as_ref().filter(|meter| meter.from <= now).map(Meter::bytes);
+        self.rogue_bytes.resize(self.course.acts().len(), bytes);
+    }
+
+    fn finish(mut self, end: Timestamp) -> Tried {
+        self.course.finish(end);
+        let Self { course, group, fleet, rogue_bytes, .. } = self;
         let acts = course.acts().to_vec();
         Tried { course, acts, fleet, group, rogue_bytes }
     }

@@ -140,7 +140,7 @@ impl History {
 }
 
 fn of_passed(passed: stream::Passed) -> Tried {
-    let stream::Passed { course, fleet, truth, rogue_bytes } = passed;
+    let stream::Passed { course, fleet, truth, rogue_bytes, .. } = passed;
     let group = truth.map_or(Group::Benign, |truth| {
         let (name, from) = (truth.rogue.name(), truth.from);
         Group::Rogue { name, from }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::broken_limits;
+use simfuse_domain::detector::{broken_limits, is_spike_judged, usage_spike};
+use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::money::Bill;
@@ -12,7 +13,7 @@ use simfuse_domain::port::{
     UsageRecords, UsageStore, UsageWindow, Usages, Used,
 };
 use simfuse_domain::time::Hour;
-use simfuse_domain::usage::{Closed, SimUsage, Source};
+use simfuse_domain::usage::{Beside, Closed, SimUsage, Source};
 
 use crate::error::AggregatorError;
 use crate::handler::Aggregator;
@@ -96,7 +97,7 @@ where
     pub(crate) async fn close_page(
         &self,
         context: &Context<'_>,
-        fleet: FleetSid,
+        (fleet, cohort): (FleetSid, &Cohort),
         hour: Hour,
         page: u32,
         mut found: Found,
@@ -110,7 +111,10 @@ where
         found.retain(|sim, used| {
             let Recorded { usage, used: known } = recorded.remove(sim).unwrap_or_default();
             let mut usage = usage.unwrap_or_else(|| SimUsage::new(*sim));
-            let closed = usage.close(hour, used.total, source);
+            let rules = context.policy.rules_for(Some(fleet), *sim);
+            let is_suspended = rules.is_planned(hour.start(), hour.end());
+            let beside = Beside { cohort: Some(cohort), is_suspended };
+            let closed = usage.close_beside(hour, used.total, source, beside);
             if closed == Closed::Elsewhere {
                 return false;
             }
@@ -129,11 +133,17 @@ where
             true
         });
         self.learn_periods(context, fleet, &mut changed).await?;
+        self.forgive(context, fleet, &mut changed).await?;
+        let mut sketch = Sketch::default();
         for (usage, closed) in changed {
+            if usage.is_peer_in(fleet, hour) {
+                sketch.add(&usage, hour);
+            }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
-            let broken = broken_limits(&usage, &rules, hour);
-            if !broken.is_empty() {
-                findings.push((usage.sim, broken));
+            let mut found = broken_limits(&usage, &rules, hour);
+            found.extend(usage_spike(&usage, &rules));
+            if !found.is_empty() {
+                findings.push((usage.sim, found));
             }
             if closed != Closed::Before {
                 items.push(UsageItem::Base(usage));
@@ -141,7 +151,39 @@ where
         }
         self.put(context, &items).await?;
         self.insert(&findings).await?;
-        Ok(part_of(page, found))
+        Ok(Part { sketch, ..part_of(page, found) })
+    }
+
+    /// Lets evidence go that a human judged since it was found: else a SIM with a new use would stand
+    /// accused for good, since nothing is learnt while there is evidence.
+    async fn forgive(
+        &self,
+        context: &Context<'_>,
+        fleet: FleetSid,
+        changed: &mut [(SimUsage, Closed)],
+    ) -> Result<(), AggregatorError> {
+        let is_found = |usage: &SimUsage| {
+            usage_spike(usage, &context.policy.rules_for(Some(fleet), usage.sim)).is_some()
+        };
+        let accused: Vec<&mut SimUsage> = changed
+            .iter_mut()
+            .filter(|(usage, closed)| *closed == Closed::Now && is_found(usage))
+            .map(|(usage, _)| usage)
+            .collect();
+        if accused.is_empty() {
+            return Ok(());
+        }
+        let sims: Vec<SimSid> = accused.iter().map(|usage| usage.sim).collect();
+        let desired = self.table.read_desired(&sims).await;
+        let desired = desired.map_err(AggregatorError::table("reading what humans judged"))?;
+        for usage in accused {
+            let judged = desired.get(&usage.sim).map(|desired| &desired.judged);
+            if judged.is_some_and(|judged| is_spike_judged(usage, judged)) {
+                tracing::info!(sim.sid = %usage.sim, "its usage was judged, and is learnt anew");
+                usage.forgive();
+            }
+        }
+        Ok(())
     }
 
     /// Hands findings over to the kill-switch, after what they rest on is written.
@@ -173,5 +215,6 @@ pub(crate) fn part_of(page: u32, found: Found) -> Part {
     let bills = found.values().map(|used| Bill::of(used.total, used.billed));
     let bill = bills.fold(Bill::default(), Bill::with);
     let used = found.into_iter().filter(|(_, used)| used.total > Bytes(0));
-    Part { page, sims: used.map(|(sim, used)| (sim, used.total)).collect(), bill }
+    let sims = used.map(|(sim, used)| (sim, used.total)).collect();
+    Part { page, sims, bill, sketch: Sketch::default() }
 }

@@ -49,6 +49,7 @@ impl Rank {
 
 #[cfg(test)]
 mod tests {
+    use simfuse_domain::evidence::Sketch;
     use simfuse_domain::money::{Bill, Money};
 
     use super::*;
@@ -68,7 +69,8 @@ mod tests {
             let sims = (0..1_000).map(|n| number(page * 1_000 + n));
             let sims = sims.map(|n| (sim(n), Bytes(n.into()))).collect();
             let billed = (page % 2 == 0).then_some(Money { micros: 3, currency });
-            rank.add(&Part { page, sims, bill: Bill::of(Bytes(1), billed) });
+            let (bill, sketch) = (Bill::of(Bytes(1), billed), Sketch::default());
+            rank.add(&Part { page, sims, bill, sketch });
         }
         let (used, sims) = rank.finish();
         assert_eq!((used.sims, used.total), (50_000, Bytes(49_999 * 50_000 / 2)));

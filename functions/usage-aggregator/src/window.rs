@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, stream};
+use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
     Alerts, Clock, Granularity, Heartbeat, Inventory, PageLink, Part, Pass, Policies, States,
@@ -22,6 +23,21 @@ const FLEETS_AT_ONCE: usize = 4;
 
 /// Pages of one fleet's window: more than ten million SIMs fill.
 const PAGES_MAX: u32 = 50_000;
+
+/// One fleet's window that is being read.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    fleet: FleetSid,
+    window: UsageWindow,
+    pass: Pass,
+    /// The fleet as it is merged; its hour is judged by that of the hour before.
+    cohort: &'a Cohort,
+}
+
+/// Whether SIMs are judged by the window beside their peers.
+const fn is_judged(window: UsageWindow, pass: Pass) -> bool {
+    matches!((window, pass), (UsageWindow::Hour(_), Pass::Close))
+}
 
 /// What became of a window for several fleets.
 pub(crate) struct Reads {
@@ -93,17 +109,20 @@ where
             return Ok(Progress::Done);
         }
         let mut before = self.sims_before(fleet, window, pass, &task.content).await?;
+        let cohort = self.cohort(fleet, window, pass).await?;
         while !task.content.is_read {
             if self.is_over(context) {
                 return Ok(Progress::Paused);
             }
-            let part = self.read_page(context, fleet, window, pass, &mut task, &before).await?;
+            let of = Reading { fleet, window, pass, cohort: &cohort };
+            let part = self.read_page(context, of, &mut task, &before).await?;
             // What a page repeats that repeats the page before is known as well.
             if !part.is_empty() {
                 before = part;
             }
         }
-        self.total(context, fleet, window, pass, task.content.pages).await?;
+        let of = Reading { fleet, window, pass, cohort: &cohort };
+        self.total(context, of, task.content.pages).await?;
         task.content.is_done = true;
         task.write(&self.table, self.clock.now()).await?;
         Ok(Progress::Done)
@@ -113,12 +132,11 @@ where
     async fn read_page(
         &self,
         context: &Context<'_>,
-        fleet: FleetSid,
-        window: UsageWindow,
-        pass: Pass,
+        of: Reading<'_>,
         task: &mut Checkpoint<Task>,
         before: &BTreeSet<SimSid>,
     ) -> Result<BTreeSet<SimSid>, AggregatorError> {
+        let Reading { fleet, window, pass, cohort } = of;
         let query = query_of(fleet, window);
         let link = task.content.next.clone().map(PageLink);
         let page = self.provider.usage_page(&query, link.as_ref()).await;
@@ -140,7 +158,7 @@ where
                 self.see_page(context, fleet, hour, number, found).await?
             }
             (UsageWindow::Hour(hour), Pass::Close) => {
-                self.close_page(context, fleet, hour, number, found).await?
+                self.close_page(context, (fleet, cohort), hour, number, found).await?
             }
             (UsageWindow::Day(day), _) => {
                 self.compare_page(context, fleet, day, number, found).await?
@@ -168,23 +186,40 @@ where
         Ok(parts.iter().take(1).flat_map(|part| &part.sims).map(|(sim, _)| *sim).collect())
     }
 
-    /// Adds up what the pages left, and writes totals and ranks.
-    async fn total(
+    /// What the fleet's SIMs did up to the hour before, for an hour that is to be closed; of any
+    /// other window nobody is judged.
+    async fn cohort(
         &self,
-        context: &Context<'_>,
         fleet: FleetSid,
         window: UsageWindow,
         pass: Pass,
+    ) -> Result<Cohort, AggregatorError> {
+        if !is_judged(window, pass) {
+            return Ok(Cohort::default());
+        }
+        let read = self.table.read_cohort(fleet).await;
+        Ok(read.map_err(AggregatorError::table("reading a cohort"))?.unwrap_or_default())
+    }
+
+    /// Adds up what the pages left, and writes totals, ranks, and the cohort.
+    async fn total(
+        &self,
+        context: &Context<'_>,
+        of: Reading<'_>,
         pages: u32,
     ) -> Result<(), AggregatorError> {
-        let mut rank = Rank::default();
+        let Reading { fleet, window, pass, cohort } = of;
+        let (mut rank, mut sketch) = (Rank::default(), Sketch::default());
         let mut from_page = 0;
         while from_page < pages {
             let parts = self.parts(fleet, window, pass, from_page).await?;
             let Some(last) = parts.last() else { break };
             from_page = last.page.saturating_add(1);
             // An earlier pass may have had more pages.
-            parts.iter().filter(|part| part.page < pages).for_each(|part| rank.add(part));
+            for part in parts.iter().filter(|part| part.page < pages) {
+                rank.add(part);
+                sketch.join(&part.sketch);
+            }
         }
         let (mut used, sims) = rank.finish();
         used.closed = pass == Pass::Close;
@@ -194,6 +229,13 @@ where
             .collect();
         used.rank_pages = u32::try_from(items.len()).unwrap_or(u32::MAX);
         items.push(UsageItem::Fleet(fleet, window, used));
+        if let UsageWindow::Hour(hour) = window
+            && is_judged(window, pass)
+        {
+            let mut cohort = cohort.clone();
+            cohort.merge(hour, &sketch);
+            items.push(UsageItem::Cohort(fleet, Box::new(cohort)));
+        }
         self.put(context, &items).await
     }
 

@@ -1,7 +1,7 @@
 //! One SIM's course under a policy.
 //!
 //! Events are folded and judged by the webhook's `assess`; usage records are seen when they come and
-//! closed three hours after their hour, as the aggregator does; the guards that hang on one SIM are
+//! closed three hours after their hour, each hour for all SIMs before the next, as the aggregator does; the guards that hang on one SIM are
 //! asked as the kill-switch asks them. Time is that of the history: when an event or a record was
 //! known.
 
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{self, broken_limits};
+use simfuse_domain::detector::{self, broken_limits, usage_spike};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -18,9 +18,11 @@ use simfuse_domain::policy::{Mode, Policy, Rules};
 use simfuse_domain::port::{Sim, SimStatus, StoredState, UsageRecord};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
-use simfuse_domain::usage::{CLOSE_AFTER, SimUsage, Source};
+use simfuse_domain::usage::{Beside, SimUsage, Source};
 use simfuse_domain::verdict::Verdict;
 use simfuse_webhook::sim::{Assessed, Look, assess};
+
+use crate::peers::{Peers, closed_at};
 
 /// Findings of one SIM that are kept to be told: the first ones, which explain what was done.
 const FINDINGS_MAX: usize = 100;
@@ -111,9 +113,10 @@ impl Course {
 
     /// An event becomes known. Says whether the SIM is switched off for it.
     pub fn event(&mut self, trial: Trial<'_>, event: &Event, at: Timestamp) -> bool {
-        if self.is_off || self.passes(trial, at) {
-            return self.is_off;
+        if self.is_off {
+            return true;
         }
+        self.note_time(at);
         let look = Look {
             policy: trial.policy,
             detectors: detector::ALL,
@@ -137,9 +140,10 @@ impl Course {
     /// nothing. Says whether the SIM is switched off for it.
     pub fn record(&mut self, trial: Trial<'_>, record: &UsageRecord, at: Timestamp) -> bool {
         let (Some(hour), Some(total)) = (record.hour(), record.total) else { return false };
-        if self.is_off || self.passes(trial, at) {
-            return self.is_off;
+        if self.is_off {
+            return true;
         }
+        self.note_time(at);
         if let Some(usage) = &mut self.usage
             && usage.closed_through() >= Some(hour)
         {
@@ -150,10 +154,13 @@ impl Course {
             }
             return false;
         }
-        self.seen.insert(hour, (total, record.fleet));
+        // The aggregator asks for the records of a fleet; what is in files need not name it.
+        let of_events = self.stored.as_ref().and_then(|stored| stored.state.fleet());
+        let fleet = record.fleet.or(of_events);
+        self.seen.insert(hour, (total, fleet));
         let mut usage = self.usage.clone().unwrap_or_else(|| SimUsage::new(self.sim));
         usage.see(hour, total);
-        let rules = trial.policy.rules_for(record.fleet, self.sim);
+        let rules = trial.policy.rules_for(fleet, self.sim);
         let broken = broken_limits(&usage, &rules, hour);
         // Nearly every SIM keeps within its limits, and is stored when its hour is closed.
         if !broken.is_empty() {
@@ -163,27 +170,40 @@ impl Course {
         self.is_off
     }
 
-    /// History ends: closes the hours that are due by then.
-    pub fn finish(&mut self, trial: Trial<'_>, end: Timestamp) -> bool {
-        !self.is_off && self.times.is_some() && self.passes(trial, end)
+    /// History ends, after the hours that are due by then were closed.
+    pub fn finish(&mut self, end: Timestamp) {
+        if !self.is_off && self.times.is_some() {
+            self.note_time(end);
+        }
     }
 
-    /// Time passes up to now: hours are closed whose time has come. Says whether that switched the
-    /// SIM off.
-    fn passes(&mut self, trial: Trial<'_>, now: Timestamp) -> bool {
+    fn note_time(&mut self, now: Timestamp) {
         let (first, last) = self.times.unwrap_or((now, now));
         self.times = Some((first.min(now), last.max(now)));
-        while let Some((hour, (total, fleet))) = self.seen.first_key_value()
-            && let due = hour.end().saturating_add(CLOSE_AFTER).unwrap_or(Timestamp::MAX)
-            && due <= now
+    }
+
+    /// An hour is closed whose time has come, and with it what came too late for an earlier one. Says
+    /// whether that switched the SIM off.
+    pub fn close(&mut self, trial: Trial<'_>, hour: Hour, peers: &mut Peers) -> bool {
+        while let Some((seen, (total, fleet))) = self.seen.first_key_value()
+            && *seen <= hour
         {
-            let (hour, total, fleet) = (*hour, *total, *fleet);
-            self.seen.remove(&hour);
-            let usage = self.usage.get_or_insert_with(|| SimUsage::new(self.sim));
-            usage.close(hour, total, Source { fleet, page: 0 });
+            let (seen, total, fleet) = (*seen, *total, *fleet);
+            self.seen.remove(&seen);
             let rules = trial.policy.rules_for(fleet, self.sim);
-            let broken = broken_limits(usage, &rules, hour);
-            self.judge(trial, broken, due);
+            let is_suspended = rules.is_planned(seen.start(), seen.end());
+            // What comes late is found by the day's comparison, which judges nothing.
+            let fleet_now = fleet.filter(|_| seen == hour);
+            let cohort = fleet_now.map(|fleet| peers.cohort(fleet));
+            let usage = self.usage.get_or_insert_with(|| SimUsage::new(self.sim));
+            let source = Source { fleet, page: 0 };
+            usage.close_beside(seen, total, source, Beside { cohort, is_suspended });
+            if let Some(fleet) = fleet_now {
+                peers.count(fleet, usage, seen);
+            }
+            let mut found = broken_limits(usage, &rules, seen);
+            found.extend(usage_spike(usage, &rules));
+            self.judge(trial, found, closed_at(hour));
             if self.is_off {
                 return true;
             }

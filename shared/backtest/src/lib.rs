@@ -6,9 +6,11 @@
 
 pub mod caps;
 pub mod course;
+pub mod peers;
 pub mod stream;
 #[cfg(test)]
 mod tests;
 
 pub use caps::hold_over_caps;
 pub use course::{Act, Course, ModeFrom, Trial};
+pub use peers::Peers;

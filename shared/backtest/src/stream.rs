@@ -1,6 +1,6 @@
 //! A simulated population under a policy, on all cores.
 //!
-//! The population is cut into partitions, whose number follows from that of the SIMs alone; each
+//! The population is cut into partitions of whole fleets, whose number follows from that of the SIMs alone; each
 //! thread takes one after the other, so that memory is bounded by the threads, and the result does
 //! not depend on how many there are.
 
@@ -14,6 +14,7 @@ use simfuse_testkit::population::config::PopulationConfig;
 use simfuse_testkit::population::{EmittedKind, Partition, Population, Truth};
 
 use crate::course::{Course, Trial};
+use crate::peers::Peers;
 
 /// SIMs of a partition: their states, 5 kB each, stay near a processor's cache.
 const PARTITION_SIMS: u32 = 1_000;
@@ -21,6 +22,8 @@ const PARTITION_SIMS: u32 = 1_000;
 /// One SIM at the end of its course.
 #[derive(Debug)]
 pub struct Passed {
+    /// The SIM's number.
+    index: u32,
     /// What became of it.
     pub course: Course,
     /// The fleet that its events named last.
@@ -90,15 +93,17 @@ fn pass_partition(
     trial: Trial<'_>,
 ) -> Vec<Passed> {
     let mut population = Population::new(config, partition);
-    let first = partition.sims(config.sims).start;
-    let mut all: Vec<Option<Passed>> = Vec::new();
+    let first = partition.sims(config).start;
+    let (mut all, mut peers): (Vec<Option<Passed>>, Peers) = Default::default();
     while let Some(emitted) = population.next() {
+        close_due(&mut all, trial, emitted.at, &mut peers, &mut population);
         let place = usize::try_from(emitted.sim_index.saturating_sub(first)).unwrap_or(0);
         if all.len() <= place {
             all.resize_with(place.saturating_add(1), || None);
         }
         let Some(passed) = all.get_mut(place) else { continue };
         let passed = passed.get_or_insert_with(|| Passed {
+            index: emitted.sim_index,
             course: Course::new(emitted.sim),
             fleet: None,
             truth: None,
@@ -115,20 +120,16 @@ fn pass_partition(
             }
             EmittedKind::Label(_) => {}
         }
-        if passed.rogue_bytes.len() < passed.course.acts().len() {
-            let truth = population.truth_of(emitted.sim_index, emitted.at);
-            let truth = truth.filter(|truth| truth.from <= emitted.at);
-            let bytes = truth.map(|truth| truth.bytes);
-            passed.rogue_bytes.resize(passed.course.acts().len(), bytes);
-        }
+        passed.note_bytes(&population, emitted.at);
         if passed.course.is_off() && !was_off {
             population.deactivate(emitted.sim, emitted.at);
         }
     }
     let end = end_of(config);
+    close_due(&mut all, trial, end, &mut peers, &mut population);
     for (passed, index) in all.iter_mut().zip(first..) {
         let Some(passed) = passed else { continue };
-        passed.course.finish(trial, end);
+        passed.course.finish(end);
         let acts = passed.course.acts();
         let by = acts.last().filter(|_| passed.course.is_off()).map_or(end, |act| act.at);
         passed.truth = population.truth_of(index, end).filter(|truth| truth.from <= by);
@@ -136,6 +137,37 @@ fn pass_partition(
         passed.rogue_bytes.resize(passed.course.acts().len(), bytes);
     }
     all.into_iter().flatten().collect()
+}
+
+/// Closes the hours that are due by now, each for all SIMs before the next.
+fn close_due(
+    all: &mut [Option<Passed>],
+    trial: Trial<'_>,
+    now: Timestamp,
+    peers: &mut Peers,
+    population: &mut Population,
+) {
+    while let Some(hour) = peers.due(now) {
+        for passed in all.iter_mut().flatten() {
+            let was_off = passed.course.is_off();
+            let is_off = passed.course.close(trial, hour, peers);
+            passed.note_bytes(population, now);
+            if is_off && !was_off {
+                population.deactivate(passed.course.sim(), now);
+            }
+        }
+        peers.merge(hour);
+    }
+}
+
+impl Passed {
+    /// Notes the rogue's bytes up to now for each act that is new.
+    fn note_bytes(&mut self, population: &Population, now: Timestamp) {
+        if self.rogue_bytes.len() < self.course.acts().len() {
+            let truth = population.truth_of(self.index, now).filter(|truth| truth.from <= now);
+            self.rogue_bytes.resize(self.course.acts().len(), truth.map(|truth| truth.bytes));
+        }
+    }
 }
 
 /// When a population is over.

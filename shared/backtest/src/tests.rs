@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
+use simfuse_domain::finding::DetectorId;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Hold;
 use simfuse_domain::policy::{DEFAULT, Policy};
+use simfuse_domain::verdict::Verdict;
 use simfuse_testkit::population::config::{Delivery, PopulationConfig, Rogues};
 use simfuse_testkit::population::rogue::Rogue;
 use simfuse_testkit::population::{EmittedKind, Partition, Population};
@@ -140,4 +142,36 @@ fn an_event_that_comes_twice_leaves_what_is_known() {
         assert!(once.is_some() && course.state() == once.as_ref(), "{event:?}");
     }
     assert!(course.is_some());
+}
+
+#[test]
+fn a_leak_that_keeps_every_limit_is_found_by_what_is_usual_among_peers() {
+    let config = with(population(60, 9), vec![Rogue::LeakTenTimes]);
+    let cuts = format!("{DEFAULT}\n").replace("[usage_spike]", "[usage_spike]\nalert_hours = 1000");
+    let cuts = cuts.replace("act = \"alert\"               # off", "act = \"deactivate\" # off");
+    let by_policy = [DEFAULT, &cuts].map(|text| pass(&config, &text.parse().unwrap()));
+    let [told, cut] = by_policy.map(|passed| {
+        let rogue = |passed: &Passed| passed.truth.is_some();
+        let (rogues, healthy): (Vec<_>, Vec<_>) = passed.into_iter().partition(rogue);
+        assert!(healthy.iter().all(|passed| passed.course.acts().is_empty()));
+        let acts = rogues.iter().map(|passed| passed.course.acts().to_vec());
+        acts.collect::<Vec<_>>()
+    });
+    assert_eq!((told.len(), cut.len()), (3, 3));
+    for acts in told.iter().chain(&cut) {
+        assert!(acts.iter().all(|act| act.detector == DetectorId::UsageSpike), "{acts:?}");
+    }
+    let first = |acts: &[Act]| acts.first().map(|act| act.what);
+    let last = |acts: &[Act]| acts.last().map(|act| act.what);
+    assert!(told.iter().all(|acts| last(acts) == Some(Verdict::Alert)), "{told:?}");
+    assert!(cut.iter().all(|acts| first(acts) == Some(Verdict::Alert)), "{cut:?}");
+    assert!(cut.iter().all(|acts| last(acts) == Some(Verdict::Deactivate)), "{cut:?}");
+}
+
+#[test]
+fn in_a_fleet_of_three_only_limits_tell() {
+    let mut config = with(population(3, 9), vec![Rogue::LeakTenTimes]);
+    config.rogues.sims_each = 1;
+    let passed = pass(&config, &DEFAULT.parse().unwrap());
+    assert!(passed.iter().all(|passed| passed.course.findings().is_empty()));
 }

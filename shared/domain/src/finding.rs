@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
+use crate::evidence::Level;
 use crate::id::SessionSid;
 use crate::network::Country;
 use crate::place::{Point, SAME_PLACE_KM, Square};
@@ -38,6 +39,8 @@ pub enum DetectorId {
     DayLimit,
     /// A period's bytes over the policy's limit.
     PeriodLimit,
+    /// Usage that is unusual for the SIM and for its peers.
+    UsageSpike,
     /// Traffic that began after the SIM was inactive.
     AliveAfterKill,
     /// SimFuse itself failed on this SIM: a human must look.
@@ -65,7 +68,8 @@ impl DetectorId {
     pub const fn is_kept(self) -> bool {
         matches!(
             self,
-            Self::Degraded
+            Self::UsageSpike
+                | Self::Degraded
                 | Self::BytesUnseen
                 | Self::ActiveAfterKill
                 | Self::InactiveUsesData
@@ -88,6 +92,7 @@ impl fmt::Display for DetectorId {
             Self::HourLimit => "hour_limit",
             Self::DayLimit => "day_limit",
             Self::PeriodLimit => "period_limit",
+            Self::UsageSpike => "usage_spike",
             Self::AliveAfterKill => "alive_after_kill",
             Self::Degraded => "degraded",
             Self::BytesUnseen => "bytes_unseen",
@@ -142,6 +147,23 @@ pub enum Evidence {
         /// The session, where the window is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionSid>,
+    },
+    /// Hours beside what is usual.
+    Unusual {
+        /// How far the evidence has come.
+        level: Level,
+        /// Chance alone would show it once in so many active hours of a SIM.
+        chance_hours: u64,
+        /// What was used in the latest hour.
+        seen: Bytes,
+        /// What was to be expected of it.
+        usual: Bytes,
+        /// What was used beyond the usual since the evidence began.
+        excess: Bytes,
+        /// When that was.
+        from: Timestamp,
+        /// End of the latest hour.
+        to: Timestamp,
     },
     /// A country.
     Country {
@@ -285,6 +307,13 @@ impl fmt::Display for Finding {
             }
             Evidence::Bytes { seen, limit, .. } => {
                 write!(f, "used {seen} in {}, limit {limit}", self.about)
+            }
+            Evidence::Unusual { chance_hours, seen, usual, excess, from, .. } => {
+                write!(
+                    f,
+                    "used {seen} in an hour, usual are {usual}; {excess} beyond the usual since \
+                     {from}, by chance once in {chance_hours} hours"
+                )
             }
             Evidence::Country { seen, allowed } => {
                 write!(f, "in country {seen}, allowed are ")?;

@@ -13,14 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::evidence::Usual;
+use crate::evidence::{Cohort, Standing, Usual};
 use crate::id::{FleetSid, SimSid};
 use crate::money::{Bill, Money};
 use crate::port::BillingPeriod;
 use crate::time::{Hour, Window};
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const USAGE_SCHEMA: u32 = 2;
+pub const USAGE_SCHEMA: u32 = 3;
 
 /// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
 pub const HOURS_KEPT: i32 = 50;
@@ -54,6 +54,16 @@ pub struct SimUsage {
     pause_hours_max: u32,
     last_active: Option<Hour>,
     price: Bill,
+    standing: Standing,
+}
+
+/// What an hour that is closed is judged beside.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Beside<'a> {
+    /// The SIM's fleet, merged through the hour before; `None` judges nothing.
+    pub cohort: Option<&'a Cohort>,
+    /// Planned work touches the hour: it is no evidence, and not usual either.
+    pub is_suspended: bool,
 }
 
 /// A billing period, and what was used in its closed hours.
@@ -107,7 +117,7 @@ pub enum Closed {
 impl SimUsage {
     /// The usage of a SIM that has no records.
     #[must_use]
-    pub const fn new(sim: SimSid) -> Self {
+    pub fn new(sim: SimSid) -> Self {
         Self {
             sim,
             closed_through: None,
@@ -119,11 +129,24 @@ impl SimUsage {
             pause_hours_max: 0,
             last_active: None,
             price: Bill::of(Bytes(0), None),
+            standing: Standing::default(),
         }
     }
 
-    /// Closes an hour of which a record was found there.
+    /// Closes an hour of which a record was found there; it is learnt and not judged.
     pub fn close(&mut self, hour: Hour, bytes: Bytes, source: Source) -> Closed {
+        self.close_beside(hour, bytes, source, Beside::default())
+    }
+
+    /// Closes an hour of which a record was found there. The active hour before is judged, now that
+    /// the whole cohort's is known; this one is taken up, and judged with the next.
+    pub fn close_beside(
+        &mut self,
+        hour: Hour,
+        bytes: Bytes,
+        source: Source,
+        beside: Beside<'_>,
+    ) -> Closed {
         match self.closed_through {
             Some(closed) if closed > hour => return Closed::Elsewhere,
             Some(closed) if closed == hour => return self.close_again(hour, bytes, source),
@@ -131,18 +154,40 @@ impl SimUsage {
         }
         // What was only seen, and had no record when it should have been closed, does not count.
         let before = self.closed_through;
+        let stayed = self.closed_from.iter().any(|known| known.fleet == source.fleet);
         self.hours.retain(|(kept, _)| Some(*kept) <= before || *kept >= hour);
         (self.closed_through, self.closed_from) = (Some(hour), vec![source]);
         self.keep(hour, bytes);
         self.count(hour, bytes);
+        if let Some(cohort) = beside.cohort {
+            if stayed {
+                self.standing.settle(cohort);
+            } else {
+                self.standing.leave();
+            }
+        }
         // A silent hour teaches nothing.
         if bytes > Bytes(0) {
-            self.baseline.learn(bytes);
+            if !beside.is_suspended {
+                self.judge_and_learn(hour, bytes, beside.cohort);
+            }
             let pause = self.last_active.map_or(0, |last| last.hours_until(hour));
             self.pause_hours_max = self.pause_hours_max.max(pause);
             self.last_active = Some(hour);
         }
         Closed::Now
+    }
+
+    fn judge_and_learn(&mut self, hour: Hour, bytes: Bytes, cohort: Option<&Cohort>) {
+        if let Some(cohort) = cohort
+            && let Some(usual) = Usual::beside(&self.baseline, cohort.spread())
+        {
+            self.standing.take_up(hour, bytes, &usual);
+        }
+        // What grows slowly must not teach that it is usual.
+        if self.standing.wallet().may_learn() {
+            self.baseline.learn(bytes);
+        }
     }
 
     fn close_again(&mut self, hour: Hour, bytes: Bytes, source: Source) -> Closed {
@@ -357,6 +402,26 @@ impl SimUsage {
         &self.baseline
     }
 
+    /// The evidence that there is against the SIM, and its place among its peers.
+    #[must_use]
+    pub const fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// A human judged that the SIM's usage is no theft: the evidence is gone, and what is usual is
+    /// learnt anew. Until that is known again, for 24 active hours, nothing is unusual.
+    pub fn forgive(&mut self) {
+        self.standing.forgive();
+        self.baseline = Baseline::default();
+    }
+
+    /// Whether the hour was closed first from this fleet's records: only there the SIM is a peer.
+    #[must_use]
+    pub fn is_peer_in(&self, fleet: FleetSid, hour: Hour) -> bool {
+        let first = self.closed_from.first().and_then(|source| source.fleet);
+        self.closed_through == Some(hour) && first == Some(fleet)
+    }
+
     /// The latest closed hour in which the SIM used bytes.
     #[must_use]
     pub const fn last_active(&self) -> Option<Hour> {
@@ -382,12 +447,16 @@ impl SimUsage {
     /// # Errors
     /// When the bytes are not usage of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        if schema >= 2 {
-            return postcard::from_bytes(bytes);
+        let no_standing = || postcard::to_stdvec(&Standing::default());
+        match schema {
+            // It ended before the price, the second before the evidence.
+            ..2 => {
+                let no_price = postcard::to_stdvec(&Bill::default())?;
+                postcard::from_bytes(&[bytes, &no_price, &no_standing()?].concat())
+            }
+            2 => postcard::from_bytes(&[bytes, &no_standing()?].concat()),
+            3.. => postcard::from_bytes(bytes),
         }
-        // The first one ended before the price.
-        let no_price = postcard::to_stdvec(&Bill::default())?;
-        postcard::from_bytes(&[bytes, &no_price].concat())
     }
 }
 

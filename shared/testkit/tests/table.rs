@@ -94,6 +94,7 @@ on_both! {
     usages::items_are_written_over
     usages::ranks_are_read_back
     usages::parts_come_in_order
+    usages::a_cohort_is_read_back
     usages::a_checkpoint_has_one_writer_at_a_time
     usages::the_inventory_is_read_back
     usages::a_case_shows_usage

@@ -152,8 +152,8 @@ impl Bench {
 
 /// What matters of the table: not how often it was written.
 pub(crate) fn lasting(content: UsageContent) -> impl PartialEq + std::fmt::Debug {
-    let UsageContent { bases, used, fleets_used, ranks, sims, fleets, .. } = content;
-    (bases, used, fleets_used, ranks, sims, fleets)
+    let UsageContent { bases, used, fleets_used, ranks, sims, fleets, cohorts, .. } = content;
+    (bases, used, fleets_used, ranks, sims, fleets, cohorts)
 }
 
 pub(crate) fn sim(number: u8) -> SimSid {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
@@ -121,6 +122,10 @@ impl<P: UsageStore> UsageStore for Mortal<P> {
         self.table(self.inner.read_parts(fleet, window, pass, from_page)).await
     }
 
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        self.table(self.inner.read_cohort(fleet)).await
+    }
+
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {
         self.table(self.inner.read_desired(sims)).await
     }
@@ -211,6 +216,11 @@ async fn eve() -> Bench {
             bench.used(number, back, 40_000 + u64::from(number));
         }
     }
+    for number in 1..=5 {
+        for ahead in 0..12 {
+            bench.used(number, -ahead, 40_000 + u64::from(number));
+        }
+    }
     bench.run().await.unwrap();
     // To one hour before the day's end is closed.
     bench.run_hourly(12).await;
@@ -228,6 +238,8 @@ async fn whenever_a_run_dies_the_next_leaves_what_an_undisturbed_one_leaves() {
     let expected = lasting(calm.table.usage_content());
     let expected_found = calm.table.findings_stream();
     assert!(!expected_found.is_empty());
+    let content = calm.table.usage_content();
+    assert!(content.cohorts.values().map(Cohort::peers).sum::<f64>() > 4.5, "all are peers");
     for last_counts in [false, true] {
         let mut calls = 0;
         loop {

@@ -7,6 +7,7 @@
 
 mod bench;
 mod crashes;
+mod evidence;
 mod findings;
 mod model;
 mod pages;

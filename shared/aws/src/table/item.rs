@@ -171,6 +171,11 @@ impl<'a> Row<'a> {
         bytes.map(AsRef::as_ref).ok_or_else(|| self.fault(format!("{name} is not bytes")))
     }
 
+    /// Bytes; absent is unknown.
+    pub(super) fn maybe_bytes(self, name: &str) -> Result<Option<&'a [u8]>, TableError> {
+        self.0.contains_key(name).then(|| self.bytes(name)).transpose()
+    }
+
     /// A set; absent is empty.
     pub(super) fn texts(self, name: &str) -> Result<BTreeSet<String>, TableError> {
         match self.0.get(name) {

@@ -141,6 +141,10 @@ impl Key {
         Self::new(format!("FLEET#{fleet}"), "INVENTORY")
     }
 
+    pub(super) fn cohort(fleet: FleetSid) -> Self {
+        Self::new(format!("FLEET#{fleet}"), "COHORT")
+    }
+
     pub(super) fn rank(fleet: FleetSid, window: UsageWindow, page: u32) -> Self {
         let window = window.window().name;
         Self::new(format!("FLEET#{fleet}"), format!("RANK#{window}#{page:04}"))

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use simfuse_domain::bytes::Bytes;
+use simfuse_domain::evidence::{COHORT_SCHEMA, Cohort, Sketch};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::money::{Bill, Money};
@@ -150,6 +151,11 @@ impl UsageStore for Table {
         answer.items.unwrap_or_default().iter().map(|item| read_part(Row(item))).collect()
     }
 
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        let item = self.get(&Key::cohort(fleet)).await?;
+        item.map(|item| read_cohort(Row(&item))).transpose()
+    }
+
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {
         if sims.is_empty() {
             return Ok(BTreeMap::new());
@@ -264,7 +270,14 @@ fn draft_of(item: &UsageItem, now: Timestamp) -> Result<Draft, TableError> {
             let draft = draft_bill(Draft::new(key), part.bill)
                 .number("page", part.page)
                 .bytes("sims", packed(&part.sims));
-            draft.expires(now, PART_DAYS)
+            draft_sketch(draft, &part.sketch)?.expires(now, PART_DAYS)
+        }
+        UsageItem::Cohort(fleet, cohort) => {
+            let key = Key::cohort(*fleet);
+            let encoded = cohort.encode();
+            let encoded = encoded
+                .map_err(|error| fault_from(&format!("writing {key}"), "the cohort", error))?;
+            Draft::new(key).bytes("cohort", encoded).number("schema", COHORT_SCHEMA)
         }
         UsageItem::Inventory(sim) => Draft::new(Key::inventory(sim.sid))
             .maybe_text("iccid", sim.iccid.map(|iccid| iccid.to_string()))
@@ -300,6 +313,16 @@ fn draft_bill(draft: Draft, bill: Bill) -> Draft {
         .number("billed_micros", money.micros)
         .text("currency", money.currency.to_string())
         .number("billed_of", of.0)
+}
+
+/// Most parts are of windows in which nobody is judged: they have none.
+fn draft_sketch(draft: Draft, sketch: &Sketch) -> Result<Draft, TableError> {
+    if sketch.is_empty() {
+        return Ok(draft);
+    }
+    let encoded = sketch.encode();
+    let encoded = encoded.map_err(|error| fault_from("writing a part", "its sketch", error))?;
+    Ok(draft.bytes("sketch", encoded))
 }
 
 /// What is billed. An amount without its currency, or without the bytes that it is of, says nothing.
@@ -366,7 +389,22 @@ fn read_part(row: Row<'_>) -> Result<Part, TableError> {
         page: row.number("page")?,
         sims: sims.ok_or_else(|| row.fault("sims is not a list of SIMs"))?,
         bill: read_bill(row)?,
+        sketch: read_sketch(row)?,
     })
+}
+
+fn read_sketch(row: Row<'_>) -> Result<Sketch, TableError> {
+    let Some(bytes) = row.maybe_bytes("sketch")? else { return Ok(Sketch::default()) };
+    Sketch::decode(bytes).map_err(|error| row.fault_from("sketch", error))
+}
+
+fn read_cohort(row: Row<'_>) -> Result<Cohort, TableError> {
+    let found: u32 = row.number("schema")?;
+    if found > COHORT_SCHEMA {
+        let what = format!("the cohort at {}", row.text("pk")?);
+        return Err(TableError::NewerSchema { what, found, known: COHORT_SCHEMA });
+    }
+    Cohort::decode(row.bytes("cohort")?).map_err(|error| row.fault_from("cohort", error))
 }
 
 fn read_sim(row: Row<'_>) -> Result<Sim, TableError> {

@@ -17,7 +17,7 @@ use std::time::Instant;
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
 use simfuse_backtest::stream::{by_partition, end_of};
-use simfuse_backtest::{Course, ModeFrom, Trial};
+use simfuse_backtest::{Course, ModeFrom, Peers, Trial};
 use simfuse_domain::policy::{DEFAULT, Policy};
 use simfuse_domain::verdict::Verdict;
 use simfuse_testkit::population::behaviour::Behaviour;
@@ -133,6 +133,7 @@ struct Sim {
 struct Judges<'a> {
     population: Population,
     trials: [Trial<'a>; 2],
+    peers: [Peers; 2],
     sims: Vec<Option<Sim>>,
     first_sim: u32,
     end: Timestamp,
@@ -145,7 +146,8 @@ impl<'a> Judges<'a> {
             population: Population::new(config, part),
             trials: policies.each_ref().map(|policy| Trial { policy, mode: ModeFrom::Enforce }),
             sims: Vec::new(),
-            first_sim: part.sims(config.sims).start,
+            first_sim: part.sims(config).start,
+            peers: Default::default(),
             end: end_of(config),
             tally: Tally::default(),
         }
@@ -153,6 +155,7 @@ impl<'a> Judges<'a> {
 
     fn run(mut self) -> Tally {
         while let Some(emitted) = self.population.next() {
+            self.close_due(emitted.at);
             self.judge(&emitted);
         }
         let sims = std::mem::take(&mut self.sims);
@@ -162,6 +165,20 @@ impl<'a> Judges<'a> {
             }
         }
         self.tally
+    }
+
+    /// Closes the hours that are due by now, each for all SIMs before the next. What is found is noted
+    /// with the SIM's next event or record.
+    fn close_due(&mut self, now: Timestamp) {
+        for (place, (peers, trial)) in self.peers.iter_mut().zip(self.trials).enumerate() {
+            while let Some(hour) = peers.due(now) {
+                let courses = self.sims.iter_mut().flatten();
+                for course in courses.filter_map(|sim| sim.courses.get_mut(place)) {
+                    course.close(trial, hour, peers);
+                }
+                peers.merge(hour);
+            }
+        }
     }
 
     fn judge(&mut self, emitted: &Emitted) {

@@ -13,6 +13,7 @@ mod device_not_allowed;
 mod geofence_left;
 mod impossible_travel;
 mod limits;
+pub mod usage_spike;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -25,6 +26,8 @@ use crate::policy::Rules;
 use crate::state::SimState;
 use crate::time::Hour;
 use crate::usage::SimUsage;
+
+pub use usage_spike::{is_spike_judged, usage_spike};
 
 /// All that a detector may see.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +103,7 @@ pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding
         | Evidence::Devices { .. }
         | Evidence::Outside { .. }
         | Evidence::Travel { .. }
+        | Evidence::Unusual { .. }
         | Evidence::Alive { .. }
         | Evidence::Unseen { .. }
         | Evidence::Status { .. }

@@ -5,15 +5,26 @@
 //! e-values of one hour after the other are multiplied ([`Wallet`]). Under "nothing has changed" such
 //! a product exceeds a level of `1/α` at most once in `1/α` hours on average, however often one looks
 //! (Shin, Ramdas, Rinaldo, "E-detectors", NEJSDS 2023), as far as the hours are exchangeable.
+//!
+//! A single series is ranked among its own past alone ([`Series`]). A SIM is ranked among its fleet's
+//! past and among its peers now ([`Cohort`]), and keeps what follows ([`Standing`]).
 
+mod bins;
+mod cohort;
 mod e_value;
 mod ranks;
 mod series;
+mod standing;
+#[cfg(test)]
+mod tests;
 mod usual;
 mod wallet;
 
+pub use bins::Bin;
+pub use cohort::{COHORT_SCHEMA, Cohort, Sketch};
 pub use e_value::log_e_value;
 pub use ranks::Ranks;
 pub use series::{Judged, Series};
+pub use standing::{Active, LOG_EVIDENCE_MAX, Standing};
 pub use usual::Usual;
 pub use wallet::{Level, Wallet};

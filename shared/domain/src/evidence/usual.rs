@@ -10,6 +10,12 @@ const SPREAD_MIN: f64 = 0.2;
 /// Active hours before a SIM's own past says anything, where it has no peers to compare with.
 const OWN_HOURS_MIN: u32 = 24;
 
+/// Active hours of its own that the peers' spread weighs.
+const PEERS_HOURS: f64 = 24.0;
+
+/// More active hours than this say nothing more of a SIM's own spread.
+const SPREAD_HOURS_MAX: f64 = 500.0;
+
 /// What is usual in an active hour: middle and spread of [`Usual::level_of`] its bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usual {
@@ -23,6 +29,19 @@ impl Usual {
     pub fn of_past(past: &Baseline) -> Option<Self> {
         let is_known = past.active_hours >= OWN_HOURS_MIN;
         is_known.then(|| Self { middle: past.middle, spread: past.spread.max(SPREAD_MIN) })
+    }
+
+    /// What a SIM's own past says, its spread drawn towards the median of its peers' while there is
+    /// little of it. The middle is its own alone: a fleet may hold SIMs whose usual is ten times
+    /// another's, and after 24 hours it is known well enough.
+    #[must_use]
+    pub fn beside(past: &Baseline, peers_spread: Option<f64>) -> Option<Self> {
+        let own = Self::of_past(past)?;
+        let Some(peers_spread) = peers_spread else { return Some(own) };
+        let hours = f64::from(past.active_hours).min(SPREAD_HOURS_MAX);
+        let square = (hours * past.spread.powi(2) + PEERS_HOURS * peers_spread.powi(2))
+            / (hours + PEERS_HOURS);
+        Some(Self { spread: square.sqrt().max(SPREAD_MIN), ..own })
     }
 
     /// The logarithm in which bytes are compared, `ln(1 + bytes/1000)`: twice as much is as far from

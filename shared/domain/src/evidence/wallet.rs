@@ -24,6 +24,16 @@ pub enum Level {
     Deactivate,
 }
 
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Alert => "alert",
+            Self::Quarantine => "quarantine",
+            Self::Deactivate => "deactivate",
+        })
+    }
+}
+
 impl Level {
     /// The natural logarithm of the evidence that it takes.
     #[must_use]
@@ -50,7 +60,12 @@ impl Wallet {
     /// Evidence for the SIM wipes out evidence against it, and is not saved up: `ln M` begins anew at
     /// 0. What was used beyond the usual counts for as long as there is evidence.
     pub fn add(&mut self, p: f64, bytes: Bytes, usual: &Usual) {
-        self.log_evidence = self.log_evidence.max(0.0) + log_e_value(p);
+        self.join(log_e_value(p), bytes, usual.expected());
+    }
+
+    /// The same with the logarithm of the e-value itself.
+    pub(super) fn join(&mut self, log_e: f64, bytes: Bytes, usual: Bytes) {
+        self.log_evidence = self.log_evidence.max(0.0) + log_e;
         if self.log_evidence <= 0.0 {
             self.excess = 0;
             return;
@@ -61,8 +76,13 @@ impl Wallet {
             clippy::cast_sign_loss,
             reason = "saturates; a threshold, not an account"
         )]
-        let usual = (usual.expected().0 as f64 * EXPECTED_TIMES) as u64;
+        let usual = (usual.0 as f64 * EXPECTED_TIMES) as u64;
         self.excess = self.excess.saturating_add(bytes.0.saturating_sub(usual));
+    }
+
+    /// Forgets what is more than so much.
+    pub(super) const fn cap(&mut self, log_evidence: f64) {
+        self.log_evidence = self.log_evidence.min(log_evidence);
     }
 
     /// The natural logarithm of the evidence: below 0 it speaks for the SIM.

@@ -308,13 +308,15 @@ fn hold_for_all(look: &Look<'_>) -> Option<Hold> {
 }
 
 /// Whether a human who restored the SIM has not yet seen such a finding: a device or country that
-/// was not judged, a limit of which none was, or that it left its area, of which nothing was.
+/// was not judged, a limit or unusual usage of which none was, or that it left its area, of which
+/// nothing was.
 fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -> bool {
     match finding.detector {
         DetectorId::SessionLimit
         | DetectorId::HourLimit
         | DetectorId::DayLimit
         | DetectorId::PeriodLimit
+        | DetectorId::UsageSpike
         | DetectorId::GeofenceLeft => {
             let detector = format!("{}#", finding.detector);
             !judged.iter().any(|key| key.starts_with(&detector))

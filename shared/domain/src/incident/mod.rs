@@ -426,7 +426,9 @@ impl Incident {
 /// When what these findings show began, by event time; `None` where there is none.
 pub fn began<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Timestamp> {
     let begins = findings.into_iter().map(|finding| match &finding.evidence {
-        Evidence::Bytes { from, .. } | Evidence::Unseen { from, .. } => *from,
+        Evidence::Bytes { from, .. }
+        | Evidence::Unseen { from, .. }
+        | Evidence::Unusual { from, .. } => *from,
         Evidence::Alive { began, .. } => *began,
         Evidence::Silence { since, .. } => *since,
         Evidence::Travel { left, .. } => *left,

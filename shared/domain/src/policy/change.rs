@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
+use super::{SpikeAct, UsageSpike};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
 use crate::place::Area;
@@ -53,6 +54,7 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     }
     binding(&old.binding, &new.binding, &mut said);
     limits(&old.limits, &new.limits, &mut said);
+    usage_spike(old.usage_spike, new.usage_spike, &mut said);
     countries(old, new, &mut said);
     geofence(old, new, &mut said);
     guards(old, new, &mut said);
@@ -187,6 +189,31 @@ fn geofence(old: &Rules, new: &Rules, said: &mut Vec<String>) {
         };
         let (old, new) = (act(old.geofence_act), act(new.geofence_act));
         said.push(format!("places.geofence_act {old} → {new}: {means}"));
+    }
+}
+
+fn usage_spike(old: UsageSpike, new: UsageSpike, said: &mut Vec<String>) {
+    if old.act != new.act {
+        let means = match new.act {
+            SpikeAct::Off => "usage that is unusual for a SIM and its peers is no finding",
+            SpikeAct::Alert => "usage that is unusual for a SIM and its peers only alerts",
+            SpikeAct::Quarantine => "a SIM of unusual usage is moved to the quarantine fleet",
+            SpikeAct::Deactivate => "a SIM of unusual usage is deactivated",
+        };
+        said.push(format!("usage_spike.act {} → {}: {means}", old.act.name(), new.act.name()));
+    }
+    for (name, old, new) in [
+        ("alert_hours", old.alert_hours, new.alert_hours),
+        ("quarantine_hours", old.quarantine_hours, new.quarantine_hours),
+        ("deactivate_hours", old.deactivate_hours, new.deactivate_hours),
+    ] {
+        if old != new {
+            said.push(format!("usage_spike.{name} {old} → {new}: by chance once in so many"));
+        }
+    }
+    if old.excess_min != new.excess_min {
+        let (old, new) = (megabytes(Some(old.excess_min)), megabytes(Some(new.excess_min)));
+        said.push(format!("usage_spike.excess_min_mb {old} → {new}"));
     }
 }
 

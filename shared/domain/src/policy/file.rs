@@ -1,6 +1,9 @@
 //! The policy file: TOML in, [`Policy`] out; anything unknown, bad or impossible is refused with
 //! its line, its key and the reason.
 
+mod guards;
+mod usage_spike;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,13 +13,15 @@ use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
-use super::{FLEET_LIMIT_MB, Policy, Rules};
+use super::{FLEET_LIMIT_MB, Policy, Rules, SpikeAct, UsageSpike};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
 use crate::news::NewsKind;
 use crate::place::{Area, Point};
+use guards::{CapLayer, GuardsLayer};
+use usage_spike::UsageSpikeLayer;
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
 const TEXT_BYTES_MAX: usize = 256_000;
@@ -59,22 +64,18 @@ impl std::str::FromStr for Policy {
             return Err(PolicyError { line: None, key: None, text: String::new(), reason });
         }
         let file = read(text)?;
-        let base = file.base().over(&EMPTY);
-        check_quarantine(text, "", (&file.limits, &file.places), &base)?;
+        let layer = file.base();
+        let base = layer.over(&EMPTY);
+        check(text, "", &layer, &base)?;
         let mut fleets = BTreeMap::new();
         for (sid, layer) in file.fleet {
             let rules = layer.over(&base);
-            check_quarantine(
-                text,
-                &format!("fleet.{sid}."),
-                (&layer.limits, &layer.places),
-                &rules,
-            )?;
+            check(text, &format!("fleet.{sid}."), &layer, &rules)?;
             fleets.insert(sid, rules);
         }
         for (sid, layer) in &file.sim {
             let prefix = format!("sim.{sid}.");
-            check_quarantine(text, &prefix, (&layer.limits, &layer.places), &layer.over(&base))?;
+            check(text, &prefix, layer, &layer.over(&base))?;
         }
         Ok(Self { base, fleets, sims: file.sim, text: text.to_owned(), number: None })
     }
@@ -119,25 +120,33 @@ fn read(text: &str) -> Result<File, PolicyError> {
     Ok(file)
 }
 
+/// What one layer leads to must be possible.
+fn check(text: &str, prefix: &str, layer: &Layer, rules: &Rules) -> Result<(), PolicyError> {
+    layer.usage_spike.check(text, prefix, rules.usage_spike)?;
+    check_quarantine(text, prefix, layer, rules)
+}
+
 /// A SIM can only be moved to a fleet that is named.
 fn check_quarantine(
     text: &str,
     prefix: &str,
-    (limits, places): (&LimitsLayer, &PlacesLayer),
+    layer: &Layer,
     rules: &Rules,
 ) -> Result<(), PolicyError> {
+    let start_of = |act: &Option<Spanned<LimitAct>>| act.as_ref().map(|act| act.span().start);
     let leaves_area = rules.geofence.as_ref().map(|_| rules.geofence_act);
-    let (key, act) = if rules.limits.act == LimitAct::Quarantine {
-        ("limits.act", &limits.act)
+    let (key, start) = if rules.limits.act == LimitAct::Quarantine {
+        ("limits.act", start_of(&layer.limits.act))
     } else if leaves_area == Some(LimitAct::Quarantine) {
-        ("places.geofence_act", &places.geofence_act)
+        ("places.geofence_act", start_of(&layer.places.geofence_act))
+    } else if rules.usage_spike.act == SpikeAct::Quarantine {
+        ("usage_spike.act", layer.usage_spike.act.as_ref().map(|act| act.span().start))
     } else {
         return Ok(());
     };
     if rules.quarantine.is_some() {
         return Ok(());
     }
-    let start = act.as_ref().map(|act| act.span().start);
     let reason = "no fleet to move SIMs to: name it with `quarantine = { fleet = \"HF…\" }`";
     Err(located(text, start, Some(format!("{prefix}{key}")), reason.to_owned()))
 }
@@ -186,6 +195,7 @@ const EMPTY: Rules = Rules {
         fleet_limit_mb: None,
         act: LimitAct::Alert,
     },
+    usage_spike: UsageSpike::DEFAULT,
     maintenance: Vec::new(),
     countries: Vec::new(),
     geofence: None,
@@ -212,6 +222,8 @@ struct File {
     #[serde(default)]
     limits: LimitsLayer,
     #[serde(default)]
+    usage_spike: UsageSpikeLayer,
+    #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
     places: PlacesLayer,
@@ -235,6 +247,7 @@ impl File {
             mode: self.mode,
             binding: self.binding.clone(),
             limits: self.limits.clone(),
+            usage_spike: self.usage_spike.clone(),
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
@@ -254,6 +267,8 @@ pub(super) struct Layer {
     binding: BindingLayer,
     #[serde(default)]
     limits: LimitsLayer,
+    #[serde(default)]
+    usage_spike: UsageSpikeLayer,
     #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
@@ -299,6 +314,7 @@ impl Layer {
                     .or(below.limits.fleet_limit_mb),
                 act: limits.act.as_ref().map_or(below.limits.act, |act| *act.get_ref()),
             },
+            usage_spike: self.usage_spike.over(below.usage_spike),
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
             geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),
@@ -509,59 +525,6 @@ impl TryFrom<GeofenceText> for Geofence {
             _ => return Err("either `lat`, `lon` and `radius_km`, or a `polygon`"),
         };
         Ok(Self(Some(area)))
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GuardsLayer {
-    protected: Option<Vec<String>>,
-    max_kills: Option<Spanned<CapLayer>>,
-    account_max_kills: Option<Spanned<CapLayer>>,
-    cooldown_mins: Option<Minutes>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CapLayer {
-    count: Count,
-    percent: Option<Percent>,
-    window_mins: Option<Minutes>,
-}
-
-impl CapLayer {
-    fn over(self, below: Cap) -> Cap {
-        Cap {
-            count: self.count.0,
-            percent: self.percent.map_or(below.percent, |percent| Some(percent.0)),
-            window_mins: self.window_mins.map_or(below.window_mins, |minutes| minutes.0),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "i64")]
-struct Count(u32);
-
-impl TryFrom<i64> for Count {
-    type Error = &'static str;
-
-    fn try_from(count: i64) -> Result<Self, Self::Error> {
-        let count = u32::try_from(count).ok().filter(|count| (1..=1_000_000).contains(count));
-        count.map(Self).ok_or("must be from 1 to 1,000,000; to switch nothing off use mode observe")
-    }
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "f64")]
-struct Percent(f64);
-
-impl TryFrom<f64> for Percent {
-    type Error = &'static str;
-
-    fn try_from(percent: f64) -> Result<Self, Self::Error> {
-        let within = percent > 0.0 && percent <= 100.0;
-        if within { Ok(Self(percent)) } else { Err("must be more than 0 and at most 100") }
     }
 }
 

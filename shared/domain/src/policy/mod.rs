@@ -5,6 +5,7 @@
 
 mod change;
 mod file;
+mod spike;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use crate::bytes::Bytes;
 use crate::detector::Snapshot;
 use crate::device::{Imei14, Tac};
-use crate::finding::{DetectorId, Finding};
+use crate::finding::{DetectorId, Evidence, Finding};
 use crate::id::{FleetSid, SimSid};
 use crate::network::Country;
 use crate::news::NewsKind;
@@ -25,6 +26,7 @@ use crate::port::Sim;
 use crate::verdict::Verdict;
 
 pub use file::PolicyError;
+pub use spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
 pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
@@ -54,7 +56,9 @@ pub struct Rules {
     pub binding: Binding,
     /// How much a SIM may use.
     pub limits: Limits,
-    /// Planned work, during which limits are higher.
+    /// What usage means that is unusual for a SIM and its peers.
+    pub usage_spike: UsageSpike,
+    /// Planned work, during which limits are higher and nothing is unusual.
     pub maintenance: Vec<Maintenance>,
     /// Countries where a SIM may be; empty: any.
     pub countries: Vec<Country>,
@@ -348,6 +352,7 @@ impl Rules {
             && self.limits.act == LimitAct::Alert
             && self.countries.is_empty()
             && (self.geofence.is_none() || self.geofence_act == LimitAct::Alert)
+            && self.usage_spike.act <= SpikeAct::Alert
         {
             warnings
                 .push("mode is enforce, and no rule here deactivates: every verdict is an alert");
@@ -376,6 +381,7 @@ impl Rules {
             | DetectorId::PeriodLimit => self.limits.act.verdict(),
             DetectorId::GeofenceLeft => self.geofence_act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
+            DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),
             DetectorId::DeviceFlipFlop
             | DetectorId::ImpossibleTravel
             | DetectorId::Degraded
@@ -387,6 +393,11 @@ impl Rules {
             | DetectorId::NoEvents => Verdict::Alert,
             DetectorId::Silent => Verdict::Watch,
         }
+    }
+
+    fn verdict_of_unusual(&self, evidence: &Evidence) -> Verdict {
+        let Evidence::Unusual { level, .. } = evidence else { return Verdict::Clear };
+        self.usage_spike.verdict_of(*level)
     }
 
     /// The verdict over all findings: the most severe.
@@ -405,6 +416,12 @@ impl Rules {
     ) -> Option<&'a Finding> {
         // Of equal ones `min_by_key` gives the first.
         findings.into_iter().min_by_key(|finding| std::cmp::Reverse(self.verdict_of(finding)))
+    }
+
+    /// Whether planned work touches a window of time.
+    #[must_use]
+    pub fn is_planned(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.maintenance.iter().any(|work| work.from < to && from < work.to)
     }
 
     /// A limit as it holds in a window of time: planned work that touches the window raises it.

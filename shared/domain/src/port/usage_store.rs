@@ -6,6 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use crate::bytes::Bytes;
+use crate::evidence::{Cohort, Sketch};
 use crate::id::{FleetSid, SimSid};
 use crate::incident::Desired;
 use crate::money::{Bill, Money};
@@ -70,6 +71,15 @@ pub trait UsageStore: Send + Sync {
         pass: Pass,
         from_page: u32,
     ) -> impl Future<Output = Result<Vec<Part>, TableError>> + Send;
+
+    /// Reads what a fleet's SIMs do; `None` before an hour of it was closed.
+    ///
+    /// # Errors
+    /// [`TableError`]; one of a newer schema too, since it must not be overwritten.
+    fn read_cohort(
+        &self,
+        fleet: FleetSid,
+    ) -> impl Future<Output = Result<Option<Cohort>, TableError>> + Send;
 
     /// Reads what the kill-switch wants of these SIMs; one it never touched is absent.
     ///
@@ -188,6 +198,8 @@ pub struct Part {
     pub sims: Vec<(SimSid, Bytes)>,
     /// What is billed of them together.
     pub bill: Bill,
+    /// What they are to their cohort, where the window is an hour that is closed.
+    pub sketch: Sketch,
 }
 
 /// What all SIMs of a fleet used in a window.
@@ -246,6 +258,8 @@ pub enum UsageItem {
     Rank(FleetSid, UsageWindow, u32, Vec<(SimSid, Bytes)>),
     /// What one page of records held.
     Part(FleetSid, UsageWindow, Pass, Part),
+    /// What a fleet's SIMs do.
+    Cohort(FleetSid, Box<Cohort>),
     /// A SIM in the inventory.
     Inventory(Sim),
     /// A fleet in the inventory.

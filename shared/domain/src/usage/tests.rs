@@ -213,12 +213,16 @@ fn what_was_stored_is_read_back() {
         usage.close(hour("01T00").plus(at), Bytes(40_000), page(1));
     }
     usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(MB));
-    // Usage of the first schema ended before the price.
+    // Usage of the second schema ended before the evidence, that of the first before the price.
     let stored = usage.encode().unwrap();
+    let no_standing = postcard::to_stdvec(&Standing::default()).unwrap();
+    let second = stored.strip_suffix(no_standing.as_slice()).unwrap();
+    assert_eq!(SimUsage::decode(2, second).unwrap(), usage);
+    assert!(SimUsage::decode(USAGE_SCHEMA, second).is_err());
     let no_price = postcard::to_stdvec(&Bill::default()).unwrap();
-    let first = stored.strip_suffix(no_price.as_slice()).unwrap();
+    let first = second.strip_suffix(no_price.as_slice()).unwrap();
     assert_eq!(SimUsage::decode(1, first).unwrap(), usage);
-    assert!(SimUsage::decode(USAGE_SCHEMA, first).is_err());
+    assert!(SimUsage::decode(2, first).is_err());
     usage.learn_price(Bytes(MB), Some(usd(i64::MAX)));
     let stored = usage.encode().unwrap();
     assert!(stored.len() <= 600, "{} bytes: an item of 1 kB costs one write unit", stored.len());

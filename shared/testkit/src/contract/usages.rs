@@ -1,5 +1,6 @@
 //! The aggregator's items.
 
+use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::Desired;
 use simfuse_domain::money::{Bill, Money};
@@ -8,7 +9,7 @@ use simfuse_domain::port::{
     UsageItem, UsageRanks, UsageStore, UsageWindow, Usages, Used,
 };
 use simfuse_domain::time::Hour;
-use simfuse_domain::usage::{SimUsage, Source};
+use simfuse_domain::usage::{Beside, SimUsage, Source};
 
 use super::{Bytes, at, sim};
 
@@ -122,7 +123,10 @@ pub async fn parts_come_in_order<T: UsageStore>(table: &T) {
     let (this, next) = (UsageWindow::Hour(hour()), UsageWindow::Hour(hour().after()));
     let part = |page: u32| {
         let number = u16::try_from(page).unwrap();
-        Part { page, sims: vec![(sim(number), Bytes(page.into()))], bill: bill(i64::from(page)) }
+        let (sims, bill) = (vec![(sim(number), Bytes(page.into()))], bill(i64::from(page)));
+        // Most parts are of windows in which nobody is judged.
+        let sketch = if page == 5 { sketch() } else { Sketch::default() };
+        Part { page, sims, bill, sketch }
     };
     let of = |window, pass, page| UsageItem::Part(fleet(), window, pass, part(page));
     let mut items: Vec<_> = (0..12).rev().map(|page| of(this, Pass::Close, page)).collect();
@@ -139,6 +143,33 @@ pub async fn parts_come_in_order<T: UsageStore>(table: &T) {
         pages.extend(parts);
     }
     assert_eq!(pages, (2..12).map(part).collect::<Vec<_>>());
+}
+
+/// What is said of a SIM that was active long enough to be judged.
+fn sketch() -> Sketch {
+    let mut usage = SimUsage::new(sim(1));
+    let (cohort, mut sketch) = (Cohort::default(), Sketch::default());
+    for hours in 0..30 {
+        let (hour, source) = (hour().plus(hours), Source { fleet: Some(fleet()), page: 7 });
+        let beside = Beside { cohort: Some(&cohort), is_suspended: false };
+        usage.close_beside(hour, Bytes(50_000), source, beside);
+        sketch.add(&usage, hour);
+    }
+    assert!(!sketch.is_empty());
+    sketch
+}
+
+/// What a fleet's SIMs do is read back, and the later one stands.
+pub async fn a_cohort_is_read_back<T: UsageStore>(table: &T) {
+    assert_eq!(table.read_cohort(fleet()).await.unwrap(), None);
+    let mut cohort = Cohort::default();
+    for hours in 0..2 {
+        cohort.merge(hour().plus(hours), &sketch());
+        let item = UsageItem::Cohort(fleet(), Box::new(cohort.clone()));
+        table.put_usage(&[item], at(0)).await.unwrap();
+        assert_eq!(table.read_cohort(fleet()).await.unwrap().as_ref(), Some(&cohort));
+    }
+    assert_eq!(table.read_cohort(FleetSid::from_bytes([0; 16])).await.unwrap(), None);
 }
 
 /// A checkpoint is written over only by who read it.

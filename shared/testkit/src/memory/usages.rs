@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use simfuse_domain::bytes::Bytes;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::port::{
@@ -32,6 +33,8 @@ pub struct UsageContent {
     pub sims: BTreeMap<SimSid, Sim>,
     /// The inventory's fleets.
     pub fleets: BTreeMap<FleetSid, FleetItem>,
+    /// What fleets' SIMs do.
+    pub cohorts: BTreeMap<FleetSid, Cohort>,
     pub(super) parts: BTreeMap<(FleetSid, UsageWindow, Pass, u32), Part>,
     pub(super) checkpoints: BTreeMap<String, (String, u64)>,
     pub(super) items_put: usize,
@@ -128,6 +131,9 @@ impl UsageStore for MemoryTable {
                 UsageItem::Part(fleet, window, pass, part) => {
                     content.parts.insert((fleet, window, pass, part.page), part);
                 }
+                UsageItem::Cohort(fleet, cohort) => {
+                    content.cohorts.insert(fleet, *cohort);
+                }
                 UsageItem::Inventory(sim) => {
                     content.sims.insert(sim.sid, sim);
                 }
@@ -154,6 +160,10 @@ impl UsageStore for MemoryTable {
         let range = (fleet, *window, pass, from_page)..=(fleet, *window, pass, u32::MAX);
         let parts = content.parts.range(range).map(|(_, part)| part.clone());
         Ok(parts.take(PARTS_MAX).collect())
+    }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        Ok(self.content().usage.cohorts.get(&fleet).cloned())
     }
 
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {

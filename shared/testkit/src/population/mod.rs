@@ -54,9 +54,9 @@ const SIM_BITS: u32 = 24;
 /// SIMs that one partition can have.
 pub const PARTITION_SIMS_MAX: u32 = 1 << SIM_BITS;
 
-/// A part of a population: a run of its SIMs.
+/// A part of a population: a run of its fleets, each of them whole; it may be empty.
 ///
-/// Fleets are whole where the number of parts divides the number of fleets. A part of some thousand
+/// A part of some thousand
 /// SIMs fits in a processor's cache and is told twice as fast as one of fifty thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
@@ -72,10 +72,12 @@ impl Partition {
 
     /// The numbers of its SIMs.
     #[must_use]
-    pub fn sims(self, all: u32) -> std::ops::Range<u32> {
+    pub fn sims(self, config: &PopulationConfig) -> std::ops::Range<u32> {
+        let (all, fleet) = (u64::from(config.sims), u64::from(config.fleet_sims.max(1)));
         let bound = |part: u32| {
-            let sims = u64::from(all) * u64::from(part.min(self.of)) / u64::from(self.of.max(1));
-            u32::try_from(sims).unwrap_or(all)
+            let even = all * u64::from(part.min(self.of)) / u64::from(self.of.max(1));
+            let whole = even.div_ceil(fleet) * fleet;
+            u32::try_from(whole.min(all)).unwrap_or(config.sims)
         };
         bound(self.index)..bound(self.index.saturating_add(1))
     }
@@ -143,7 +145,7 @@ impl Population {
     #[must_use]
     pub fn new(config: &PopulationConfig, partition: Partition) -> Self {
         let start = config.start.as_millisecond();
-        let mut sims = partition.sims(config.sims);
+        let mut sims = partition.sims(config);
         sims.end = sims.end.min(sims.start.saturating_add(PARTITION_SIMS_MAX));
         let calendar = Calendar::new(config);
         let mut out = Outbox::new(&config.delivery);

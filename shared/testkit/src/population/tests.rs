@@ -114,10 +114,13 @@ fn the_partitions_make_up_the_whole() {
 }
 
 #[test]
-fn partitions_of_any_number_cover_every_sim_once() {
-    for of in 1..8 {
-        let sims = (0..of).flat_map(|index| Partition { index, of }.sims(1_001));
-        assert!(sims.eq(0..1_001), "{of}");
+fn partitions_of_any_number_cover_every_sim_once_and_leave_fleets_whole() {
+    let mut config = plain(1_001, 1, 6);
+    config.fleet_sims = 90;
+    for of in 1..20 {
+        let parts = (0..of).map(|index| Partition { index, of }.sims(&config));
+        assert!(parts.clone().flatten().eq(0..1_001), "{of}");
+        assert!(parts.into_iter().all(|sims| sims.start % 90 == 0 || sims.start == 1_001));
     }
 }
 

@@ -1,8 +1,10 @@
 //! What guards hold, what releases them, and how an incident comes to its end.
 
 use super::*;
+use crate::bytes::Bytes;
 use crate::detector::fixture::SENSOR;
-use crate::finding::{DetectorId, Evidence};
+use crate::evidence::Level;
+use crate::finding::{DetectorId, Evidence, Finding};
 use crate::id::FleetSid;
 use crate::port::Stop;
 
@@ -513,4 +515,45 @@ fn traffic_after_the_proof_is_a_leak_and_not_an_event_that_came_late() {
     };
     proven("01T13:50").check(Says::Inactive, "record leaking +Leaking");
     proven("01T14:07").check(Says::Inactive, "rest");
+}
+
+/// Usage evidence of this level, which the aggregator found.
+fn unusual(level: Level) -> Finding {
+    let (from, to) = (time("01T02:00"), time("01T09:00"));
+    let (usual, seen, excess) = (Bytes(50_000), Bytes(9 * MB), Bytes(60 * MB));
+    let chance_hours = 200_000_000;
+    let evidence = Evidence::Unusual { level, chance_hours, seen, usual, excess, from, to };
+    let about = format!("2026-03-01T02Z/{level}");
+    Finding { detector: DetectorId::UsageSpike, about, at: to, evidence }
+}
+
+#[test]
+fn usage_evidence_is_told_and_goes_as_far_as_policy_lets_it() {
+    let of = |level, policy: &str| {
+        let quiet = Scene::of(&[attached("01T14:00")]);
+        quiet.with(|scene| {
+            scene.policy = format!("mode = 'enforce'\n{policy}");
+            let found = unusual(level);
+            scene.case.findings.insert(found.key(), found);
+        })
+    };
+    let cuts = "[usage_spike]\nact = 'deactivate'";
+    of(Level::Deactivate, "").check(Says::Active, "record alerted +Opened");
+    of(Level::Alert, cuts).check(Says::Active, "record alerted +Opened");
+    of(Level::Deactivate, cuts).check(Says::Active, "deactivate by Policy, was requested");
+    of(Level::Deactivate, "[usage_spike]\nact = 'off'").check(Says::Active, "rest");
+    // The next level of evidence that was told is no news, unless it leads to more.
+    let told = of(Level::Alert, cuts).then(Says::Active);
+    told.clone().check(Says::Active, "rest");
+    let more = |scene: &mut Scene| {
+        let found = unusual(Level::Deactivate);
+        scene.case.findings.insert(found.key(), found);
+    };
+    told.with(more).check(Says::Active, "deactivate by Policy, was alerted");
+    let restored = of(Level::Deactivate, cuts).with(|scene| {
+        scene.case.desired.0.restored_at = Some(time("01T13:00"));
+        scene.case.desired.0.judged = [unusual(Level::Alert).key()].into();
+    });
+    let held = "record held (restored lately and no new evidence) +Held";
+    restored.check(Says::Active, held);
 }

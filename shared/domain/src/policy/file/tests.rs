@@ -349,3 +349,27 @@ fn planned_work_raises_a_limit_in_the_windows_that_it_touches() {
     assert_eq!(limit("2026-03-01T01:00:00Z", "2026-03-01T02:00:00Z"), Bytes(20));
     assert_eq!(limit("2026-03-01T04:00:00Z", "2026-03-01T05:00:00Z"), Bytes(60_000_000));
 }
+
+#[test]
+fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
+    let default: Policy = super::super::DEFAULT.parse().unwrap();
+    assert_eq!(default.base().usage_spike, UsageSpike::DEFAULT);
+    let of = |text: &str| format!("version = 1\n[usage_spike]\n{text}");
+    insta::assert_snapshot!(refused(&of("alert_hours = 20000000")), @"line 3: `alert_hours = 20000000`: usage_spike.alert_hours: quarantine_hours is 10000000, and alert_hours 20000000: it must not fall");
+    insta::assert_snapshot!(refused(&of("deactivate_hours = 1000")), @"line 3: `deactivate_hours = 1000`: usage_spike.deactivate_hours: deactivate_hours is 1000, and quarantine_hours 10000000: it must not fall");
+    insta::assert_snapshot!(refused(&of("alert_hours = 999")), @"line 3: `alert_hours = 999`: usage_spike.alert_hours: must be from 1,000 to 1,000,000,000,000 hours");
+    insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: usage_spike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
+    let layered = of(
+        "act = \"deactivate\"\nexcess_min_mb = 5\n[fleet.HF00000000000000000000000000000001]\nusage_spike = { act = \"off\" }",
+    );
+    let policy: Policy = layered.parse().unwrap();
+    let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+    let spike = policy.rules_of_fleet(fleet).usage_spike;
+    assert_eq!((spike.act, spike.excess_min), (SpikeAct::Off, Bytes(5_000_000)));
+    let before = "version = 1".parse().unwrap();
+    insta::assert_snapshot!(policy.changes_since(&before).join("\n"), @r"
+    usage_spike.act alert → deactivate: a SIM of unusual usage is deactivated
+    usage_spike.excess_min_mb 2 MB → 5 MB
+    HF00000000000000000000000000000001: usage_spike.act alert → off: usage that is unusual for a SIM and its peers is no finding
+    ");
+}

@@ -1,0 +1,57 @@
+//! Fleets, as the aggregator closes their hours: each for all SIMs before the next.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::evidence::{Cohort, Sketch};
+use simfuse_domain::id::FleetSid;
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::{CLOSE_AFTER, SimUsage};
+
+/// When history begins, no hour is due that ended this long before.
+const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
+
+/// The fleets of one history under one policy.
+///
+/// Whoever drives it closes each hour that is [due](Self::due) for every SIM
+/// ([`Course::close`](crate::Course::close)), and then [merges](Self::merge) it.
+#[derive(Debug, Default)]
+pub struct Peers {
+    next: Option<Hour>,
+    fleets: BTreeMap<FleetSid, (Cohort, Sketch)>,
+}
+
+impl Peers {
+    /// The first hour that is to be closed by now and is not; `None` when there is none.
+    pub fn due(&mut self, now: Timestamp) -> Option<Hour> {
+        let first = || Hour::of(now.saturating_sub(FIRST_DUE).unwrap_or(now));
+        let next = *self.next.get_or_insert_with(first);
+        (closed_at(next) <= now).then_some(next)
+    }
+
+    /// Every SIM's hour is closed: what they did together is settled.
+    pub fn merge(&mut self, hour: Hour) {
+        for (cohort, sketch) in self.fleets.values_mut() {
+            cohort.merge(hour, sketch);
+            *sketch = Sketch::default();
+        }
+        self.next = Some(hour.after());
+    }
+
+    /// The fleet, merged through the hour before.
+    pub(crate) fn cohort(&mut self, fleet: FleetSid) -> &Cohort {
+        &self.fleets.entry(fleet).or_default().0
+    }
+
+    /// Counts a SIM whose hour was closed.
+    pub(crate) fn count(&mut self, fleet: FleetSid, usage: &SimUsage, hour: Hour) {
+        if usage.is_peer_in(fleet, hour) {
+            self.fleets.entry(fleet).or_default().1.add(usage, hour);
+        }
+    }
+}
+
+/// When an hour is closed.
+pub(crate) fn closed_at(hour: Hour) -> Timestamp {
+    hour.end().saturating_add(CLOSE_AFTER).unwrap_or(Timestamp::MAX)
+}

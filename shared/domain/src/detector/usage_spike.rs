@@ -1,0 +1,101 @@
+//! Usage that is unusual for a SIM and for its peers, hour after hour.
+//!
+//! Catches what keeps no limit busy: a thief who streams under the limit, a leak, a botnet, whichever
+//! the device. It is not in [`ALL`](super::ALL): the aggregator, which alone sees a SIM's closed hours
+//! beside those of its whole fleet, adds them up ([`crate::evidence`]) and looks at the sum when it
+//! closes an hour. What is found then rests on more than a case shows, so it stands until a human
+//! judged it.
+//!
+//! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload once a day, no
+//! theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
+//! which teaches what is usual; by growth of a few percent a day, which is learnt as it grows; by peers
+//! that share the theft; and it sees little in a fleet of some ten SIMs, nothing in one of three.
+//! Accused wrongly is a SIM that has a new use of its own: a human who calls it a false alarm makes
+//! that usual.
+
+use std::collections::BTreeSet;
+
+use crate::bytes::Bytes;
+use crate::evidence::Level;
+use crate::finding::{DetectorId, Evidence, Finding};
+use crate::policy::Rules;
+use crate::usage::SimUsage;
+
+/// Told when chance alone would show it once in so many active hours of a SIM.
+pub const ALERT_HOURS: u64 = 1_000_000;
+
+/// Kept where it can do no harm: once in so many hours.
+pub const QUARANTINE_HOURS: u64 = 10_000_000;
+
+/// Switched off: once in so many hours …
+pub const DEACTIVATE_HOURS: u64 = 100_000_000;
+
+/// … and only when it used more than this beyond the usual since the evidence began …
+pub const EXCESS_MIN: Bytes = Bytes(2 * Bytes::MB);
+
+/// … and more than it usually uses in so many active hours. A SIM that is strange and harmless is a
+/// matter for humans.
+pub const EXCESS_HOURS: u64 = 48;
+
+/// The largest number of hours that is told; evidence is kept up to about there.
+const HOURS_TOLD_MAX: f64 = 1e13;
+
+/// What the evidence against a SIM amounts to; `None` while that is too little, or policy wants none
+/// of it.
+#[must_use]
+pub fn usage_spike(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
+    let standing = usage.standing();
+    let (since, judged) = (standing.since()?, standing.judged()?);
+    let level = level_of(usage, rules)?;
+    let hours = standing.wallet().log_evidence().exp().min(HOURS_TOLD_MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 1e13"
+    )]
+    let chance_hours = hours as u64;
+    Some(Finding {
+        detector: DetectorId::UsageSpike,
+        about: format!("{since}/{level}"),
+        at: judged.hour.end(),
+        evidence: Evidence::Unusual {
+            level,
+            chance_hours,
+            seen: judged.bytes(),
+            usual: judged.usual(),
+            excess: standing.wallet().excess(),
+            from: since.start(),
+            to: judged.hour.end(),
+        },
+    })
+}
+
+/// The level of the evidence, as far as policy has a use for it.
+fn level_of(usage: &SimUsage, rules: &Rules) -> Option<Level> {
+    let (wallet, spike) = (usage.standing().wallet(), &rules.usage_spike);
+    let usual = usage.standing().judged()?.usual();
+    let harm = Bytes(usual.0.saturating_mul(EXCESS_HOURS)).max(spike.excess_min);
+    let is_above = |hours: u64| {
+        #[expect(clippy::cast_precision_loss, reason = "its logarithm is taken")]
+        let hours = hours as f64;
+        wallet.log_evidence() > hours.ln()
+    };
+    let levels = [
+        (Level::Deactivate, is_above(spike.deactivate_hours) && wallet.excess() > harm),
+        (Level::Quarantine, is_above(spike.quarantine_hours) && rules.quarantine.is_some()),
+        (Level::Alert, is_above(spike.alert_hours)),
+    ];
+    let most = levels.into_iter().find(|(_, is_reached)| *is_reached).map(|(level, _)| level);
+    spike.act.level().and_then(|act| most.map(|level| level.min(act)))
+}
+
+/// Whether a human judged what was found of the evidence that there is.
+#[must_use]
+pub fn is_spike_judged(usage: &SimUsage, judged: &BTreeSet<String>) -> bool {
+    let Some(since) = usage.standing().since() else { return false };
+    let of_it = format!("{}#{since}/", DetectorId::UsageSpike);
+    judged.iter().any(|key| key.starts_with(&of_it))
+}
+
+#[cfg(test)]
+mod tests;
