@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use simfuse_testkit::faulty::{Fault, Method};
 
-use crate::bench::{Bench, rejection, sim};
+use crate::bench::{Bench, name, rejection, sim};
 
 /// How often each alert was published.
 fn copies(bench: &Bench) -> BTreeMap<String, usize> {
@@ -98,4 +98,25 @@ async fn a_dead_topic_keeps_no_sim_alive() {
     bench.alerts.fail_next(0);
     bench.minutes(2).await;
     assert_eq!((bench.told(1).len(), bench.told(2).len()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_lets_others_be_looked_at_first() {
+    let bench = Bench::new(1).await;
+    bench.act("deactivate", &name(1)).await;
+    bench.minutes(1).await;
+    bench.alerts.fail_next(usize::MAX);
+    bench.act("restore", &name(1)).await;
+    for _minute in 0..30 {
+        bench.pass(60);
+        bench.sweep().await.unwrap();
+        let next_check = bench.incident(1).await.unwrap().next_check;
+        assert!(next_check > bench.now(), "due again at {next_check}, now {}", bench.now());
+    }
+    bench.alerts.fail_next(0);
+    bench.minutes(3).await;
+    assert_eq!(
+        (bench.told(1), bench.stage(1).await),
+        (vec!["deactivated".to_owned(), "restored".to_owned()], "none".to_owned())
+    );
 }

@@ -193,8 +193,8 @@ async fn a_dry_run_promises_no_fleet_that_the_provider_does_not_know() {
     };
     for (fleet, data_mb, outcome, says) in [
         (QUARANTINE_FLEET, 1, "pending", "moved to HF0707"),
-        (QUARANTINE_FLEET, 250, "refused", "it has more than 1 MB of data"),
-        (UNKNOWN, 1, "refused", "the provider knows no fleet HF0808"),
+        (QUARANTINE_FLEET, 250, "pending", "it has more than 1 MB of data"),
+        (UNKNOWN, 1, "pending", "the provider knows no fleet HF0808"),
     ] {
         let bench = Bench::with(2, QUARANTINE, Mode::Observe).await;
         bench.apply(&QUARANTINE.replace(QUARANTINE_FLEET, fleet)).await;
@@ -213,6 +213,18 @@ async fn a_dry_run_promises_no_fleet_that_the_provider_does_not_know() {
         assert_eq!(killed["sims"][0]["outcome"], "pending", "a kill goes nowhere");
         assert_eq!(bench.posts(), 0);
     }
+}
+
+#[tokio::test]
+async fn what_was_held_while_the_provider_did_not_answer_is_approved_as_it_is_meant() {
+    let bench = Bench::with(1, QUARANTINE, Mode::Observe).await;
+    let throttled = FaultRule::once(Fault::Status(429)).on(Requests::Reads).times(1);
+    bench.service.inject(throttled);
+    bench.overuse(1).await;
+    assert_eq!(bench.stage(1).await, "held (observe mode)");
+    bench.act("approve", &name(1)).await;
+    bench.minutes(5).await;
+    assert_eq!((bench.status(1), bench.fleet_of(1)), (SimStatus::Active, quarantine()));
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ pub const LINES_BYTES_MAX: usize = 90_000;
 const HOURS: i64 = 2;
 
 /// The pause between two messages about what cannot wait. With half a minute until an alert is
-/// looked for, and a sweep each minute, none waits longer than two minutes.
+/// looked for, and a sweep each minute, none waits longer than two minutes, but those about SIMs that
+/// the provider is asked about every five minutes only.
 const PAUSE_URGENT: SignedDuration = SignedDuration::from_secs(90);
 
 /// After the first message about what can wait the next waits for this long, unless as many alerts
