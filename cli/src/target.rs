@@ -39,7 +39,14 @@ impl Target {
             return Ok(Self::Stack(Box::new(stack)));
         }
         if let Some(origin) = &place.up {
-            return Ok(Self::up(origin.trim_end_matches('/').to_owned()));
+            let origin = origin.trim_end_matches('/');
+            if !is_on_this_machine(origin) {
+                return Err(CliError::Usage(format!(
+                    "--up {origin}: a `simfuse up` listens on this machine only, as at \
+                     http://127.0.0.1:9100; a deployed stack is named by --stack NAME"
+                )));
+            }
+            return Ok(Self::up(origin.to_owned()));
         }
         let running = run_file::read().map_err(|_none| {
             CliError::Remote(
@@ -64,6 +71,14 @@ impl Target {
             Self::Stack(stack) => stack.invoke(request).await,
         }
     }
+}
+
+/// Whether an address is a web server's on this machine.
+fn is_on_this_machine(origin: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(origin) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+    matches!(url.scheme(), "http" | "https") && (is_loopback || host == "localhost")
 }
 
 /// The `up` of this user that answers; what one that died left behind is none.

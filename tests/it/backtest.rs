@@ -256,3 +256,13 @@ fn what_is_unusual_among_peers_is_found_in_files_as_in_the_simulation() {
         assert_eq!(labels, ["R7", "R7"], "both, and nobody else");
     }
 }
+
+#[test]
+fn files_in_which_nothing_can_be_judged_end_with_1() {
+    for text in ["{oops\n<html>\n", "sim,label,from\n", ""] {
+        let garbage = file(text);
+        let output = run(&["backtest", "--json", garbage.path().to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(said(&output).contains("nothing was judged"), "{}", said(&output));
+    }
+}

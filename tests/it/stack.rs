@@ -357,3 +357,12 @@ fn a_limit_that_no_fleet_can_have_is_a_mistake_in_the_command_line() {
     }
     assert!(aws.calls().is_empty());
 }
+
+#[test]
+fn an_up_elsewhere_is_asked_for_nothing() {
+    for place in ["http://example.com", "http://192.0.2.1:9100", "banana", "ftp://127.0.0.1"] {
+        let output = simfuse().args(["status", "--up", place]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{place}: {}", said(&output));
+        assert!(said(&output).contains("listens on this machine only"), "{}", said(&output));
+    }
+}

@@ -40,6 +40,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Whether nothing was read that can be judged.
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.events == 0 && self.usage_records == 0
+    }
+
     fn bad(&mut self, place: impl FnOnce() -> String) {
         self.bad = self.bad.saturating_add(1);
         if self.bad_first.len() < BAD_NAMED_MAX {

@@ -110,7 +110,13 @@ impl History {
         for what in &files.cut_off {
             note(what);
         }
-        let whole = files.cut_off.is_empty();
+        let is_garbage = files.counts.is_nothing();
+        if is_garbage {
+            note(
+                "simfuse: nothing in these files is an event or a usage record: nothing was judged",
+            );
+        }
+        let whole = files.cut_off.is_empty() && !is_garbage;
         Ok((Self::Read(files), whole))
     }
 

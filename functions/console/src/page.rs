@@ -168,7 +168,7 @@ impl Page {
             Self::NotDone { link, reason, is_given_back, .. } => html! {
                 p { "Why: " (reason) "." }
                 @if *is_given_back {
-                    p { "Once that has changed, the link may be used again." }
+                    p { "Should that change, the link may be used again." }
                     (by_hand(link))
                 } @else {
                     (what_now(link, *is_given_back))
@@ -268,7 +268,7 @@ fn asked(link: &SignedLink, asked_at: Option<Timestamp>, preview: Option<&SimAns
             dd { (time(link.expires_at)) }
         }
         @if is_vain {
-            p { "So the button is not shown. Once that has changed, the link may be opened again." }
+            p { "So the button is not shown. Should that change, the link may be opened again." }
             (by_hand(link))
         } @else {
             form method="post" {
@@ -337,7 +337,7 @@ const fn what(act: LinkAct) -> &'static str {
         }
         LinkAct::FalseAlarm => {
             "The button files what was found of the SIM as a false alarm, and allows the devices of \
-             it for this SIM from then on; if more was found since, nothing is done. If it was \
+             it for this SIM from then on; if another device was found since, nothing is done. If it was \
              switched off, it is made active again, which bills a month. If there was another \
              incident since, nothing is done."
         }

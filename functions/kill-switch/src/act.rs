@@ -235,7 +235,10 @@ where
 
 fn why(incident: &Incident) -> String {
     match &incident.human {
-        Some(human) => human.reason.clone(),
+        Some(human) => match incident.frozen_until {
+            Some(until) => format!("{} (until {until})", human.reason),
+            None => human.reason.clone(),
+        },
         None => incident.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     }
 }

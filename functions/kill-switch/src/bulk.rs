@@ -236,7 +236,7 @@ where
             _ => return false,
         };
         let (by, why) = (by(request), reason(request));
-        let happened = format!("{sims} SIMs are being {done}");
+        let happened = format!("{sims} SIMs are to be {done}");
         let id = format!("many-{}-{digest}", request.action);
         // The same request goes on in other invocations, and may be repeated.
         let told = self.table.last_paged(&id).await.ok().flatten();

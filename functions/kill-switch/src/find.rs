@@ -80,8 +80,7 @@ impl NotFound {
     pub(crate) fn said(&self) -> (Outcome, String) {
         match self {
             Self::Throttled | Self::NoTime => {
-                let why = "there was no time left, or the provider is throttling requests (429); \
-                           nothing was done: ask again";
+                let why = "there was no time left, or the provider is throttling requests (429)";
                 (Outcome::Unreachable, why.to_owned())
             }
             Self::Ambiguous { iccid, unique_name } => {

@@ -452,7 +452,10 @@ where
             actor: by(request),
             action: request.action.to_string(),
             phase: Phase::Outcome,
-            reason: reason(request),
+            reason: match request.freeze_hours {
+                Some(hours) => format!("{} (for {hours} hours)", reason(request)),
+                None => reason(request),
+            },
             incident: None,
         }
     }

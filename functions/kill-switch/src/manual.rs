@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use simfuse_domain::id::SimSid;
 use simfuse_domain::port::{
     Alerts, AuditLog, AuditTrail, Campaigns, Cases, Clock, Fleets, Heartbeat, Policies,
-    PolicyVersions, ProviderError, Sim, States, Stop, SuperSim, UsageRanks,
+    PolicyVersions, ProviderError, Sim, SimStatus, States, Stop, SuperSim, UsageRanks,
 };
+use simfuse_domain::state::SimState;
 
 use crate::bulk::Course;
 use crate::choice::{self, refusal};
@@ -118,6 +120,9 @@ where
                 Err(NotFound::NoTime) if course.is_bulk => return None,
                 Err(why) => {
                     (answer.outcome, answer.reason) = why.said();
+                    if answer.outcome == Outcome::Unreachable {
+                        self.say_without_provider(course, name, &mut answer).await;
+                    }
                     if answer.outcome == Outcome::NotFound
                         && let Err(error) = Box::pin(self.let_go(course, name, &mut answer)).await
                     {
@@ -161,6 +166,37 @@ where
             answer.reason = "its case kept changing: ask for its status, then again".to_owned();
         }
         Some(answer)
+    }
+
+    /// The provider does not answer. What is known of a SIM that is named by its SID is said all the
+    /// same; of an act it is said that there was none.
+    async fn say_without_provider(&self, course: &Course<'_>, name: &str, answer: &mut SimAnswer) {
+        if course.request.action != Action::Status {
+            answer.reason.push_str(": nothing was done, and it is not tried again; ask again");
+            return;
+        }
+        let Ok(sid) = name.parse::<SimSid>() else { return };
+        match self.read_case(sid).await {
+            Ok(case) => {
+                let state = case.state.as_ref();
+                let sim = Sim {
+                    sid,
+                    iccid: state.and_then(SimState::iccid),
+                    unique_name: state.and_then(|state| state.unique_name().map(str::to_owned)),
+                    status: SimStatus::Unknown,
+                    fleet: state.and_then(SimState::fleet),
+                };
+                let known = state.is_some() || case.incident.is_some();
+                (answer.sim, answer.name) = (Some(sid), sim.unique_name.clone());
+                answer.incident = case.incident.as_ref().map(|(incident, _)| incident.id.clone());
+                if known {
+                    answer.details = Some(self.details(&case, &sim, course.policy).await);
+                }
+            }
+            Err(error) => {
+                tracing::error!(sim.sid = %sid, error = %Chain(&error), "its case is not read");
+            }
+        }
     }
 
     async fn try_one(

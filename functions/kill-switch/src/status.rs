@@ -134,6 +134,10 @@ where
                 {
                     "it goes on to quarantine by itself; restore it if it was a mistake"
                 }
+                Some(Stage::Held(_)) if case.desired.0.protected_by.is_some() => {
+                    "approve it with --override-protection, or let it be: it is not deactivated by \
+                     itself"
+                }
                 stage => next_step(stage, verdict),
             }
             .to_owned(),

@@ -454,7 +454,7 @@ fn email(
         lines.push(format!("Quarantine {}, at home in {}", quarantine.fleet, quarantine.home));
     }
     if let Some(until) = &incident.frozen_until {
-        lines.push(format!("Frozen     until {until}, then it comes back by itself"));
+        lines.push(format!("Frozen     until {until}, then it comes back by itself, unless policy asks for it to be off"));
     }
     if let Some(proof) = &incident.proof {
         lines.push(format!("Proven by  the provider, which says inactive, and {proof}"));

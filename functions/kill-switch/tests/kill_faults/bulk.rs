@@ -256,7 +256,7 @@ async fn ten_thousand_sims_are_switched_off_over_several_invocations_and_a_death
     assert_eq!(outcomes, expected.map(|(outcome, sims)| (outcome.to_owned(), sims)).into());
     let alerts = big.alerts.published();
     assert!(alerts.iter().all(|alert| alert.id == alerts[0].id), "one alert for all");
-    assert_eq!(alerts[0].subject, "SimFuse: 10000 SIMs are being deactivated");
+    assert_eq!(alerts[0].subject, "SimFuse: 10000 SIMs are to be deactivated");
     let incident = big.table.read_case(sid(5)).await.unwrap().incident.unwrap().0;
     assert!(incident.told && incident.human.is_some());
     println!("{} invocations, {:?} of virtual time", invocations + 2, begun.elapsed());

@@ -246,7 +246,7 @@ async fn more_than_ten_are_done_with_the_digest_of_the_same_set_and_act_only() {
     assert_eq!((bench.posts(), &answer["digest"]), (11, &Value::Null));
     let alerts = bench.alerts.published();
     assert_eq!(alerts.len(), 1, "one alert for all");
-    assert_eq!(alerts[0].subject, "SimFuse: 11 SIMs are being deactivated");
+    assert_eq!(alerts[0].subject, "SimFuse: 11 SIMs are to be deactivated");
     bench.minutes(5).await;
     assert_eq!(bench.alerts.published().len(), 1);
     bench.check_audit(1);

@@ -66,12 +66,8 @@ async fn a_provider_that_stays_down_is_asked_on_and_a_human_is_paged_once() {
         bench.steal_and_tell([1]).await;
         bench.minutes(9).await;
         assert_eq!(bench.told(1), Vec::<String>::new());
-        bench.minutes(7).await;
-        assert_eq!(
-            bench.told(1),
-            ["unreachable"],
-            "after 10 minutes, and the pause then under way"
-        );
+        bench.minutes(2).await;
+        assert_eq!(bench.told(1), ["unreachable"], "after 10 minutes, whatever the pauses");
         bench.minutes(60).await;
         assert_eq!(bench.told(1), ["unreachable"]);
         bench.service.clear_faults();
@@ -284,4 +280,23 @@ async fn a_sim_that_the_provider_does_not_know_is_paged() {
     assert_eq!(bench.told(2), ["unreachable"]);
     assert_eq!(bench.posts(), 0);
     assert_eq!(bench.act("deactivate", &name(2)).await.0, "not_found");
+}
+
+#[tokio::test]
+async fn what_is_known_is_said_while_the_provider_does_not_answer() {
+    let bench = Bench::new(1).await;
+    let down = FaultRule::once(Fault::Status(503)).on(Requests::All).times(u32::MAX);
+    bench.service.inject(down);
+    bench.steal_and_tell([1]).await;
+    let sid = sim(1).to_string();
+    let answer = bench.ask(request("status", &[&sid])).await;
+    let said = &answer["sims"][0];
+    assert_eq!((&said["outcome"], &said["name"]), (&"unreachable".into(), &name(1).into()));
+    assert_eq!(said["details"]["stage"], "requested");
+    assert_eq!(said["details"]["findings"][0]["detector"], "device_not_allowed");
+    let unknown = bench.ask(request("status", &[&sim(2).to_string()])).await;
+    assert!(unknown["sims"][0]["details"].is_null(), "{unknown}");
+    let (outcome, reason) = bench.act("deactivate", &sid).await;
+    assert_eq!(outcome, "unreachable");
+    assert!(reason.ends_with("nothing was done, and it is not tried again; ask again"), "{reason}");
 }

@@ -67,7 +67,7 @@ fn words_of(entry: &AuditEntry) -> Option<Words> {
             ],
         }),
         "resume" => Some(Words {
-            happened: "automatic kills go on",
+            happened: "automatic kills go on, where policy enforces",
             action: "resumed",
             means: "policy deactivates SIMs again, where it enforces. What was held meanwhile stays \
                     held until someone approves it",

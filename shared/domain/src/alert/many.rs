@@ -14,14 +14,14 @@ impl Alert {
     ) -> Self {
         let (by, why) = (one_line(by), one_line(why));
         let commands = [
-            "simfuse status",
+            "simfuse audit --since 1h",
             "simfuse restore SIM --reason \"...\"",
             "simfuse kill SIM --reason \"...\"",
         ];
-        let [status, restore, kill] = commands.map(|command| typed(command, stack));
+        let [audit, restore, kill] = commands.map(|command| typed(command, stack));
         let email = format!(
             "{happened}, by one request.\nBy         {by}: {why}\n\nWhat to do: nothing, if you \
-             know of it. Otherwise:\nTo see who is affected:  {status}\nTo undo it of one SIM:   \
+             know of it. Otherwise:\nTo see which, and what became of each: {audit}\nTo switch one on again:  \
              {restore}\nTo switch one off again: {kill}\nEach SIM has its own entries in the \
              audit log, and its own page should it not obey.\n"
         );

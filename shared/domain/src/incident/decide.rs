@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::outcome::{CHECK_EVERY, page_once, page_when_late, retry_after, went_inactive};
+use super::outcome::{
+    CHECK_EVERY, page_once, page_when_late, retry_after, until_late, went_inactive,
+};
 use super::restore::watch_restore;
 use super::{Desired, Hold, Incident, Quarantine, Stage, freeze, positive_sign, quarantine};
 use crate::alert::AlertKind;
@@ -528,7 +530,7 @@ pub(super) fn trouble(
         | ProviderError::Throttled { .. }
         | ProviderError::Unavailable { .. } => page_when_late(look.now, &mut incident),
     }
-    let pause = retry_after(&incident);
+    let pause = retry_after(&incident).min(until_late(look.now, &incident));
     check_again(look.now, incident, pause)
 }
 

@@ -74,8 +74,8 @@ fn settled(
             if !restoring {
                 incident.stage = Stage::Sent;
             }
-            incident.next_check = later(now, retry_after(&incident));
             page_when_late(now, &mut incident);
+            incident.next_check = next_try(now, &incident);
         }
         Err(
             ProviderError::NotFound
@@ -93,7 +93,7 @@ fn settled(
                 incident.stage = Stage::Unreachable;
             }
             page_when_late(now, &mut incident);
-            incident.next_check = later(now, retry_after(&incident));
+            incident.next_check = next_try(now, &incident);
         }
     }
     incident
@@ -122,6 +122,17 @@ pub(super) fn page_when_late(now: Timestamp, incident: &mut Incident) {
     if later(since, PAGE_AFTER) <= now {
         page_once(now, incident);
     }
+}
+
+fn next_try(now: Timestamp, incident: &Incident) -> Timestamp {
+    later(now, retry_after(incident).min(until_late(now, incident)))
+}
+
+/// How long until a human has to be paged: the incident is looked at by then.
+pub(super) fn until_late(now: Timestamp, incident: &Incident) -> SignedDuration {
+    let since = incident.sent_at.unwrap_or(incident.opened_at);
+    let late = later(since, PAGE_AFTER);
+    if incident.paged || late <= now { SignedDuration::MAX } else { late.duration_since(now) }
 }
 
 pub(super) fn page_once(now: Timestamp, incident: &mut Incident) {
