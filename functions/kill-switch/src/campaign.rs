@@ -25,7 +25,7 @@ use crate::sweep::SIMS_AT_ONCE;
 const TRIES_MAX: u32 = 5;
 
 /// An alert of which nobody can say for so long how it is to be told is told by itself.
-const UNKNOWN_MAX: SignedDuration = SignedDuration::from_mins(2);
+pub(crate) const UNKNOWN_MAX: SignedDuration = SignedDuration::from_mins(2);
 
 /// Alerts that wait to be told together.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures::future::{self, Either};
+use jiff::Timestamp;
 use simfuse_domain::alert::{ALONE_MAX, Alert, Known, StackName};
 use simfuse_domain::audit::{AuditEntry, Phase, SIMFUSE};
 use simfuse_domain::finding::Finding;
@@ -21,6 +22,7 @@ use simfuse_domain::port::{
 use simfuse_domain::signed_link::Links;
 
 use crate::act::Acted;
+use crate::campaign::UNKNOWN_MAX;
 use crate::error::{Chain, KillSwitchError};
 use crate::pace::Paced;
 
@@ -333,7 +335,12 @@ where
                 continue;
             }
             let alert = Alert::of_incident(&incident, pending, known, stack, links);
-            match self.publish(&alert).await {
+            let alert = self.texted(alert).await;
+            // Another look may have told it meanwhile, or goes on with it.
+            if !self.is_still(&incident, version, pending.at).await {
+                break;
+            }
+            match self.send(&alert).await {
                 Ok(()) => told.push(pending.number),
                 Err(error) => tracing::error!(error = %Chain(&error), "alert not published"),
             }
@@ -349,6 +356,15 @@ where
             // Someone else changed the incident and will find the alert still pending: it may go
             // out twice, with the same id, which is the lesser evil.
             Committed::Conflict => Ok((incident, version)),
+        }
+    }
+
+    /// Whether an incident is as it was read. Where that cannot be known an alert waits for the next
+    /// look, but not for long: rather twice than never.
+    async fn is_still(&self, incident: &Incident, version: u64, since: Timestamp) -> bool {
+        match self.read_case(incident.sim).await {
+            Ok(case) => incident_version(&case) == version,
+            Err(_not_known) => self.clock.now().duration_since(since) >= UNKNOWN_MAX,
         }
     }
 

@@ -65,7 +65,9 @@ impl Gate for CallGate {
             return Err(fault);
         }
         let answer = effect.await;
-        self.shared.lock().took_effect(&self.caller, &call, is_done(&answer));
+        // Who reads and hears no answer knows nothing.
+        let is_lost = matches!((plan.end, &call), (End::Fails(_), Call::ReadCase(_)));
+        self.shared.lock().took_effect(&self.caller, &call, is_done(&answer) && !is_lost);
         if plan.end == End::DiesAfter {
             return self.die(&call).await;
         }

@@ -225,6 +225,7 @@ impl Watch {
         self.effects += 1;
         self.check_writer(caller, call);
         match call {
+            Call::ReadCase(_) if !is_done => {}
             Call::ReadCase(sim) => {
                 self.read_at.insert((caller.task, *sim), self.effects);
             }
