@@ -60,3 +60,12 @@ fn a_new_finding_that_nobody_needs_to_look_at_leaves_a_hold_as_it_is() {
 fn a_freeze_is_for_a_month_at_most() {
     assert_eq!(FREEZE_HOURS_MAX, 744);
 }
+
+#[test]
+fn an_alert_remembers_whether_the_sim_was_protected() {
+    for (hold, expected) in [(Hold::Protected, true), (Hold::Stopped, false)] {
+        let mut scene = Scene::rogue().at(Stage::Requested);
+        let held = held(time("01T14:07"), scene.incident().clone(), hold);
+        assert_eq!(held.alerts[0].is_protected, expected, "{hold}");
+    }
+}
