@@ -91,6 +91,24 @@ fn a_freeze_does_not_end_by_itself_while_what_is_known_cannot_be_read() {
 }
 
 #[test]
+fn what_waits_for_the_provider_is_not_given_up_for_what_cannot_be_read() {
+    let asked = Scene::rogue().then(Says::Throttled);
+    let Decision::Record(waits) = unread(asked.clone()).decide(Says::Active) else { panic!() };
+    assert_eq!((waits.stage, waits.alerts_made), (Stage::Requested, 0));
+    assert_eq!(waits.next_check, time("01T14:07:05"));
+    // What is read may be enough.
+    let partly = asked.with(|scene| scene.case.unread = vec!["the usage".to_owned()]);
+    assert!(says(&partly, Says::Active).starts_with("deactivate"));
+    let Decision::Record(sent) = unread(Scene::rogue().at(Stage::Sent)).decide(Says::Active) else {
+        panic!()
+    };
+    assert_eq!((sent.stage, sent.trouble.is_some()), (Stage::Sent, true));
+    // Nothing was asked for here, so that nothing has to go on.
+    let held = unread(Scene::rogue().at(Stage::Held(Hold::Stopped)));
+    assert_eq!(says(&held, Says::Active), "rest");
+}
+
+#[test]
 fn which_fleet_observes_is_asked_of_the_provider() {
     let elsewhere = "HF00000000000000000000000000000077".parse().unwrap();
     let policy = format!("{CUTS}\n[fleet.{}]\nmode = 'observe'", fleet());
