@@ -20,7 +20,7 @@ use crate::choice::{CONFIRM_ABOVE, Choice, Select, digest_of};
 use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 use crate::manual::{by, reason};
-use crate::request::{Action, Answer, Outcome, Request, SimAnswer};
+use crate::request::{Action, Answer, Request, SimAnswer};
 use crate::sweep::SIMS_AT_ONCE;
 
 /// No SIM is begun within this time before an invocation ends: a SIM takes at most two calls to the
@@ -50,7 +50,7 @@ pub(crate) struct Course<'a> {
     begun: Mutex<BTreeMap<SimSid, String>>,
     answers_bytes: AtomicUsize,
     /// What the provider said against a fleet for quarantine, where it was asked.
-    pub(crate) quarantines: Mutex<BTreeMap<FleetSid, Option<(Outcome, String)>>>,
+    pub(crate) quarantines: Mutex<BTreeMap<FleetSid, Option<String>>>,
 }
 
 impl Course<'_> {

@@ -13,7 +13,7 @@ use simfuse_domain::port::{
 use crate::bulk::Course;
 use crate::engine::KillSwitch;
 use crate::error::Chain;
-use crate::request::{Outcome, Request};
+use crate::request::Request;
 
 impl<T, P, A, C> KillSwitch<T, P, A, C>
 where
@@ -22,14 +22,13 @@ where
     A: Alerts,
     C: Clock,
 {
-    /// Why a SIM that is to go to quarantine would stay inactive instead: it is switched off all the
-    /// same, by what the provider says of
-    /// that fleet; `None` where it would not. Of one request the provider is asked once.
+    /// Why a SIM that is to go to quarantine would only be switched off, by what the provider says of
+    /// that fleet; `None` where it would go there. Of one request the provider is asked once.
     pub(crate) async fn kept_out(
         &self,
         course: &Course<'_>,
         quarantine: Option<Quarantine>,
-    ) -> Option<(Outcome, String)> {
+    ) -> Option<String> {
         let fleet = quarantine?.fleet;
         let known = || course.quarantines.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known().get(&fleet).cloned();
@@ -41,29 +40,20 @@ where
         said
     }
 
-    async fn said_of(&self, fleet: FleetSid) -> Option<(Outcome, String)> {
+    async fn said_of(&self, fleet: FleetSid) -> Option<String> {
         match self.provider.fetch_fleet(&fleet.to_string()).await {
             Ok(found) if found.is_quarantine() => None,
-            Ok(_) => Some((
-                Outcome::Pending,
-                format!(
-                    "it would be off and stay so: {fleet}, which policy names for quarantine, is \
+            Ok(_) => Some(format!(
+                "it would be off and stay so: {fleet}, which policy names for quarantine, is \
                      none, it has more than 1 MB of data"
-                ),
             )),
-            Err(ProviderError::NotFound) => Some((
-                Outcome::Pending,
-                format!(
-                    "it would be off and stay so: the provider knows no fleet {fleet}, which policy \
+            Err(ProviderError::NotFound) => Some(format!(
+                "it would be off and stay so: the provider knows no fleet {fleet}, which policy \
                      names for quarantine"
-                ),
             )),
-            Err(error) => Some((
-                Outcome::Pending,
-                format!(
-                    "would be off; whether {fleet} is a quarantine to move it to is not known: {}",
-                    Chain(&error)
-                ),
+            Err(error) => Some(format!(
+                "would be off; whether {fleet} is a quarantine to move it to is not known: {}",
+                Chain(&error)
             )),
         }
     }

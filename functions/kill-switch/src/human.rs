@@ -81,7 +81,7 @@ where
         if request.dry_run
             && let Some(why) = self.kept_out(course, quarantine).await
         {
-            (answer.outcome, answer.reason) = why;
+            (answer.outcome, answer.reason) = (Outcome::Pending, why);
             return Ok(Step::Done);
         }
         if is_theft(request, quarantine)

@@ -194,7 +194,9 @@ where
                 }
             }
             Err(error) => {
-                tracing::error!(sim.sid = %sid, error = %Chain(&error), "its case is not read");
+                let error = Chain(&error).to_string();
+                tracing::error!(sim.sid = %sid, error, "its case is not read");
+                answer.reason.push_str(&format!("; nor is it known what is open: {error}"));
             }
         }
     }

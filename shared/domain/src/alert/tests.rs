@@ -62,15 +62,13 @@ fn alert(incident: &Incident, kind: AlertKind) -> Alert {
     alert_of(incident, kind, None)
 }
 
+fn pending_of(kind: AlertKind) -> PendingAlert {
+    let at = time("01T14:06:07");
+    PendingAlert { number: 1, kind, at, fleet: None, by_human: false, is_protected: false }
+}
+
 fn alert_of(incident: &Incident, kind: AlertKind, stack: Option<&StackName>) -> Alert {
-    let pending = PendingAlert {
-        number: 1,
-        kind,
-        at: time("01T14:06:07"),
-        fleet: None,
-        by_human: false,
-        is_protected: false,
-    };
+    let pending = pending_of(kind);
     let state = state_of(&[used("01T14:00", "01T14:06", 31 * MB)]);
     Alert::of_incident(incident, &pending, Known { state: Some(&state), usage: None }, stack, None)
 }
@@ -289,14 +287,7 @@ fn a_proof_is_told() {
 #[test]
 fn bytes_that_nobody_saw_leak_are_unknown_and_not_none() {
     let proven = incident("pump-17", Stage::Proven, &[too_much()]);
-    let pending = PendingAlert {
-        number: 1,
-        kind: AlertKind::Proven,
-        at: time("01T14:06:07"),
-        fleet: None,
-        by_human: false,
-        is_protected: false,
-    };
+    let pending = pending_of(AlertKind::Proven);
     let alert = Alert::of_incident(&proven, &pending, Known::default(), None, None);
     assert_eq!(alert.subject, "SimFuse: pump-17 proven dead");
     assert!(
@@ -322,14 +313,7 @@ fn bytes_have_a_price_where_the_sim_was_billed_lately() {
     let known = Known { state: Some(&state), usage: Some(&usage) };
     let email = |kind, stage| {
         let incident = incident("pump-17", stage, &[too_much()]);
-        let pending = PendingAlert {
-            number: 1,
-            kind,
-            at: time("01T14:06:07"),
-            fleet: None,
-            by_human: false,
-            is_protected: false,
-        };
+        let pending = pending_of(kind);
         Alert::of_incident(&incident, &pending, known, None, None).email
     };
     let proven = email(AlertKind::Proven, Stage::Proven);
@@ -463,14 +447,7 @@ fn a_kill_that_the_provider_carries_out_later_is_not_told_as_done() {
 fn links(incident: &Incident, kind: AlertKind) -> Vec<(String, SignedLink)> {
     let key = LinkKey::new(&[7; 32]).unwrap();
     let links = Links::new("https://console.example.com/".parse().unwrap(), key.clone());
-    let pending = PendingAlert {
-        number: 1,
-        kind,
-        at: time("01T14:06:07"),
-        fleet: None,
-        by_human: false,
-        is_protected: false,
-    };
+    let pending = pending_of(kind);
     let alert = Alert::of_incident(incident, &pending, Known::default(), None, Some(&links));
     assert_eq!(
         alert,
@@ -549,14 +526,7 @@ fn an_alert_that_is_published_again_in_another_stage_has_the_same_links() {
 fn links_are_told_below_the_commands() {
     let links =
         Links::new("http://127.0.0.1:8787".parse().unwrap(), LinkKey::new(&[7; 32]).unwrap());
-    let pending = PendingAlert {
-        number: 1,
-        kind: AlertKind::Killed,
-        at: time("01T14:06:07"),
-        fleet: None,
-        by_human: false,
-        is_protected: false,
-    };
+    let pending = pending_of(AlertKind::Killed);
     let incident = incident("pump-17", Stage::Inactive, &[]);
     let email = Alert::of_incident(&incident, &pending, Known::default(), None, Some(&links)).email;
     let (_, below) = email.split_once("Details:").unwrap();
