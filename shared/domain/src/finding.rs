@@ -39,6 +39,8 @@ pub enum DetectorId {
     DayLimit,
     /// A period's bytes over the policy's limit.
     PeriodLimit,
+    /// Usage that no sensor of its kind can have.
+    Strike,
     /// Usage that is unusual for the SIM and for its peers.
     UsageSpike,
     /// Traffic that began after the SIM was inactive.
@@ -92,6 +94,7 @@ impl fmt::Display for DetectorId {
             Self::HourLimit => "hour_limit",
             Self::DayLimit => "day_limit",
             Self::PeriodLimit => "period_limit",
+            Self::Strike => "strike",
             Self::UsageSpike => "usage_spike",
             Self::AliveAfterKill => "alive_after_kill",
             Self::Degraded => "degraded",
@@ -147,6 +150,19 @@ pub enum Evidence {
         /// The session, where the window is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         session: Option<SessionSid>,
+    },
+    /// Windows or hours that no sensor has.
+    Strike {
+        /// What was used in them.
+        seen: Bytes,
+        /// What was to be expected of an active hour, where that is known and asked for.
+        usual: Option<Bytes>,
+        /// The device that does not belong to the SIM, where one such window is enough.
+        device: Option<Imei14>,
+        /// When the first of them began, or the SIM was in that device.
+        from: Timestamp,
+        /// When the latest was over.
+        to: Timestamp,
     },
     /// Hours beside what is usual.
     Unusual {
@@ -254,12 +270,19 @@ impl Finding {
     /// The device that it holds against the SIM; `None` for what is about something else.
     #[must_use]
     pub const fn device(&self) -> Option<Imei14> {
-        if let Evidence::Device { seen, .. } | Evidence::Devices { foreign: seen, .. } =
-            &self.evidence
-        {
-            Some(*seen)
-        } else {
-            None
+        match &self.evidence {
+            Evidence::Device { seen, .. } | Evidence::Devices { foreign: seen, .. } => Some(*seen),
+            Evidence::Strike { device, .. } => *device,
+            Evidence::Bytes { .. }
+            | Evidence::Unusual { .. }
+            | Evidence::Country { .. }
+            | Evidence::Outside { .. }
+            | Evidence::Travel { .. }
+            | Evidence::Alive { .. }
+            | Evidence::Unseen { .. }
+            | Evidence::Status { .. }
+            | Evidence::Silence { .. }
+            | Evidence::Fault { .. } => None,
         }
     }
 
@@ -307,6 +330,13 @@ impl fmt::Display for Finding {
             }
             Evidence::Bytes { seen, limit, .. } => {
                 write!(f, "used {seen} in {}, limit {limit}", self.about)
+            }
+            Evidence::Strike { seen, device: Some(device), from, .. } => {
+                write!(f, "used {seen} in device {device} since {from}, faster than a sensor can")
+            }
+            Evidence::Strike { seen, usual, from, to, .. } => {
+                write!(f, "used {seen} from {from} to {to}, more and faster than a sensor can")?;
+                usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
             Evidence::Unusual { chance_hours, seen, usual, excess, from, .. } => {
                 write!(

@@ -416,7 +416,7 @@ fn proven(ranges: &[Range1h]) -> u64 {
 }
 
 /// Whether a radio link can carry so much within the seconds, which are rounded down.
-fn is_carriable(bytes: u64, secs: i64) -> bool {
+pub(crate) fn is_carriable(bytes: u64, secs: i64) -> bool {
     let secs = u64::try_from(secs).unwrap_or(0).saturating_add(1);
     bytes <= secs.saturating_mul(BYTES_PER_SEC_MAX)
 }

@@ -5,6 +5,7 @@
 //! the state small whatever arrives; beyond a cap it knows less, and never something false.
 
 mod added;
+mod burst;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -22,9 +23,11 @@ use crate::time::{HORIZON, Hour};
 
 use added::Added;
 pub use added::{CELLS_MAX, Seen};
+use burst::Bursts;
+pub use burst::{BURST_MIN, BURSTS_MAX, Burst};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Sessions kept: an hourly sensor opens 26 within the horizon; the latest are kept.
 pub const SESSIONS_MAX: usize = 64;
@@ -67,8 +70,10 @@ pub struct SimState {
     countries: Vec<Visited>,
     sessions: Vec<Session>,
     rejected_ms: Option<i64>,
-    /// What the first schema did not have, at the end of the stored form.
+    /// What the first schema did not have.
     added: Added,
+    /// What the second schema did not have: whatever is added comes at the end of the stored form.
+    bursts: Bursts,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -126,6 +131,7 @@ impl SimState {
             sessions: Vec::new(),
             rejected_ms: None,
             added: Added::NOTHING,
+            bursts: Bursts::NOTHING,
         }
     }
 
@@ -162,6 +168,7 @@ impl SimState {
             && event.kind != EventKind::SessionFailed
         {
             changed |= self.fold_session(report, event, horizon);
+            changed |= report.update_start >= Some(horizon.start()) && self.bursts.fold(report);
             if let Some(imei) = event.device {
                 changed |= self.fold_device_session(imei, report.sid);
             }
@@ -312,6 +319,7 @@ impl SimState {
             stays
         });
         self.added.forget_before(begin);
+        self.bursts.forget_before(begin);
         for session in &mut self.sessions {
             session.forget_before(horizon);
         }
@@ -389,6 +397,12 @@ impl SimState {
         self.added.cells()
     }
 
+    /// The latest update windows within the horizon in which the SIM used much, in order.
+    #[must_use]
+    pub fn bursts(&self) -> &[Burst] {
+        self.bursts.all()
+    }
+
     /// The sessions within the horizon that the device reported.
     pub fn sessions_of(&self, device: Imei14) -> impl Iterator<Item = &Session> {
         let sessions = self.sessions.iter().enumerate();
@@ -454,11 +468,15 @@ impl SimState {
     /// # Errors
     /// When the bytes are not a state of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        if schema >= 2 {
-            return postcard::from_bytes(bytes);
+        let no_bursts = postcard::to_stdvec(&Bursts::NOTHING)?;
+        match schema {
+            ..2 => {
+                let nothing_added = postcard::to_stdvec(&Added::NOTHING)?;
+                postcard::from_bytes(&[bytes, &nothing_added, &no_bursts].concat())
+            }
+            2 => postcard::from_bytes(&[bytes, &no_bursts].concat()),
+            3.. => postcard::from_bytes(bytes),
         }
-        let nothing_added = postcard::to_stdvec(&Added::NOTHING)?;
-        postcard::from_bytes(&[bytes, &nothing_added].concat())
     }
 }
 

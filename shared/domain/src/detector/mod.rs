@@ -13,6 +13,7 @@ mod device_not_allowed;
 mod geofence_left;
 mod impossible_travel;
 mod limits;
+pub mod strike;
 pub mod usage_spike;
 
 #[cfg(test)]
@@ -86,7 +87,7 @@ pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
 }
 
 /// The detectors that usage records alone may set off.
-pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
+pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD, strike::DETECTOR];
 
 /// What usage records alone show of the limits of windows that the hour is part of. Whoever acts on
 /// it rules again over all that is known.
@@ -98,6 +99,7 @@ pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding
     let found = LIMITS.iter().flat_map(|detector| (detector.assess)(&snapshot));
     let holds = |finding: &Finding| match &finding.evidence {
         Evidence::Bytes { from, to, .. } => *from <= hour.start() && hour.end() <= *to,
+        Evidence::Strike { .. } => finding.about == hour.to_string(),
         Evidence::Device { .. }
         | Evidence::Country { .. }
         | Evidence::Devices { .. }
@@ -119,6 +121,7 @@ pub const ALL: &[Detector] = &[
     device_is_handset::DETECTOR,
     device_changed::DETECTOR,
     device_flip_flop::DETECTOR,
+    strike::DETECTOR,
     country_not_allowed::DETECTOR,
     geofence_left::DETECTOR,
     impossible_travel::DETECTOR,

@@ -314,6 +314,12 @@ fn hold_for_all(look: &Look<'_>) -> Option<Hold> {
 /// nothing was.
 fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -> bool {
     match finding.detector {
+        DetectorId::Strike => {
+            // In another device than the one that was judged it is news.
+            let device = finding.device().map_or_else(String::new, |device| device.to_string());
+            let alike = format!("{}#{device}", finding.detector);
+            !judged.iter().any(|key| key.starts_with(&alike))
+        }
         DetectorId::SessionLimit
         | DetectorId::HourLimit
         | DetectorId::DayLimit

@@ -428,6 +428,7 @@ pub fn began<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Time
     let begins = findings.into_iter().map(|finding| match &finding.evidence {
         Evidence::Bytes { from, .. }
         | Evidence::Unseen { from, .. }
+        | Evidence::Strike { from, .. }
         | Evidence::Unusual { from, .. } => *from,
         Evidence::Alive { began, .. } => *began,
         Evidence::Silence { since, .. } => *since,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
-use super::{SpikeAct, UsageSpike};
+use super::{SpikeAct, Strike, UsageSpike};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
 use crate::place::Area;
@@ -54,6 +54,7 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     }
     binding(&old.binding, &new.binding, &mut said);
     limits(&old.limits, &new.limits, &mut said);
+    strike(old.strike, new.strike, &mut said);
     usage_spike(old.usage_spike, new.usage_spike, &mut said);
     countries(old, new, &mut said);
     geofence(old, new, &mut said);
@@ -189,6 +190,31 @@ fn geofence(old: &Rules, new: &Rules, said: &mut Vec<String>) {
         };
         let (old, new) = (act(old.geofence_act), act(new.geofence_act));
         said.push(format!("places.geofence_act {old} → {new}: {means}"));
+    }
+}
+
+fn strike(old: Strike, new: Strike, said: &mut Vec<String>) {
+    if old.act != new.act {
+        let means = match new.act {
+            SpikeAct::Off => "usage that no sensor can have is no finding",
+            SpikeAct::Alert => "usage that no sensor can have only alerts",
+            SpikeAct::Quarantine => "a SIM with such usage is moved to the quarantine fleet",
+            SpikeAct::Deactivate => "a SIM with such usage is deactivated",
+        };
+        said.push(format!("strike.act {} → {}: {means}", old.act.name(), new.act.name()));
+    }
+    let speeds = (old.faster_than_kbps, new.faster_than_kbps);
+    if speeds.0 != speeds.1 {
+        said.push(format!("strike.faster_than_kbps {} → {}", speeds.0, speeds.1));
+    }
+    for (name, old, new) in [
+        ("hour_mb", old.hour_bytes, new.hour_bytes),
+        ("device_mb", old.device_bytes, new.device_bytes),
+    ] {
+        if old != new {
+            let (old, new) = (megabytes(Some(old)), megabytes(Some(new)));
+            said.push(format!("strike.{name} {old} → {new}"));
+        }
     }
 }
 

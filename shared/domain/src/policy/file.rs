@@ -2,6 +2,7 @@
 //! its line, its key and the reason.
 
 mod guards;
+mod strike;
 mod usage_spike;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
-use super::{FLEET_LIMIT_MB, Policy, Rules, SpikeAct, UsageSpike};
+use super::{FLEET_LIMIT_MB, Policy, Rules, SpikeAct, Strike, UsageSpike};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
@@ -21,6 +22,7 @@ use crate::network::Country;
 use crate::news::NewsKind;
 use crate::place::{Area, Point};
 use guards::{CapLayer, GuardsLayer};
+use strike::StrikeLayer;
 use usage_spike::UsageSpikeLayer;
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
@@ -139,6 +141,8 @@ fn check_quarantine(
         ("limits.act", start_of(&layer.limits.act))
     } else if leaves_area == Some(LimitAct::Quarantine) {
         ("places.geofence_act", start_of(&layer.places.geofence_act))
+    } else if rules.strike.act == SpikeAct::Quarantine {
+        ("strike.act", layer.strike.act.as_ref().map(|act| act.span().start))
     } else if rules.usage_spike.act == SpikeAct::Quarantine {
         ("usage_spike.act", layer.usage_spike.act.as_ref().map(|act| act.span().start))
     } else {
@@ -195,6 +199,7 @@ const EMPTY: Rules = Rules {
         fleet_limit_mb: None,
         act: LimitAct::Alert,
     },
+    strike: Strike::DEFAULT,
     usage_spike: UsageSpike::DEFAULT,
     maintenance: Vec::new(),
     countries: Vec::new(),
@@ -222,6 +227,8 @@ struct File {
     #[serde(default)]
     limits: LimitsLayer,
     #[serde(default)]
+    strike: StrikeLayer,
+    #[serde(default)]
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
@@ -247,6 +254,7 @@ impl File {
             mode: self.mode,
             binding: self.binding.clone(),
             limits: self.limits.clone(),
+            strike: self.strike.clone(),
             usage_spike: self.usage_spike.clone(),
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
@@ -267,6 +275,8 @@ pub(super) struct Layer {
     binding: BindingLayer,
     #[serde(default)]
     limits: LimitsLayer,
+    #[serde(default)]
+    strike: StrikeLayer,
     #[serde(default)]
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
@@ -314,6 +324,7 @@ impl Layer {
                     .or(below.limits.fleet_limit_mb),
                 act: limits.act.as_ref().map_or(below.limits.act, |act| *act.get_ref()),
             },
+            strike: self.strike.over(below.strike),
             usage_spike: self.usage_spike.over(below.usage_spike),
             maintenance,
             countries: layered(&self.places.countries, &below.countries),

@@ -6,6 +6,7 @@
 mod change;
 mod file;
 mod spike;
+mod strike;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::verdict::Verdict;
 
 pub use file::PolicyError;
 pub use spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
+pub use strike::{SPEED_KBPS, Strike};
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
 pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
@@ -56,6 +58,8 @@ pub struct Rules {
     pub binding: Binding,
     /// How much a SIM may use.
     pub limits: Limits,
+    /// What usage means that no sensor can have.
+    pub strike: Strike,
     /// What usage means that is unusual for a SIM and its peers.
     pub usage_spike: UsageSpike,
     /// Planned work, during which limits are higher and nothing is unusual.
@@ -352,6 +356,7 @@ impl Rules {
             && self.limits.act == LimitAct::Alert
             && self.countries.is_empty()
             && (self.geofence.is_none() || self.geofence_act == LimitAct::Alert)
+            && self.strike.act <= SpikeAct::Alert
             && self.usage_spike.act <= SpikeAct::Alert
         {
             warnings
@@ -381,6 +386,7 @@ impl Rules {
             | DetectorId::PeriodLimit => self.limits.act.verdict(),
             DetectorId::GeofenceLeft => self.geofence_act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
+            DetectorId::Strike => self.strike.verdict(),
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),
             DetectorId::DeviceFlipFlop
             | DetectorId::ImpossibleTravel

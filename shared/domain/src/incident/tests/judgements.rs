@@ -95,6 +95,13 @@ fn stories() -> Vec<Story> {
     let mut travels = story(DetectorId::ImpossibleTravel, "", attached);
     travels.before = towns(["02T09:00", "02T09:05", "02T09:10", "02T09:15"]);
     travels.after = towns(["04T13:00", "04T13:05", "04T13:10", "04T13:15"]);
+    let streams = |from, to| used(from, to, 31 * MB).in_device(TABLET);
+    let video = Story {
+        before: vec![attached("01T11:00").in_device(SENSOR), streams("02T10:00", "02T10:06")],
+        after: vec![streams("03T10:00", "03T10:06"), streams("04T13:00", "04T13:06")],
+        then: AGAIN,
+        ..story(DetectorId::Strike, "[binding]\nenrol = 'first'", attached)
+    };
     let alive = Story {
         before: vec![used("02T10:00", "02T10:06", MB)],
         after: vec![used("04T13:00", "04T13:06", MB)],
@@ -105,6 +112,7 @@ fn stories() -> Vec<Story> {
         story(DetectorId::DeviceIsHandset, handsets, |at| attached(at).in_device(TABLET)),
         changed,
         in_turn(DetectorId::DeviceFlipFlop, "", [sensor, tablet]),
+        video,
         story(DetectorId::CountryNotAllowed, "[places]\ncountries = ['US']", |at| {
             attached(at).in_country("MX")
         }),

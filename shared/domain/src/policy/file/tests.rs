@@ -312,7 +312,7 @@ fn the_limit_wanted_of_the_providers_fleet_is_the_accounts_or_the_fleets_own() {
 #[test]
 fn what_a_layer_will_not_do_is_said_of_that_layer() {
     let policy: Policy = format!(
-        "version = 1\n[fleet.{FLEET}]\nmode = \"enforce\"\n[sim.{SIM}.binding]\nmode = \"strict\""
+        "version = 1\n[strike]\nact = \"alert\"\n[fleet.{FLEET}]\nmode = \"enforce\"\n[sim.{SIM}.binding]\nmode = \"strict\""
     )
     .parse()
     .unwrap();
@@ -320,10 +320,11 @@ fn what_a_layer_will_not_do_is_said_of_that_layer() {
     HF00000000000000000000000000000001: mode is enforce, and no rule here deactivates: every verdict is an alert
     HS00000000000000000000000000000001: binding is strict and no allowed_tacs are declared: no device is strange to a SIM until its own is learnt, over 24 active hours and 3 days
     "#);
-    let policy: Policy =
-        format!("version = 1\nmode = \"enforce\"\n[fleet.{FLEET}]\nmode = \"enforce\"")
-            .parse()
-            .unwrap();
+    let policy: Policy = format!(
+        "version = 1\nmode = \"enforce\"\nstrike.act = \"off\"\n[fleet.{FLEET}]\nmode = \"enforce\""
+    )
+    .parse()
+    .unwrap();
     assert_eq!(policy.warnings().len(), 1, "what holds for all is said once");
 }
 
@@ -371,5 +372,28 @@ fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
     usage_spike.act alert → deactivate: a SIM of unusual usage is deactivated
     usage_spike.excess_min_mb 2 MB → 5 MB
     HF00000000000000000000000000000001: usage_spike.act alert → off: usage that is unusual for a SIM and its peers is no finding
+    ");
+}
+
+#[test]
+fn what_a_strike_is_may_be_said_of_each_fleet() {
+    let default: Policy = DEFAULT.parse().unwrap();
+    assert_eq!(default.base().strike, Strike::DEFAULT);
+    let of = |text: &str| format!("version = 1\n[strike]\n{text}");
+    insta::assert_snapshot!(refused(&of("faster_than_kbps = 9")), @"line 3: `faster_than_kbps = 9`: strike.faster_than_kbps: must be from 10 to 1,000,000 kbit/s");
+    insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: strike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
+    let policy: Policy = of(&format!(
+        "faster_than_kbps = 1200\ndevice_mb = 50\n[fleet.{FLEET}]\nstrike = {{ act = \"alert\", hour_mb = 60 }}"
+    ))
+    .parse()
+    .unwrap();
+    let base = "version = 1".parse().unwrap();
+    let strike = policy.rules_of_fleet(FLEET.parse().unwrap()).strike;
+    assert_eq!((strike.act, strike.faster_than_kbps), (SpikeAct::Alert, 1_200));
+    insta::assert_snapshot!(policy.changes_since(&base).join("\n"), @r"
+    strike.faster_than_kbps 340 → 1200
+    strike.device_mb 25 MB → 50 MB
+    HF00000000000000000000000000000001: strike.act deactivate → alert: usage that no sensor can have only alerts
+    HF00000000000000000000000000000001: strike.hour_mb 20 MB → 60 MB
     ");
 }

@@ -1,0 +1,208 @@
+use super::*;
+use crate::detector::Control;
+use crate::detector::fixture::{
+    MB, Opened, SENSOR, SENSOR_2, TABLET, attached, claims_beside, hour_of, hours_in, records,
+    rules, time, used,
+};
+use crate::event::Event;
+
+/// 30 active hours of some 50 kB, in February.
+fn quiet() -> SimUsage {
+    past(50_000)
+}
+
+fn past(bytes: u64) -> SimUsage {
+    let mut usage = records(&[]);
+    for hours in 0..30_u32 {
+        let hour = hour_of("01T00").plus(i32::try_from(hours).unwrap() - 40);
+        let bytes = bytes + u64::from(hours % 3) * (bytes / 5);
+        usage.close(hour, Bytes(bytes), crate::usage::Source { fleet: None, page: 0 });
+    }
+    usage
+}
+
+/// A session that is open from 14:00 on and uses so many megabytes in each window of 6 minutes.
+fn windows(megabytes: &[u64]) -> Vec<Event> {
+    let open = Opened("01T14:00");
+    let at = |minute: usize| format!("01T{:02}:{:02}", 14 + minute / 60, minute % 60);
+    let mut sum = 0;
+    let windows = megabytes.iter().zip((0..).step_by(6)).map(|(megabytes, minute)| {
+        sum += megabytes * MB;
+        open.updated(&at(minute), &at(minute + 6), megabytes * MB, sum)
+    });
+    windows.collect()
+}
+
+fn keys(events: &[Event], usage: Option<&SimUsage>, policy: &str, control: Control<'_>) -> String {
+    let claims = claims_beside(DETECTOR, events, usage, &rules(policy), control);
+    let keys = claims.iter().map(|claim| claim.split_once(": ").unwrap().0);
+    keys.collect::<Vec<_>>().join("; ")
+}
+
+fn found(events: &[Event], usage: &SimUsage) -> String {
+    keys(events, Some(usage), "", Control::default())
+}
+
+const SECOND_WINDOW: &str = "strike#2026-03-01T14Z 2026-03-01T14:12:00Z";
+
+#[test]
+fn two_windows_that_no_modem_of_a_sensor_carries_are_found() {
+    let found = claims_beside(
+        DETECTOR,
+        &windows(&[31, 31]),
+        Some(&quiet()),
+        &rules(""),
+        Control::default(),
+    );
+    assert_eq!(
+        found,
+        ["strike#2026-03-01T14Z 2026-03-01T14:12:00Z: used 62.0 MB from 2026-03-01T14:00:00Z to \
+          2026-03-01T14:12:00Z, more and faster than a sensor can; usual are 60.7 kB an hour"]
+    );
+}
+
+#[test]
+fn one_window_may_be_a_fault_and_more_are_one_finding_an_hour() {
+    assert_eq!(found(&windows(&[230]), &quiet()), "");
+    assert_eq!(
+        found(&windows(&[31, 1, 1, 31]), &quiet()),
+        "strike#2026-03-01T14Z 2026-03-01T14:24:00Z"
+    );
+    let hour = [31; 12];
+    let hours = format!("{SECOND_WINDOW}; strike#2026-03-01T15Z 2026-03-01T15:06:00Z");
+    assert_eq!(found(&windows(&hour), &quiet()), hours);
+}
+
+#[test]
+fn as_much_as_its_modem_carries_is_an_update() {
+    // 340 kbit/s are 15.3 MB in 360 s; one second more may have passed.
+    assert_eq!(found(&windows(&[15, 15, 15, 15]), &quiet()), "");
+    assert_eq!(found(&windows(&[16, 16]), &quiet()), SECOND_WINDOW);
+    let faster = "[strike]\nfaster_than_kbps = 1000";
+    assert_eq!(keys(&windows(&[45, 45]), Some(&quiet()), faster, Control::default()), "");
+    let two = keys(&windows(&[46, 46]), Some(&quiet()), faster, Control::default());
+    assert_eq!(two, SECOND_WINDOW);
+    // Fast, and little.
+    let short = [used("01T14:00", "01T14:01", 7 * MB), used("01T15:00", "01T15:01", 7 * MB)];
+    assert_eq!(found(&short, &quiet()), "");
+    let short = [used("01T14:00", "01T14:01", 8 * MB), used("01T15:00", "01T15:01", 8 * MB)];
+    assert_eq!(found(&short, &quiet()), "strike#2026-03-01T15Z 2026-03-01T15:01:00Z");
+}
+
+#[test]
+fn windows_that_tell_the_same_time_twice_count_once() {
+    let open = Opened("01T14:00");
+    let twice = [
+        open.updated("01T14:00", "01T14:06", 31 * MB, 31 * MB),
+        open.updated("01T14:00", "01T14:05", 30 * MB, 30 * MB),
+    ];
+    assert_eq!(found(&twice, &quiet()), "");
+}
+
+#[test]
+fn what_is_usual_for_the_sim_is_no_strike() {
+    assert_eq!(found(&windows(&[31, 31]), &past(20 * MB)), "");
+    assert_eq!(found(&windows(&[31, 31]), &past(MB)), SECOND_WINDOW);
+}
+
+#[test]
+fn without_a_past_nothing_is_unusual() {
+    assert_eq!(found(&windows(&[31, 31]), &records(&[("01T10", 50_000)])), "");
+    assert_eq!(keys(&windows(&[31, 31]), None, "", Control::default()), "");
+    assert_eq!(keys(&[], Some(&quiet()), "", Control::default()), "");
+}
+
+#[test]
+fn planned_work_and_what_came_before_a_restore_do_not_count() {
+    let events = windows(&[31, 31, 31]);
+    let work = "[[maintenance]]\nfrom = 2026-03-01T14:10:00Z\nto = 2026-03-01T20:00:00Z\n\
+                bytes_max_mb = 60";
+    assert_eq!(keys(&events, Some(&quiet()), work, Control::default()), "");
+    let restored = |at| Control { restored_at: Some(time(at)), ..Control::default() };
+    let later = "strike#2026-03-01T14Z 2026-03-01T14:18:00Z";
+    assert_eq!(keys(&events, Some(&quiet()), "", restored("01T14:06")), later);
+    assert_eq!(keys(&events, Some(&quiet()), "", restored("01T14:07")), "");
+    assert_eq!(keys(&events, Some(&quiet()), "[strike]\nact = 'off'", Control::default()), "");
+}
+
+/// Learnt in the sensor's device for three days, then these windows in another one.
+fn moved_to(imei: &str, megabytes: &[u64]) -> Vec<Event> {
+    let mut events = hours_in(SENSOR, 73);
+    events.push(attached("04T09:05").in_device(imei));
+    let open = Opened("04T10:00");
+    let mut sum = 0;
+    for (window, megabytes) in megabytes.iter().enumerate() {
+        sum += megabytes * MB;
+        let at = |window: usize| format!("04T10:{:02}", window * 6);
+        let update = open.updated(&at(window), &at(window + 1), megabytes * MB, sum);
+        events.push(update.in_device(imei));
+    }
+    events
+}
+
+#[test]
+fn in_a_strange_device_one_window_is_enough() {
+    let none = Control::default();
+    let tablet = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
+    assert_eq!(keys(&moved_to(TABLET, &[26]), None, "", none), tablet);
+    assert_eq!(keys(&moved_to(TABLET, &[25]), None, "", none), "", "not over 25 MB");
+    let sum = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
+    assert_eq!(keys(&moved_to(TABLET, &[17, 9]), None, "", none), sum);
+    assert_eq!(
+        keys(&moved_to(TABLET, &[13, 13]), None, "", none),
+        "",
+        "a new modem loads its update"
+    );
+    let same_model = "strike#35378572000002/2026-03-04T10Z 2026-03-04T10:06:00Z";
+    assert_eq!(keys(&moved_to(SENSOR_2, &[31]), None, "", none), same_model);
+    assert_eq!(keys(&moved_to(SENSOR, &[31]), None, "", none), "");
+}
+
+#[test]
+fn a_device_that_a_human_allowed_is_not_strange() {
+    let allowed = [TABLET.parse().unwrap()];
+    let control = Control { allowed_devices: &allowed, ..Control::default() };
+    assert_eq!(keys(&moved_to(TABLET, &[31]), None, "", control), "");
+    let declared = "[binding]\nallowed_tacs = ['86600905']";
+    assert_eq!(keys(&moved_to(TABLET, &[31]), None, declared, Control::default()), "");
+    let restored = Control { restored_at: Some(time("04T10:03")), ..Control::default() };
+    assert_eq!(keys(&moved_to(TABLET, &[31, 14]), None, "", restored), "", "the rest is slow");
+}
+
+#[test]
+fn two_hours_far_apart_are_found_where_events_are_lost() {
+    let beside = |hours: &[(&str, u64)]| {
+        let mut usage = quiet();
+        for (hour, bytes) in hours {
+            usage.close(
+                hour_of(hour),
+                Bytes(*bytes),
+                crate::usage::Source { fleet: None, page: 0 },
+            );
+        }
+        found(&[], &usage)
+    };
+    let later = "strike#2026-03-01T14Z 2026-03-01T15:00:00Z";
+    assert_eq!(beside(&[("01T10", 20 * MB + 1), ("01T14", 21 * MB)]), later);
+    assert_eq!(beside(&[("01T10", 20 * MB), ("01T14", 21 * MB)]), "", "not over 20 MB");
+    assert_eq!(beside(&[("01T11", 30 * MB), ("01T12", 30 * MB), ("01T14", 30 * MB)]), "");
+    assert_eq!(beside(&[("01T10", 99 * MB)]), "");
+}
+
+#[test]
+fn an_hour_that_events_show_counts_as_well() {
+    let mut usage = quiet();
+    usage.see(hour_of("01T08"), Bytes(30 * MB));
+    // As slow as a sensor, for half of the hour.
+    let events = windows(&[12, 12, 12]);
+    assert_eq!(found(&events, &usage), "strike#2026-03-01T14Z 2026-03-01T14:18:00Z");
+}
+
+#[test]
+fn order_and_repetition_do_not_matter() {
+    let events = windows(&[31, 2, 16, 9, 31, 40]);
+    let expected = found(&events, &quiet());
+    assert_eq!(expected, "strike#2026-03-01T14Z 2026-03-01T14:18:00Z");
+    let reversed: Vec<Event> = events.iter().rev().chain(&events).cloned().collect();
+    assert_eq!(found(&reversed, &quiet()), expected);
+}
