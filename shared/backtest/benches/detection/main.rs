@@ -3,9 +3,10 @@
 //!
 //! Nobody's deactivation is fed back, so that all see the same: a SIM is judged by each until that one
 //! cuts it, and a rogue that any of them noticed for 14 days. What a rogue used before that is the truth's, reported or not. Caps are not asked.
-#![expect(clippy::print_stdout, reason = "a bench says what it measured")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench says what it measured")]
 
 mod baseline;
+mod benign;
 mod tables;
 mod tally;
 
@@ -33,8 +34,8 @@ use tally::{CONTENDERS, Hit, Score, Tally, Theft, Wrong};
 /// When the population begins: 2026-01-01.
 const START_SECS: i64 = 1_767_225_600;
 
-/// SIMs of a fleet: so few that a run has several fleets, each with its own updates.
-const FLEET_SIMS: u32 = 200;
+/// SIMs of a small fleet, in which what peers do says little.
+const SMALL_FLEET_SIMS: u32 = 200;
 
 /// SIMs that a thread takes at a time.
 const PARTITION_SIMS: u32 = 250;
@@ -56,12 +57,21 @@ struct Arguments {
     /// What the stream follows from
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// SIMs of a fleet
+    #[arg(long, default_value_t = 2_000)]
+    fleet_sims: u32,
     /// Days: 60 show R8, which sleeps for three weeks, for another two
     #[arg(long, default_value_t = 60)]
     days: u32,
     /// SIMs of each rogue but R13
     #[arg(long, default_value_t = 12)]
     rogue_sims: u32,
+    /// SIM-hours of healthy SIMs alone under the shipped policy; 3e8 show 0.01 false kills a million
+    #[arg(long, default_value_t = 10_000_000)]
+    benign_sim_hours: u64,
+    /// The same with firmware updates of 60 MB and ten times the technicians
+    #[arg(long, default_value_t = 10_000_000)]
+    stress_sim_hours: u64,
     /// Write the tables into docs/detection.md
     #[arg(long)]
     write: bool,
@@ -75,17 +85,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = config(&arguments)?;
     let policies: [Policy; 2] = [DEFAULT.parse()?, strict().parse()?];
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let of = config.sims.div_ceil(PARTITION_SIMS);
-    let parts = by_partition(of, threads, |index| {
-        Judges::new(&config, Partition { index, of }, &policies).run()
-    });
-    let mut tally = Tally::default();
-    parts.into_iter().for_each(|part| tally.merge(part));
+    let mut tally = judge(&config, &policies, threads);
+    let in_small_fleets = PopulationConfig { fleet_sims: SMALL_FLEET_SIMS, ..config.clone() };
+    let small = judge(&in_small_fleets, &policies, threads);
+    let [shipped, _] = &policies;
+    let alone = healthy(&config);
+    let benign = benign::run(&alone, arguments.benign_sim_hours, shipped, threads)?;
+    let stress = benign::run(&stressed(&alone), arguments.stress_sim_hours, shipped, threads)?;
     let command = format!(
-        "cargo xtask bench detection --sim-hours {} --seed {} --days {} --rogue-sims {}",
-        arguments.sim_hours, arguments.seed, arguments.days, arguments.rogue_sims
+        "cargo xtask bench detection --sim-hours {} --seed {} --days {} --rogue-sims {} \
+         --fleet-sims {} --benign-sim-hours {} --stress-sim-hours {}",
+        arguments.sim_hours,
+        arguments.seed,
+        arguments.days,
+        arguments.rogue_sims,
+        arguments.fleet_sims,
+        arguments.benign_sim_hours,
+        arguments.stress_sim_hours
     );
-    let text = tables::all(&command, &config, &mut tally);
+    let text = tables::all(&command, &config, (&mut tally, &small), &[benign, stress]);
     println!("{text}");
     if arguments.write {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/detection.md");
@@ -95,15 +113,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// All contenders on one population.
+fn judge(config: &PopulationConfig, policies: &[Policy; 2], threads: NonZeroUsize) -> Tally {
+    let of = config.sims.div_ceil(PARTITION_SIMS);
+    let parts = by_partition(of, threads, |index| {
+        Judges::new(config, Partition { index, of }, policies).run()
+    });
+    let mut tally = Tally::default();
+    parts.into_iter().for_each(|part| tally.merge(part));
+    tally
+}
+
 fn config(arguments: &Arguments) -> Result<PopulationConfig, Box<dyn Error>> {
     let hours = u64::from(arguments.days.max(1)) * 24;
     let sims = u32::try_from(arguments.sim_hours.div_ceil(hours))?;
     let start = Timestamp::from_second(START_SECS)?;
     let mut config = PopulationConfig::new(sims, arguments.days, arguments.seed, start);
-    config.fleet_sims = FLEET_SIMS;
+    config.fleet_sims = arguments.fleet_sims;
     config.rogues.scenarios = Rogue::all().collect();
     config.rogues.sims_each = arguments.rogue_sims;
     Ok(config)
+}
+
+/// The population without rogues, by seeds that no table of rogues was made with.
+fn healthy(config: &PopulationConfig) -> PopulationConfig {
+    let mut healthy = config.clone();
+    healthy.rogues.scenarios = Vec::new();
+    healthy.seed = config.seed.wrapping_mul(1_000_000);
+    healthy
+}
+
+/// Every update is as large as any, and technicians come ten times as often.
+fn stressed(config: &PopulationConfig) -> PopulationConfig {
+    let mut stressed = config.clone();
+    stressed.seed = config.seed.wrapping_add(500_000);
+    stressed.benign.firmware_bytes = 60e6..60.1e6;
+    stressed.benign.technicians *= 10.0;
+    stressed
 }
 
 /// The shipped policy, strict about devices, with the sensors' models declared.
@@ -242,6 +288,9 @@ impl<'a> Judges<'a> {
             }
         }
         let [shipped, _] = &sim.courses;
+        if truth.is_some_and(|truth| truth.rogue == Rogue::Campaign) {
+            self.tally.campaign.extend(shipped.acts().iter().cloned());
+        }
         let state = shipped.state().and_then(|state| state.encode().ok());
         self.tally.state_bytes.extend(state.map(|bytes| bytes.len()));
         let usage = shipped.usage().and_then(|usage| usage.encode().ok());

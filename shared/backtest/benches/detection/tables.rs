@@ -2,12 +2,17 @@
 
 use std::fmt::Write as _;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use simfuse_backtest::{Act, hold_over_caps};
 use simfuse_domain::bytes::Bytes;
+use simfuse_domain::incident::Hold;
+use simfuse_domain::policy::{DEFAULT, Policy};
+use simfuse_domain::verdict::Verdict;
 use simfuse_testkit::population::config::PopulationConfig;
 use simfuse_testkit::population::rogue::Rogue;
 
 use crate::baseline;
+use crate::benign::Benign;
 use crate::tally::{Hit, Score, Tally, Theft, Wrong, at_percent, upper_bound};
 
 const BEGIN: &str = "<!-- bench detection: begin -->";
@@ -32,18 +37,26 @@ pub(crate) fn between_markers(document: &str, text: &str) -> Result<String, Stri
 }
 
 /// All tables, with what gave them.
-pub(crate) fn all(command: &str, config: &PopulationConfig, tally: &mut Tally) -> String {
+pub(crate) fn all(
+    command: &str,
+    config: &PopulationConfig,
+    (tally, small): (&mut Tally, &Tally),
+    alone: &[Benign; 2],
+) -> String {
     let mut text = format!(
         "`{command}`: {} SIMs in fleets of {} over {} days, {} events.\n\n",
         config.sims, config.fleet_sims, config.days, tally.events
     );
     text.push_str(&costs(tally));
-    bars(&mut text, tally);
+    bars(&mut text, tally, (config, alone));
     wrongs(&mut text, tally);
+    healthy(&mut text, alone);
     let [shipped, strict, baselines @ ..] = &tally.scores;
     for (score, name) in [shipped, strict].into_iter().zip(POLICIES) {
         thefts(&mut text, score, name);
     }
+    let [in_small_fleets, ..] = &small.scores;
+    thefts(&mut text, in_small_fleets, "shipped policy, in fleets of 200");
     others(&mut text, baselines);
     text
 }
@@ -265,18 +278,23 @@ fn others(text: &mut String, baselines: &[Score]) {
 }
 
 /// What is promised, beside what was measured.
-fn bars(text: &mut String, tally: &Tally) {
+fn bars(text: &mut String, tally: &Tally, (config, alone): (&PopulationConfig, &[Benign; 2])) {
     head(text, "Bars, for the shipped policy unless said otherwise", &["bar", "measured", ""]);
     let [shipped, strict, ..] = &tally.scores;
-    let Wrong { kills, alerts } = shipped.wrong;
+    let [benign, stress] = alone;
     let mut bar = |bar: &str, measured: String, met: &str| {
         row(text, &[bar.to_owned(), measured, met.to_owned()]);
     };
-    for (what, count, most) in [("false kills", kills, 0.05), ("alerts", alerts, 5.0)] {
+    for (what, alone, most, of) in [
+        ("false kills", benign, 0.05, kills_of as fn(&Benign) -> u64),
+        ("alerts", benign, 5.0, |benign| benign.wrong.alerts),
+        ("false kills with updates of 60 MB and ten times the technicians", stress, 0.2, kills_of),
+    ] {
         let text = format!("at most {most} {what} per million benign SIM-hours");
-        let hours = shipped.benign_hours;
+        let (count, hours) = (of(alone), alone.hours);
         bar(&text, million(count, hours), verdict_of_rate(count, hours, most));
     }
+    bar("of the alerts, those of the operator's own limits", own_limits(benign), "counted apart");
     let used = bytes_of(of(strict, Rogue::Tablet), killed);
     let none = used.iter().filter(|used| **used == 0).count();
     let most = used.last().copied();
@@ -316,13 +334,79 @@ fn bars(text: &mut String, tally: &Tally) {
         "`what_delivery_does_changes_nothing_of_who_is_switched_off`".into(),
         "tested",
     );
-    bar(
-        "at most 0.2 with updates of 60 MB and ten times the technicians",
-        "–".into(),
-        "not measured",
-    );
-    bar("R13: kills within the cap", "–".into(), "not measured: caps are not asked here");
+    let (measured, is_met) = within_caps(config, &tally.campaign);
+    bar("R13: kills within the cap", measured, met(is_met));
     text.push('\n');
+}
+
+const fn kills_of(benign: &Benign) -> u64 {
+    benign.wrong.kills
+}
+
+fn own_limits(benign: &Benign) -> String {
+    let limits = benign.by_detector.iter().filter(|(name, _)| name.ends_with("_limit"));
+    million(limits.map(|(_, wrong)| wrong.alerts).sum(), benign.hours)
+}
+
+/// How many SIMs of the campaign are cut within an hour of the first, with the caps asked.
+fn within_caps(config: &PopulationConfig, campaign: &[Act]) -> (String, bool) {
+    let Ok(policy) = DEFAULT.parse::<Policy>() else { return (String::new(), false) };
+    let mut acts = campaign.to_vec();
+    let fleets = acts.iter().filter_map(|act| act.fleet);
+    let sizes = fleets.map(|fleet| (fleet, config.fleet_sims)).collect();
+    hold_over_caps(&mut acts, &policy, &sizes);
+    let kills = |hold| {
+        let of = acts.iter().filter(move |act| act.what == Verdict::Deactivate && act.hold == hold);
+        of.map(|act| act.at)
+    };
+    let first = kills(None).min();
+    let in_hour = |at: &Timestamp| first.is_some_and(|first| at.duration_since(first) < HOUR);
+    let cut = kills(None).filter(in_hour).count();
+    let held = kills(Some(Hold::Cap)).filter(in_hour).count();
+    let most = policy.base().guards.max_kills.kills_max(Some(config.fleet_sims));
+    let is_met = cut > 0 && u32::try_from(cut).is_ok_and(|cut| cut <= most);
+    (format!("within an hour {cut} cut, {held} held for a human; the cap is {most}"), is_met)
+}
+
+/// Healthy SIMs alone, as many as it takes.
+fn healthy(text: &mut String, alone: &[Benign; 2]) {
+    let columns = ["", "SIM-hours", "false kills", "per million (95 %)", "alerts"];
+    let columns: Vec<&str> = columns.into_iter().chain(["per million (95 %)", "took"]).collect();
+    head(text, "Healthy SIMs alone, shipped policy, as if in enforce", &columns);
+    let names = ["as they are", "updates of 60 MB, ten times the technicians"];
+    for (benign, name) in alone.iter().zip(names) {
+        let Wrong { kills, alerts } = benign.wrong;
+        let cells = [
+            name.to_owned(),
+            format!("{:.0}", benign.hours),
+            kills.to_string(),
+            million(kills, benign.hours),
+            alerts.to_string(),
+            million(alerts, benign.hours),
+            format!("{:.0} s", benign.secs),
+        ];
+        row(text, &cells);
+    }
+    text.push('\n');
+    let columns = ["detector", "false kills", "alerts", "under stress: false kills", "alerts"];
+    head(text, "The same by detector", &columns);
+    let mut names: Vec<&String> =
+        alone.iter().flat_map(|benign| benign.by_detector.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let of = |benign: &Benign| benign.by_detector.get(name).copied().unwrap_or_default();
+        let wrongs = alone.iter().map(of);
+        let cells = wrongs.flat_map(|wrong| [wrong.kills.to_string(), wrong.alerts.to_string()]);
+        row(text, &std::iter::once(name.clone()).chain(cells).collect::<Vec<_>>());
+    }
+    text.push('\n');
+    let kills: Vec<&String> = alone.iter().flat_map(|benign| &benign.kills).collect();
+    if !kills.is_empty() {
+        text.push_str("The false kills, the first ten:\n\n");
+        kills.iter().take(10).for_each(|kill| text.push_str(&format!("- {kill}\n")));
+        text.push('\n');
+    }
 }
 
 fn leaks(shipped: &Score, bar: &mut impl FnMut(&str, String, &str)) {

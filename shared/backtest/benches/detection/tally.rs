@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use simfuse_backtest::Act;
 use simfuse_testkit::population::behaviour::Behaviour;
 use simfuse_testkit::population::rogue::Rogue;
 
@@ -39,7 +40,7 @@ pub(crate) struct Wrong {
 }
 
 impl Wrong {
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.kills += other.kills;
         self.alerts += other.alerts;
     }
@@ -91,6 +92,8 @@ pub(crate) struct Tally {
     /// Nanoseconds in which the shipped policy judged `events_timed` events.
     pub(crate) ns: u64,
     pub(crate) events_timed: u64,
+    /// What the shipped policy did about the SIMs of the campaign.
+    pub(crate) campaign: Vec<Act>,
     /// Stored bytes of each SIM's state, and of its usage.
     pub(crate) state_bytes: Vec<usize>,
     pub(crate) usage_bytes: Vec<usize>,
@@ -104,6 +107,7 @@ impl Tally {
         self.events += other.events;
         self.ns += other.ns;
         self.events_timed += other.events_timed;
+        self.campaign.extend(other.campaign);
         self.state_bytes.extend(other.state_bytes);
         self.usage_bytes.extend(other.usage_bytes);
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
+
 use super::*;
 use crate::detector::Control;
 use crate::detector::fixture::{
