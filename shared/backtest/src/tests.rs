@@ -1,8 +1,10 @@
 //! A policy over simulated populations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
+use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::event::Event;
 use simfuse_domain::finding::DetectorId;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::Hold;
@@ -174,4 +176,72 @@ fn in_a_fleet_of_three_only_limits_tell() {
     config.rogues.sims_each = 1;
     let passed = pass(&config, &DEFAULT.parse().unwrap());
     assert!(passed.iter().all(|passed| passed.course.findings().is_empty()));
+}
+
+#[test]
+fn the_first_sim_of_an_update_is_not_cut() {
+    let mut config = population(40, 20);
+    config.benign.firmware_days = 8;
+    config.benign.firmware_bytes = 60e6..60.1e6;
+    let cut = |policy: &str| off(&pass(&config, &policy.parse().unwrap())).len();
+    assert_eq!(cut(DEFAULT), 0);
+    // It is its speed that tells an update from a thief.
+    let slow = DEFAULT.replace("# faster_than_kbps = 340 ", "faster_than_kbps = 200 ");
+    assert!(cut(&slow) > 5, "{}", cut(&slow));
+}
+
+#[test]
+fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() {
+    let config = with(population(20, 7), vec![Rogue::SpoofedImei, Rogue::HdVideo, Rogue::Tether]);
+    let policy: Policy = DEFAULT.parse().unwrap();
+    let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
+    let rogues = |minutes: i64| {
+        let by = SignedDuration::from_mins(minutes);
+        let (mut all, mut peers) = (BTreeMap::new(), Peers::default());
+        let mut population = Population::new(&config, Partition::WHOLE);
+        while let Some(emitted) = population.next() {
+            while let Some(hour) = peers.due(emitted.at) {
+                for course in all.values_mut() {
+                    Course::close(course, trial, hour, &mut peers);
+                }
+                peers.merge(hour);
+            }
+            let course = all.entry(emitted.sim).or_insert_with(|| Course::new(emitted.sim));
+            match &emitted.kind {
+                EmittedKind::Event(event) => {
+                    course.event(trial, &later(event, by), emitted.at);
+                }
+                EmittedKind::Usage(record) => {
+                    course.record(trial, record, emitted.at);
+                }
+                EmittedKind::Label(_) => {}
+            }
+        }
+        let off: BTreeSet<SimSid> =
+            all.values().filter(|course| course.is_off()).map(Course::sim).collect();
+        off
+    };
+    let right = rogues(0);
+    assert_eq!(right.len(), 9, "three of each");
+    assert_eq!(rogues(10), right);
+    assert_eq!(rogues(-10), right);
+}
+
+/// The event by a clock that is so far ahead.
+fn later(event: &Event, by: SignedDuration) -> Event {
+    let mut event = event.clone();
+    let move_on = |at: Timestamp| at.checked_add(by).unwrap();
+    event.at = move_on(event.at);
+    if let Some(session) = &mut event.session {
+        let times = [
+            &mut session.start,
+            &mut session.end,
+            &mut session.update_start,
+            &mut session.update_end,
+        ];
+        for time in times {
+            *time = time.map(move_on);
+        }
+    }
+    event
 }

@@ -3,8 +3,8 @@
 //! Catches whoever streams, tethers or downloads, in whichever device, two update windows after the
 //! first byte: [`FASTER_THAN_KBPS`] is more than the modem of a sensor carries, and two windows of that
 //! speed are no glitch of a counter. In a device that does not belong to the SIM one such window is
-//! enough. Where events are lost, usage records show it later: two hours of much, far enough apart
-//! that it is no firmware update and no technician.
+//! enough. Where events are lost, usage records show it later: two hours, each of more than its modem
+//! carries in one.
 //!
 //! Fooled by whoever is as slow as the sensor: the limits and [`usage_spike`](super::usage_spike) are
 //! there for that. Silent for a SIM of which less than 24 active hours are known, unless its device
@@ -30,12 +30,6 @@ pub(super) const DETECTOR: Detector = Detector { id: DetectorId::Strike, assess 
 /// 13), NB-IoT less, and a stream of video hardly falls below it. Policy may name another for modems
 /// that carry more.
 pub const FASTER_THAN_KBPS: u32 = 340;
-
-/// Bytes in an hour, of which two such hours are a strike.
-pub const HOUR_BYTES: Bytes = Bytes(20 * Bytes::MB);
-
-/// Hours between the begins of the two: an update, or the work of a technician, is over by then.
-pub const HOURS_APART: u32 = 4;
 
 /// Bytes in a device that does not belong to the SIM, if some of them came too fast.
 pub const DEVICE_BYTES: Bytes = Bytes(25 * Bytes::MB);
@@ -81,77 +75,58 @@ fn fast_bursts(snapshot: &Snapshot<'_>) -> Vec<Burst> {
     fast
 }
 
-/// Two windows; of each hour that ends more of them, one finding.
+/// Two update windows.
 fn in_windows(fast: &[Burst], usual: &Usual) -> Vec<Finding> {
-    let is_strange = |burst: &&Burst| usual.deviation(burst.bytes()) > DEVIATION_MIN;
-    let strange: Vec<&Burst> = fast.iter().filter(is_strange).collect();
+    let strange = fast.iter().filter(|burst| usual.deviation(burst.bytes()) > DEVIATION_MIN);
+    twice(strange.map(|burst| (burst.from(), burst.to(), burst.bytes())), usual)
+}
+
+/// Two hours of usage records, for where events are lost.
+fn in_hours(snapshot: &Snapshot<'_>, usual: &Usual) -> Vec<Finding> {
+    let (rules, restored_at) = (snapshot.rules, snapshot.control.restored_at);
+    let carried = carried_in_an_hour(rules.strike.faster_than_kbps);
+    let is_strange = |(hour, bytes): &(Hour, Bytes)| {
+        *bytes > carried
+            && usual.deviation(*bytes) > DEVIATION_MIN
+            && Some(hour.start()) >= restored_at
+            && !rules.is_planned(hour.start(), hour.end())
+    };
+    let hours = snapshot.usage.iter().flat_map(|usage| usage.hours());
+    let strange = hours.filter(is_strange).map(|(hour, bytes)| (hour.start(), hour.end(), bytes));
+    twice(strange, usual)
+}
+
+fn carried_in_an_hour(kbps: u32) -> Bytes {
+    // A kilobit a second is 450 kB an hour.
+    Bytes(u64::from(kbps).saturating_mul(450_000))
+}
+
+/// From the second on, what each of these adds: when it began, when it was over, and its bytes.
+fn twice(
+    strange: impl Iterator<Item = (Timestamp, Timestamp, Bytes)>,
+    usual: &Usual,
+) -> Vec<Finding> {
     let mut found = Vec::new();
-    let Some((first, later)) = strange.split_first() else { return found };
-    let mut seen = first.bytes();
-    for burst in later {
-        seen = seen.plus(burst.bytes());
-        found.push(Finding {
-            detector: DetectorId::Strike,
-            about: Hour::of(burst.from()).to_string(),
-            at: burst.to(),
-            evidence: Evidence::Strike {
-                seen,
-                usual: Some(usual.expected()),
-                device: None,
-                from: first.from(),
-                to: burst.to(),
-            },
-        });
+    let mut before: Option<(Timestamp, Bytes)> = None;
+    for (from, to, bytes) in strange {
+        let (first, seen) = before.map_or((from, bytes), |(first, sum)| (first, sum.plus(bytes)));
+        if before.is_some() {
+            found.push(Finding {
+                detector: DetectorId::Strike,
+                about: Hour::of(from).to_string(),
+                at: to,
+                evidence: Evidence::Strike {
+                    seen,
+                    usual: Some(usual.expected()),
+                    device: None,
+                    from: first,
+                    to,
+                },
+            });
+        }
+        before = Some((first, seen));
     }
     found
-}
-
-/// Two hours far apart, by usage records or by events.
-fn in_hours(snapshot: &Snapshot<'_>, usual: &Usual) -> Vec<Finding> {
-    let Some(usage) = snapshot.usage else { return Vec::new() };
-    let (rules, now) = (snapshot.rules, snapshot.now());
-    let least = rules.strike.hour_bytes;
-    let recorded = usage.hours().filter(|(_, bytes)| *bytes > least).map(|(hour, _)| hour);
-    let mut hours: BTreeSet<Hour> = recorded.collect();
-    if snapshot.state.bytes_at_most() > least {
-        hours.extend(snapshot.state.hours());
-    }
-    let strange = hours.into_iter().filter_map(|hour| {
-        let seen = bytes_of(snapshot, usage, hour);
-        let is_strange = seen > least && usual.deviation(seen) > DEVIATION_MIN;
-        (is_strange && !rules.is_planned(hour.start(), hour.end())).then_some((hour, seen))
-    });
-    let strange: Vec<(Hour, Bytes)> = strange.collect();
-    let Some((first, _)) = strange.first().copied() else { return Vec::new() };
-    let later = strange.iter().filter(|(hour, _)| first.hours_until(*hour) >= HOURS_APART);
-    let finding = |(hour, _): &(Hour, Bytes)| {
-        let until = strange.iter().filter(|(other, _)| other <= hour);
-        Finding {
-            detector: DetectorId::Strike,
-            about: hour.to_string(),
-            at: hour.end().min(now),
-            evidence: Evidence::Strike {
-                seen: until.map(|(_, bytes)| *bytes).sum(),
-                usual: Some(usual.expected()),
-                device: None,
-                from: first.start(),
-                to: hour.end().min(now),
-            },
-        }
-    };
-    later.map(finding).collect()
-}
-
-/// What was used in an hour, after a human restored the SIM.
-fn bytes_of(snapshot: &Snapshot<'_>, usage: &SimUsage, hour: Hour) -> Bytes {
-    let hours = hour..hour.after();
-    match snapshot.control.restored_at {
-        None => snapshot.state.bytes_in(&hours).max(usage.bytes_in(hour)),
-        Some(restored_at) => {
-            let shown = snapshot.state.bytes_after(restored_at, &hours);
-            if hour.start() >= restored_at { shown.max(usage.bytes_in(hour)) } else { shown }
-        }
-    }
 }
 
 /// Much, and some of it too fast, in a device that does not belong to the SIM.

@@ -207,14 +207,9 @@ fn strike(old: Strike, new: Strike, said: &mut Vec<String>) {
     if speeds.0 != speeds.1 {
         said.push(format!("strike.faster_than_kbps {} → {}", speeds.0, speeds.1));
     }
-    for (name, old, new) in [
-        ("hour_mb", old.hour_bytes, new.hour_bytes),
-        ("device_mb", old.device_bytes, new.device_bytes),
-    ] {
-        if old != new {
-            let (old, new) = (megabytes(Some(old)), megabytes(Some(new)));
-            said.push(format!("strike.{name} {old} → {new}"));
-        }
+    if old.device_bytes != new.device_bytes {
+        let (old, new) = (megabytes(Some(old.device_bytes)), megabytes(Some(new.device_bytes)));
+        said.push(format!("strike.device_mb {old} → {new}"));
     }
 }
 

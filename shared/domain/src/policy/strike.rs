@@ -2,7 +2,7 @@
 
 use super::SpikeAct;
 use crate::bytes::Bytes;
-use crate::detector::strike::{DEVICE_BYTES, FASTER_THAN_KBPS, HOUR_BYTES};
+use crate::detector::strike::{DEVICE_BYTES, FASTER_THAN_KBPS};
 use crate::verdict::Verdict;
 
 /// What a speed may be, in kilobits a second: slower than the slowest modem that there is, or faster
@@ -14,10 +14,8 @@ pub const SPEED_KBPS: std::ops::RangeInclusive<u32> = 10..=1_000_000;
 pub struct Strike {
     /// What it leads to.
     pub act: SpikeAct,
-    /// Speed over an update window, of which two are a strike.
+    /// Speed over an update window or an hour, of which two are a strike.
     pub faster_than_kbps: u32,
-    /// Bytes in an hour, of which two far apart are a strike.
-    pub hour_bytes: Bytes,
     /// Bytes in a device that does not belong to the SIM.
     pub device_bytes: Bytes,
 }
@@ -27,7 +25,6 @@ impl Strike {
     pub const DEFAULT: Self = Self {
         act: SpikeAct::Deactivate,
         faster_than_kbps: FASTER_THAN_KBPS,
-        hour_bytes: HOUR_BYTES,
         device_bytes: DEVICE_BYTES,
     };
 

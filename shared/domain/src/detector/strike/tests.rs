@@ -172,7 +172,7 @@ fn a_device_that_a_human_allowed_is_not_strange() {
 }
 
 #[test]
-fn two_hours_far_apart_are_found_where_events_are_lost() {
+fn two_hours_of_more_than_its_modem_carries_are_found_where_events_are_lost() {
     let beside = |hours: &[(&str, u64)]| {
         let mut usage = quiet();
         for (hour, bytes) in hours {
@@ -184,20 +184,17 @@ fn two_hours_far_apart_are_found_where_events_are_lost() {
         }
         found(&[], &usage)
     };
-    let later = "strike#2026-03-01T14Z 2026-03-01T15:00:00Z";
-    assert_eq!(beside(&[("01T10", 20 * MB + 1), ("01T14", 21 * MB)]), later);
-    assert_eq!(beside(&[("01T10", 20 * MB), ("01T14", 21 * MB)]), "", "not over 20 MB");
-    assert_eq!(beside(&[("01T11", 30 * MB), ("01T12", 30 * MB), ("01T14", 30 * MB)]), "");
-    assert_eq!(beside(&[("01T10", 99 * MB)]), "");
-}
-
-#[test]
-fn an_hour_that_events_show_counts_as_well() {
+    // 340 kbit/s are 153 MB in an hour.
+    let later = "strike#2026-03-01T11Z 2026-03-01T12:00:00Z";
+    assert_eq!(beside(&[("01T10", 154 * MB), ("01T11", 153 * MB + 1)]), later);
+    assert_eq!(beside(&[("01T10", 154 * MB), ("01T11", 153 * MB)]), "");
+    assert_eq!(beside(&[("01T10", 990 * MB), ("01T11", 60 * MB), ("01T20", 60 * MB)]), "");
     let mut usage = quiet();
-    usage.see(hour_of("01T08"), Bytes(30 * MB));
-    // As slow as a sensor, for half of the hour.
-    let events = windows(&[12, 12, 12]);
-    assert_eq!(found(&events, &usage), "strike#2026-03-01T14Z 2026-03-01T14:18:00Z");
+    usage.see(hour_of("01T08"), Bytes(300 * MB));
+    usage.see(hour_of("01T09"), Bytes(300 * MB));
+    assert_eq!(found(&[], &usage), "strike#2026-03-01T09Z 2026-03-01T10:00:00Z", "not closed yet");
+    let restored = Control { restored_at: Some(time("01T08:30")), ..Control::default() };
+    assert_eq!(keys(&[], Some(&usage), "", restored), "");
 }
 
 #[test]

@@ -12,7 +12,6 @@ use crate::policy::strike::{SPEED_KBPS, Strike};
 pub(super) struct StrikeLayer {
     pub(super) act: Option<Spanned<SpikeAct>>,
     faster_than_kbps: Option<Speed>,
-    hour_mb: Option<Megabytes>,
     device_mb: Option<Megabytes>,
 }
 
@@ -35,7 +34,6 @@ impl StrikeLayer {
         Strike {
             act: self.act.as_ref().map_or(below.act, |act| *act.get_ref()),
             faster_than_kbps: self.faster_than_kbps.map_or(below.faster_than_kbps, |kbps| kbps.0),
-            hour_bytes: self.hour_mb.map_or(below.hour_bytes, |mb| mb.0),
             device_bytes: self.device_mb.map_or(below.device_bytes, |mb| mb.0),
         }
     }

@@ -383,7 +383,7 @@ fn what_a_strike_is_may_be_said_of_each_fleet() {
     insta::assert_snapshot!(refused(&of("faster_than_kbps = 9")), @"line 3: `faster_than_kbps = 9`: strike.faster_than_kbps: must be from 10 to 1,000,000 kbit/s");
     insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: strike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
     let policy: Policy = of(&format!(
-        "faster_than_kbps = 1200\ndevice_mb = 50\n[fleet.{FLEET}]\nstrike = {{ act = \"alert\", hour_mb = 60 }}"
+        "faster_than_kbps = 1200\ndevice_mb = 50\n[fleet.{FLEET}]\nstrike = {{ act = \"alert\" }}"
     ))
     .parse()
     .unwrap();
@@ -394,6 +394,5 @@ fn what_a_strike_is_may_be_said_of_each_fleet() {
     strike.faster_than_kbps 340 → 1200
     strike.device_mb 25 MB → 50 MB
     HF00000000000000000000000000000001: strike.act deactivate → alert: usage that no sensor can have only alerts
-    HF00000000000000000000000000000001: strike.hour_mb 20 MB → 60 MB
     ");
 }
