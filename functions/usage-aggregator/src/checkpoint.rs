@@ -216,7 +216,7 @@ impl Checkpoint<Task> {
         pass: Pass,
         due: Hour,
     ) -> Result<Self, AggregatorError> {
-        let of = format!("{pass:?} {} with {due}", window.window().name);
+        let of = format!("{pass:?} {} with {due}", window.window().name());
         let kind = match (window, pass) {
             (UsageWindow::Hour(_), Pass::Fresh) => "SEE".to_owned(),
             (UsageWindow::Hour(_), Pass::Close) => "CLOSE".to_owned(),

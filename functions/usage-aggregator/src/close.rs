@@ -138,7 +138,7 @@ where
             let left = fleets.iter().copied().filter(|fleet| !has_failed(*fleet));
             let left: Vec<FleetSid> = left.collect();
             let day = UsageWindow::day_of(hour.plus(days.saturating_mul(-24)));
-            context.at(format!("comparing the day {}", day.window().name));
+            context.at(format!("comparing the day {}", day.window().name()));
             let day = self.read_window(context, &left, day, Pass::Close, hour).await;
             reads.progress = day.progress;
             reads.failed.extend(day.failed);

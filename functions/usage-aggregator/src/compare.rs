@@ -103,7 +103,7 @@ where
         items.push(UsageItem::Base(usage));
         let put = self.table.put_together(&items, self.clock.now()).await;
         put.map_err(AggregatorError::table(format!("writing the hours of {sim} again")))?;
-        tracing::info!(sim.sid = %sim, day = %Window::of_day(day).name, "hours changed later");
+        tracing::info!(sim.sid = %sim, day = %Window::of_day(day).name(), "hours changed later");
         context.tally(|answer| answer.items_written += u64::try_from(items.len()).unwrap_or(0));
         Ok(())
     }

@@ -140,7 +140,7 @@ where
         let query = query_of(fleet, window);
         let link = task.content.next.clone().map(PageLink);
         let page = self.provider.usage_page(&query, link.as_ref()).await;
-        let doing = || format!("reading the usage of {fleet} in {}", window.window().name);
+        let doing = || format!("reading the usage of {fleet} in {}", window.window().name());
         let page = page.map_err(AggregatorError::provider(doing()))?;
         let number = task.content.pages;
         if number >= PAGES_MAX || (page.next.is_some() && page.next == link) {

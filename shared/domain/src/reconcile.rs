@@ -97,7 +97,7 @@ impl Reconciliation<'_> {
         let evidence = Evidence::Unseen { billed, shown, from, to };
         (billed.0 > enough).then(|| Finding {
             detector: DetectorId::BytesUnseen,
-            about: Window::of_day(self.closed_through).name,
+            about: Window::of_day(self.closed_through).name(),
             at: to,
             evidence,
         })
@@ -138,7 +138,7 @@ impl Reconciliation<'_> {
         let inactive_since = self.killed().map(|(inactive_at, _)| inactive_at);
         (used > Bytes(0)).then(|| Finding {
             detector: DetectorId::InactiveUsesData,
-            about: Window::of_day(self.closed_through).name,
+            about: Window::of_day(self.closed_through).name(),
             at: hours.end.start(),
             evidence: Evidence::Status {
                 status: self.sim.status,

@@ -36,6 +36,9 @@ const OVERLAP_SECS_MAX: i64 = 1;
 /// their numbers of bytes, which take up to ten each.
 const STORED_BYTES: (usize, usize, usize) = (56, 8, 18);
 
+/// A number of 64 bits, seven in each byte.
+const VARINT_BYTES_MAX: usize = 10;
+
 /// A session without an end is taken as closed after this many missed updates.
 const MISSED_UPDATES_MAX: i64 = 3;
 
@@ -285,6 +288,14 @@ impl Session {
         all.saturating_add(varint_bytes(self.cumulative))
     }
 
+    /// No fewer than [`stored_bytes`](Self::stored_bytes), without a look at what is stored.
+    pub(crate) const fn stored_bytes_at_most(&self) -> usize {
+        let (session, range, delta) = STORED_BYTES;
+        let ranges = range.saturating_add(2 * VARINT_BYTES_MAX).saturating_mul(self.ranges.len());
+        let deltas = delta.saturating_add(VARINT_BYTES_MAX).saturating_mul(self.deltas.len());
+        session.saturating_add(VARINT_BYTES_MAX).saturating_add(ranges).saturating_add(deltas)
+    }
+
     /// The earliest hour of which bytes are known.
     pub(crate) fn oldest_hour(&self) -> Option<Hour> {
         let range = self.ranges.first().map(|range| range.hour);
@@ -294,7 +305,9 @@ impl Session {
 
     /// Drops what lies before the horizon.
     pub(crate) fn forget_before(&mut self, horizon: Hour) {
-        self.ranges.retain(|range| range.hour >= horizon);
+        if self.ranges.first().is_some_and(|earliest| earliest.hour < horizon) {
+            self.ranges.retain(|range| range.hour >= horizon);
+        }
         self.deltas.retain(|delta| delta.from >= horizon);
     }
 
@@ -335,19 +348,28 @@ impl Session {
         Bytes(self.cumulative.max(proven(&self.ranges))).max(deltas)
     }
 
-    /// No window holds more bytes of the session than this: a bound that is quick to compute.
-    pub(crate) fn bytes_at_most(&self) -> Bytes {
-        let mut bytes = 0_u64;
+    /// Hours with bytes, an hour maybe more than once, and for each how many bytes it adds at most to
+    /// a window that holds it: bounds that are quick to compute. They are in order but for deltas.
+    pub(crate) fn for_each_hour(&self, mut told: impl FnMut(Hour, Bytes)) {
+        let mut rest = self.ranges.as_slice();
         // After a fall, which ranges are nearest to the gap between two hours depends on the window.
         let mut least_high = u64::MAX;
-        for hour in self.ranges.chunk_by(|a, b| a.hour == b.hour) {
-            let most_low = hour.iter().map(|range| range.low).max().unwrap_or(0);
-            let own = hour.iter().fold(0_u64, |sum, range| sum.saturating_add(range.bytes()));
-            bytes = bytes.saturating_add(most_low.saturating_sub(least_high)).saturating_add(own);
-            least_high = hour.iter().map(|range| range.high).min().unwrap_or(u64::MAX);
+        while let Some(first) = rest.first() {
+            let (mut own, mut most_low, mut lowest_high, mut count) = (0_u64, 0, u64::MAX, 0_usize);
+            for range in rest.iter().take_while(|range| range.hour == first.hour) {
+                own = own.saturating_add(range.bytes());
+                most_low = range.low.max(most_low);
+                lowest_high = range.high.min(lowest_high);
+                count = count.saturating_add(1);
+            }
+            told(first.hour, Bytes(own.saturating_add(most_low.saturating_sub(least_high))));
+            least_high = lowest_high;
+            rest = rest.get(count..).unwrap_or_default();
         }
-        let deltas: Bytes = self.deltas.iter().map(|delta| Bytes(delta.bytes)).sum();
-        Bytes(bytes).max(deltas)
+        for delta in &self.deltas {
+            told(delta.from, Bytes(delta.bytes));
+            told(delta.to, Bytes(0));
+        }
     }
 
     /// Hours with bytes, in order; an hour may come more than once.

@@ -188,7 +188,10 @@ impl SimState {
                 .as_ref()
                 .is_none_or(|known| (known.at_ms, known.value.as_str()) < (at_ms, name))
         {
-            self.unique_name = Some(Stamped { at_ms, value: name.to_owned() });
+            match &mut self.unique_name {
+                Some(known) if known.value == name => known.at_ms = at_ms,
+                known => *known = Some(Stamped { at_ms, value: name.to_owned() }),
+            }
             changed = true;
         }
         changed
@@ -255,11 +258,13 @@ impl SimState {
         let place = self.sessions.partition_point(|other| other.sid < report.sid);
         let known = self.sessions.get_mut(place).filter(|session| session.sid == report.sid);
         if let Some(session) = known {
-            let before = session.clone();
+            // An event later than all before is news, whatever else it says.
+            let is_latest = session.last().as_millisecond() < event.at.as_millisecond();
+            let before = (!is_latest).then(|| session.clone());
             session.fold(report, event, horizon);
             // What does not fit in is dropped again, each time that it comes.
             let trimmed = self.trim_sessions(report.sid);
-            return trimmed || self.sessions.get(place) != Some(&before);
+            return trimmed || is_latest || self.sessions.get(place) != before.as_ref();
         }
         let mut session = Session::new(report, event);
         session.fold(report, event, horizon);
@@ -283,6 +288,10 @@ impl SimState {
     /// lost any.
     fn trim_sessions(&mut self, own: SessionSid) -> bool {
         let mut others_lost = false;
+        let at_most = self.sessions.iter().map(Session::stored_bytes_at_most).sum::<usize>();
+        if at_most <= SESSIONS_BYTES_MAX {
+            return others_lost;
+        }
         while self.sessions.iter().map(Session::stored_bytes).sum::<usize>() > SESSIONS_BYTES_MAX {
             let Some(oldest) = self.sessions.iter().filter_map(Session::oldest_hour).min() else {
                 break;
@@ -299,10 +308,10 @@ impl SimState {
     /// only when the horizon enters another one.
     fn forget_before(&mut self, horizon: Hour) {
         for device in &mut self.devices {
-            let within = device.hours.split_off(&horizon);
-            let gone = u32::try_from(device.hours.len()).unwrap_or(u32::MAX);
-            device.hours_before = device.hours_before.saturating_add(gone);
-            device.hours = within;
+            while device.hours.first().is_some_and(|hour| *hour < horizon) {
+                device.hours.pop_first();
+                device.hours_before = device.hours_before.saturating_add(1);
+            }
         }
         let days = SignedDuration::from_hours(COUNTRY_DAYS.saturating_mul(24));
         let begin = horizon.start();
@@ -446,13 +455,38 @@ impl SimState {
     /// spares the detectors a closer look at nearly every SIM.
     #[must_use]
     pub fn bytes_at_most(&self) -> Bytes {
-        self.sessions.iter().map(Session::bytes_at_most).sum()
+        let mut all = Bytes(0);
+        self.for_each_hour(|_, bytes| all = all.plus(bytes));
+        all
     }
 
     /// The hours within the horizon in which the SIM used bytes.
     #[must_use]
     pub fn hours(&self) -> BTreeSet<Hour> {
         self.sessions.iter().flat_map(Session::hours).collect()
+    }
+
+    /// The same in order, each with a bound: no window holds more bytes of the SIM than the bounds of
+    /// its hours come to.
+    #[must_use]
+    pub fn hours_at_most(&self) -> Vec<(Hour, Bytes)> {
+        let mut hours = Vec::with_capacity(self.sessions.len().saturating_mul(2));
+        self.for_each_hour(|hour, bytes| hours.push((hour, bytes)));
+        hours.sort_unstable_by_key(|(hour, _)| *hour);
+        hours.dedup_by(|(hour, bytes), (kept, sum)| {
+            let is_same = hour == kept;
+            if is_same {
+                *sum = sum.plus(*bytes);
+            }
+            is_same
+        });
+        hours
+    }
+
+    fn for_each_hour(&self, mut told: impl FnMut(Hour, Bytes)) {
+        for session in &self.sessions {
+            session.for_each_hour(&mut told);
+        }
     }
 
     /// The compact form that is stored.

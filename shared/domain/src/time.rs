@@ -20,6 +20,9 @@ pub const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(15);
 /// Seconds in an hour.
 pub(crate) const HOUR_SECS: i64 = 3_600;
 
+/// A day of UTC has no other number of them.
+const HOURS_PER_DAY: i32 = 24;
+
 /// An hour of UTC, as the number of hours since 1970.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hour(i32);
@@ -60,7 +63,7 @@ impl Hour {
     /// Days of UTC from 1970 to the hour.
     #[must_use]
     pub const fn days(self) -> i32 {
-        self.0.div_euclid(24)
+        self.0.div_euclid(HOURS_PER_DAY)
     }
 
     /// How many hours later the other is; 0 for one that is not.
@@ -115,25 +118,33 @@ impl fmt::Debug for Hour {
 /// A run of whole hours in which usage is counted: an hour, a day, a month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// What the window is called: `2026-03-01T14Z`, `2026-03-01`, `2026-03`.
-    pub name: String,
     /// Its hours.
     pub hours: Range<Hour>,
+    called: Called,
+}
+
+/// How a window is called. The words are made when someone wants them: detectors look at a hundred
+/// windows for each event, and name hardly any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    Hour,
+    Day,
+    Month,
+    Dates,
 }
 
 impl Window {
     /// The hour as a window.
     #[must_use]
-    pub fn of_hour(hour: Hour) -> Self {
-        Self { name: hour.to_string(), hours: hour..hour.after() }
+    pub const fn of_hour(hour: Hour) -> Self {
+        Self { hours: hour..hour.after(), called: Called::Hour }
     }
 
     /// The UTC day that the hour is part of.
     #[must_use]
-    pub fn of_day(hour: Hour) -> Self {
-        let date = date_of(hour);
-        let next = date.tomorrow().unwrap_or(Date::MAX);
-        Self { name: date.to_string(), hours: hour_at(date)..hour_at(next) }
+    pub const fn of_day(hour: Hour) -> Self {
+        let begin = Hour(hour.days().saturating_mul(HOURS_PER_DAY));
+        Self { hours: begin..begin.plus(HOURS_PER_DAY), called: Called::Day }
     }
 
     /// The UTC calendar month that the hour is part of.
@@ -142,8 +153,25 @@ impl Window {
         let date = date_of(hour);
         let first = date.first_of_month();
         let next = date.last_of_month().tomorrow().unwrap_or(Date::MAX);
-        let name = date.strftime("%Y-%m").to_string();
-        Self { name, hours: hour_at(first)..hour_at(next) }
+        Self { hours: hour_at(first)..hour_at(next), called: Called::Month }
+    }
+
+    /// Any other run of hours, which is called by its first date and the one at which it is over.
+    #[must_use]
+    pub const fn of_dates(hours: Range<Hour>) -> Self {
+        Self { hours, called: Called::Dates }
+    }
+
+    /// What the window is called: `2026-03-01T14Z`, `2026-03-01`, `2026-03`, `2026-03-10/2026-04-10`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let first = self.hours.start;
+        match self.called {
+            Called::Hour => first.to_string(),
+            Called::Day => date_of(first).to_string(),
+            Called::Month => date_of(first).strftime("%Y-%m").to_string(),
+            Called::Dates => format!("{}/{}", date_of(first), date_of(self.hours.end)),
+        }
     }
 
     /// Whether the window is longer than a day: a month or a billing period.
@@ -194,9 +222,9 @@ mod tests {
     fn days_and_months_are_of_utc() {
         let hour = Hour::of(time("2024-02-29T23:59:59Z"));
         let day = Window::of_day(hour);
-        assert_eq!((day.name.as_str(), day.end()), ("2024-02-29", time("2024-03-01T00:00:00Z")));
+        assert_eq!((day.name().as_str(), day.end()), ("2024-02-29", time("2024-03-01T00:00:00Z")));
         let month = Window::of_month(hour);
-        assert_eq!(month.name, "2024-02");
+        assert_eq!(month.name(), "2024-02");
         assert_eq!(month.start(), time("2024-02-01T00:00:00Z"));
         assert_eq!(month.end(), time("2024-03-01T00:00:00Z"));
     }

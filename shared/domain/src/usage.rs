@@ -328,13 +328,12 @@ impl SimUsage {
         self.hours().filter(|(hour, _)| hours.contains(hour)).map(|(_, bytes)| bytes).sum()
     }
 
-    /// No window holds more bytes of the SIM's records than this, a bound that is quick to compute.
+    /// No period holds more bytes beyond the hours that are kept than this.
     #[must_use]
-    pub fn bytes_at_most(&self) -> Bytes {
-        let hours: Bytes = self.hours().map(|(_, bytes)| bytes).sum();
+    pub fn counted_at_most(&self) -> Bytes {
         let month = self.month.map_or(0, |(_, bytes)| bytes);
         let period = self.period.map_or(0, |period| period.bytes);
-        hours.plus(Bytes(month.max(period)))
+        Bytes(month.max(period))
     }
 
     /// The begin of the first hour after those that are closed.
@@ -365,8 +364,7 @@ impl SimUsage {
         if hours == month.hours {
             return month;
         }
-        let date = |hour: Hour| hour.start().strftime("%Y-%m-%d").to_string();
-        Window { name: format!("{}/{}", date(hours.start), date(hours.end)), hours }
+        Window::of_dates(hours)
     }
 
     /// What was used in the closed hours of a period that [`period_of`](Self::period_of) gave: as far

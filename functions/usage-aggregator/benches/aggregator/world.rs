@@ -59,7 +59,7 @@ impl World {
     /// SIMs and bytes of the fleet in an hour, for which no port reads.
     pub(crate) async fn fleet_total(&self, hour: Hour) -> Result<(u64, u64), Failure> {
         let text = |text: String| AttributeValue::S(text);
-        let window = UsageWindow::Hour(hour).window().name;
+        let window = UsageWindow::Hour(hour).window().name();
         let request = self.client.get_item().table_name(TABLE).consistent_read(true);
         let request = request
             .key("pk", text(format!("FLEET#{}", fleet::fleet())))

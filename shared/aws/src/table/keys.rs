@@ -146,7 +146,7 @@ impl Key {
     }
 
     pub(super) fn rank(fleet: FleetSid, window: UsageWindow, page: u32) -> Self {
-        let window = window.window().name;
+        let window = window.window().name();
         Self::new(format!("FLEET#{fleet}"), format!("RANK#{window}#{page:04}"))
     }
 
@@ -179,7 +179,7 @@ fn named(window: UsageWindow) -> String {
         UsageWindow::Hour(_) => "HOUR",
         UsageWindow::Day(_) => "DAY",
     };
-    format!("{kind}#{}", window.window().name)
+    format!("{kind}#{}", window.window().name())
 }
 
 /// How the keys of a window's parts begin.
@@ -188,7 +188,7 @@ pub(super) fn parts_of(window: UsageWindow, pass: Pass) -> String {
         Pass::Fresh => "FRESH",
         Pass::Close => "CLOSE",
     };
-    format!("PART#{}#{pass}", window.window().name)
+    format!("PART#{}#{pass}", window.window().name())
 }
 
 /// Partition of a SIM's findings.

@@ -24,21 +24,27 @@ pub(super) const SESSION: Detector =
 pub(super) const HOUR: Detector = Detector {
     id: DetectorId::HourLimit,
     assess: |snapshot| {
-        let limit = snapshot.rules.limits.hour;
+        let records = |usage: &SimUsage| usage.hours().map(|(_, bytes)| bytes).max();
+        let limit = may_be_broken(snapshot, snapshot.rules.limits.hour, records);
         assess_windows(snapshot, DetectorId::HourLimit, limit, Window::of_hour)
     },
 };
 pub(super) const DAY: Detector = Detector {
     id: DetectorId::DayLimit,
     assess: |snapshot| {
-        let limit = snapshot.rules.limits.day;
+        let records = |usage: &SimUsage| Some(usage.hours().map(|(_, bytes)| bytes).sum());
+        let limit = may_be_broken(snapshot, snapshot.rules.limits.day, records);
         assess_windows(snapshot, DetectorId::DayLimit, limit, Window::of_day)
     },
 };
 pub(super) const PERIOD: Detector = Detector {
     id: DetectorId::PeriodLimit,
     assess: |snapshot| {
-        let limit = snapshot.rules.limits.period;
+        let records = |usage: &SimUsage| {
+            let kept: Bytes = usage.hours().map(|(_, bytes)| bytes).sum();
+            Some(kept.plus(usage.counted_at_most()))
+        };
+        let limit = may_be_broken(snapshot, snapshot.rules.limits.period, records);
         let period_of = |hour| match snapshot.usage {
             Some(usage) => usage.period_of(hour),
             None => Window::of_month(hour),
@@ -47,6 +53,18 @@ pub(super) const PERIOD: Detector = Detector {
     },
 };
 
+/// The limit, if any window could hold more. By bounds that are quick to compute, since nearly every
+/// SIM keeps its limits: all that events show, and the most that records say of any one window.
+fn may_be_broken(
+    snapshot: &Snapshot<'_>,
+    limit: Option<Bytes>,
+    records_at_most: impl Fn(&SimUsage) -> Option<Bytes>,
+) -> Option<Bytes> {
+    let limit = limit?;
+    let records = snapshot.usage.and_then(records_at_most).unwrap_or_default();
+    (records > limit || snapshot.state.bytes_at_most().plus(records) > limit).then_some(limit)
+}
+
 fn assess_windows(
     snapshot: &Snapshot<'_>,
     detector: DetectorId,
@@ -54,34 +72,56 @@ fn assess_windows(
     window_of: impl Fn(Hour) -> Window,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let Some(limit) = limit.filter(|limit| may_exceed(snapshot, *limit)) else {
-        return findings;
-    };
-    let mut hours = snapshot.state.hours();
-    hours.extend(snapshot.usage.iter().flat_map(|usage| usage.hours()).map(|(hour, _)| hour));
+    let Some(limit) = limit else { return findings };
+    let hours = hours_at_most(snapshot);
     let mut assessed_until = None;
-    for hour in hours {
-        if assessed_until.is_some_and(|until| hour < until) {
+    for (hour, _) in &hours {
+        if assessed_until.is_some_and(|until| *hour < until) {
             continue;
         }
-        let window = window_of(hour);
+        let window = window_of(*hour);
         assessed_until = Some(window.hours.end);
+        if at_most_in(snapshot, &hours, &window) <= limit {
+            continue;
+        }
         let seen = seen_in(snapshot, &window);
         let (from, to) = (window.start(), window.end());
         let limit = snapshot.rules.limit_during(limit, from, to);
         if seen > limit {
             let evidence = Evidence::Bytes { seen, limit, from, to, session: None };
             let at = to.min(snapshot.now());
-            findings.push(Finding { detector, about: window.name, at, evidence });
+            findings.push(Finding { detector, about: window.name(), at, evidence });
         }
     }
     findings
 }
 
-/// Whether any window could hold more than the limit, by bounds that are quick to compute.
-fn may_exceed(snapshot: &Snapshot<'_>, limit: Bytes) -> bool {
-    let records = snapshot.usage.map_or(Bytes(0), SimUsage::bytes_at_most);
-    snapshot.state.bytes_at_most().plus(records) > limit
+/// The hours of which events or records tell, in order, each with what both say of it at most.
+fn hours_at_most(snapshot: &Snapshot<'_>) -> Vec<(Hour, Bytes)> {
+    let shown = snapshot.state.hours_at_most();
+    let Some(usage) = snapshot.usage else { return shown };
+    let mut shown = shown.into_iter().peekable();
+    let mut hours = Vec::with_capacity(shown.len());
+    for (hour, records) in usage.hours() {
+        while let Some(earlier) = shown.next_if(|(shown, _)| *shown < hour) {
+            hours.push(earlier);
+        }
+        let events = shown.next_if(|(shown, _)| *shown == hour);
+        hours.push((hour, events.map_or(records, |(_, events)| events.plus(records))));
+    }
+    hours.extend(shown);
+    hours
+}
+
+/// A bound of [`seen_in`] that is quick to compute.
+fn at_most_in(snapshot: &Snapshot<'_>, hours: &[(Hour, Bytes)], window: &Window) -> Bytes {
+    let place = |end: Hour| hours.partition_point(|(hour, _)| *hour < end);
+    let within = hours.get(place(window.hours.start)..place(window.hours.end));
+    let told: Bytes = within.unwrap_or_default().iter().map(|(_, bytes)| *bytes).sum();
+    match snapshot.usage {
+        Some(usage) if window.is_period() => told.plus(usage.counted_at_most()),
+        _ => told,
+    }
 }
 
 /// The least number of bytes used in the window: the more of what events prove of it, and of what

@@ -411,6 +411,16 @@ fn what_is_dropped_beyond_a_cap_is_dropped_again_and_changes_nothing() {
 }
 
 #[test]
+fn a_repetition_says_nothing_new_whatever_its_fraction_of_a_millisecond() {
+    let event = used("01T14:00", "01T14:06:00.0009", MB);
+    let mut state = state_of([&event]);
+    assert_eq!(state.fold(&event), Folded::Known);
+    let mut later = event.clone();
+    later.at = time("01T14:07");
+    assert_eq!(state.fold(&later), Folded::Applied, "the session goes on");
+}
+
+#[test]
 fn a_device_that_is_dropped_takes_its_sessions_with_it() {
     let tablet = TABLET.parse().unwrap();
     let mut state = state_of(&[used("01T14:00", "01T14:06", MB).in_device(TABLET)]);

@@ -106,13 +106,14 @@ fn a_billing_period_counts_across_the_turn_of_a_month() {
     usage.set_period(from_20th, Bytes(150 * MB));
     usage.close(hour("02T10"), Bytes(70 * MB), page(1));
     let window = usage.period_of(hour("02T10"));
-    assert_eq!(window.name, "2026-02-20/2026-03-20");
+    assert_eq!(window.name(), "2026-02-20/2026-03-20");
     assert_eq!(window.start().to_string(), "2026-02-20T10:00:00Z", "whole hours only");
     assert_eq!(window.end().to_string(), "2026-03-20T09:00:00Z");
     assert_eq!(usage.closed_bytes_in(&window), Bytes(220 * MB));
     let after = usage.period_of(hour("20T09"));
     assert_eq!(
-        after.name, "2026-03-20/2026-04-01",
+        after.name(),
+        "2026-03-20/2026-04-01",
         "the calendar's again, without what was before"
     );
     assert_eq!(usage.closed_bytes_in(&after), Bytes(0));

@@ -13,6 +13,7 @@
 
 mod audit;
 mod history;
+mod limits;
 mod order;
 mod size;
 mod truth;
