@@ -39,7 +39,7 @@ const DEVICE_IS_NEW: SignedDuration = SignedDuration::from_hours(72);
 
 /// In standard deviations above the usual of an active hour: a SIM that carries as much every day, as
 /// a camera does, is none that was robbed.
-const DEVIATION_MIN: f64 = 5.0;
+const DEVIATION_MIN: f64 = 3.0;
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     if snapshot.rules.strike.act == SpikeAct::Off {
