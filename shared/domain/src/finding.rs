@@ -9,7 +9,7 @@ use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
 use crate::evidence::Level;
 use crate::id::SessionSid;
-use crate::network::Country;
+use crate::network::{Country, NamedPlmn};
 use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
 
@@ -27,6 +27,12 @@ pub enum DetectorId {
     DeviceFlipFlop,
     /// A country outside the policy's list.
     CountryNotAllowed,
+    /// A country in which the SIM was not seen before.
+    CountryNew,
+    /// A network that did not serve the SIM before.
+    NetworkNew,
+    /// Attachments and sessions that fail over and over.
+    AttachStorm,
     /// Cells outside the policy's area.
     GeofenceLeft,
     /// Two places in less time than any vehicle needs between them.
@@ -86,6 +92,9 @@ impl fmt::Display for DetectorId {
             Self::DeviceIsHandset => "device_is_handset",
             Self::DeviceFlipFlop => "device_flip_flop",
             Self::CountryNotAllowed => "country_not_allowed",
+            Self::CountryNew => "country_new",
+            Self::NetworkNew => "network_new",
+            Self::AttachStorm => "attach_storm",
             Self::GeofenceLeft => "geofence_left",
             Self::ImpossibleTravel => "impossible_travel",
             Self::SessionLimit => "session_limit",
@@ -171,6 +180,31 @@ pub enum Evidence {
         seen: Country,
         /// The countries that policy lists.
         allowed: Vec<Country>,
+    },
+    /// A country in which the SIM was not seen before.
+    NewCountry {
+        /// The country that was seen.
+        seen: Country,
+        /// Those where it was before, within 30 days.
+        known: Vec<Country>,
+    },
+    /// A network that did not serve the SIM before.
+    NewNetwork {
+        /// The network.
+        seen: NamedPlmn,
+        /// Those that did before, within 30 days.
+        known: Vec<NamedPlmn>,
+    },
+    /// Attachments or sessions that failed.
+    Failures {
+        /// In so many minutes one did, or more.
+        minutes: u32,
+        /// So many are allowed.
+        limit: u32,
+        /// Begin of the first of these minutes.
+        from: Timestamp,
+        /// End of the last one.
+        to: Timestamp,
     },
     /// Two devices of one SIM.
     Devices {
@@ -264,15 +298,17 @@ impl Finding {
     }
 
     /// Whether this is what the key is about: its own, or that of another claim about the same
-    /// place. What a human judged, or a guard holds, does not come to be new by a mast that is a
-    /// little farther on.
+    /// place, or about failures on another day. What a human judged, or a guard holds, does not come
+    /// to be new by a mast that is a little farther on, or by going on.
     #[must_use]
     pub fn is_about(&self, key: &str) -> bool {
         if key == self.key() {
             return true;
         }
         let Some((detector, about)) = key.split_once('#') else { return false };
-        detector == self.detector.to_string() && self.is_same_place(about)
+        let is_its = detector == self.detector.to_string();
+        // Whatever the day: a SIM that cannot attach is one matter.
+        is_its && (self.detector == DetectorId::AttachStorm || self.is_same_place(about))
     }
 
     fn is_same_place(&self, about: &str) -> bool {
@@ -319,6 +355,18 @@ impl fmt::Display for Finding {
                 write!(f, "in country {seen}, allowed are ")?;
                 list(f, allowed)
             }
+            Evidence::NewCountry { seen, known } => {
+                write!(f, "in country {seen} for the first time in 30 days, before in ")?;
+                list(f, known)
+            }
+            Evidence::NewNetwork { seen, known } => {
+                write!(f, "on network {seen} for the first time in 30 days, before on ")?;
+                list(f, known)
+            }
+            Evidence::Failures { minutes, limit, from, .. } => write!(
+                f,
+                "attachments or sessions failed in {minutes} minutes since {from}, limit {limit}"
+            ),
             Evidence::Devices { first, second, at_once: true, .. } => {
                 write!(f, "devices {first} and {second} carry traffic at once")
             }

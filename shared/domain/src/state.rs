@@ -5,6 +5,7 @@
 //! the state small whatever arrives; beyond a cap it knows less, and never something false.
 
 mod added;
+mod radio;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -22,9 +23,11 @@ use crate::time::{HORIZON, Hour};
 
 use added::Added;
 pub use added::{CELLS_MAX, Seen};
+use radio::Radio;
+pub use radio::{NETWORKS_MAX, Network};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Sessions kept: an hourly sensor opens 26 within the horizon; the latest are kept.
 pub const SESSIONS_MAX: usize = 64;
@@ -67,8 +70,10 @@ pub struct SimState {
     countries: Vec<Visited>,
     sessions: Vec<Session>,
     rejected_ms: Option<i64>,
-    /// What the first schema did not have, at the end of the stored form.
+    /// What the first schema did not have, behind what it had.
     added: Added,
+    /// What the second schema did not have, behind that.
+    radio: Radio,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -126,6 +131,7 @@ impl SimState {
             sessions: Vec::new(),
             rejected_ms: None,
             added: Added::NOTHING,
+            radio: Radio::NOTHING,
         }
     }
 
@@ -153,6 +159,7 @@ impl SimState {
         if let Some(location) = event.location {
             changed |= self.added.fold_cell(location, event.at);
         }
+        changed |= self.radio.fold(event);
         if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
             let rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
             changed |= self.rejected_ms != rejected_ms;
@@ -230,7 +237,8 @@ impl SimState {
             let oldest = self.countries.iter().enumerate();
             let oldest = oldest.min_by_key(|(_, visited)| (visited.last_ms, visited.country));
             if let Some((oldest, _)) = oldest {
-                return self.countries.remove(oldest).country != country;
+                let gone = self.countries.remove(oldest);
+                return self.radio.country_went(gone.last_ms) || gone.country != country;
             }
         }
         true
@@ -312,6 +320,7 @@ impl SimState {
             stays
         });
         self.added.forget_before(begin);
+        self.radio.forget_before(horizon);
         for session in &mut self.sessions {
             session.forget_before(horizon);
         }
@@ -360,7 +369,8 @@ impl SimState {
         self.countries.iter().filter(move |visited| visited.last() >= horizon)
     }
 
-    fn horizon(&self) -> Timestamp {
+    /// Since when events are part of the state.
+    pub(crate) fn horizon(&self) -> Timestamp {
         self.now().saturating_sub(HORIZON).unwrap_or(Timestamp::MIN)
     }
 
@@ -454,11 +464,14 @@ impl SimState {
     /// # Errors
     /// When the bytes are not a state of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        if schema >= 2 {
-            return postcard::from_bytes(bytes);
+        let mut bytes = bytes.to_vec();
+        if schema < 2 {
+            bytes.extend(postcard::to_stdvec(&Added::NOTHING)?);
         }
-        let nothing_added = postcard::to_stdvec(&Added::NOTHING)?;
-        postcard::from_bytes(&[bytes, &nothing_added].concat())
+        if schema < 3 {
+            bytes.extend(postcard::to_stdvec(&Radio::NOTHING)?);
+        }
+        postcard::from_bytes(&bytes)
     }
 }
 
@@ -522,6 +535,10 @@ fn keep_latest<T: Ord + Copy>(
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]
