@@ -53,14 +53,18 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use crate::detector::Control;
     use crate::detector::fixture::{attached, claims, event, failed, rejected, rules, time};
     use crate::event::{Event, EventKind};
 
     /// An event for each of so many minutes from midnight on the first of March.
     fn each_minute(minutes: u32, event: impl Fn(&str) -> Event) -> Vec<Event> {
-        let at = |m: u32| format!("{:02}T{:02}:{:02}:30", m / 1_440 + 1, m / 60 % 24, m % 60);
-        (0..minutes).map(|minute| event(&at(minute))).collect()
+        let second = |minute: u32| i64::from(minute.saturating_mul(60).saturating_add(30));
+        let begin = time("01T00:00");
+        let at = |minute| begin.saturating_add(SignedDuration::from_secs(second(minute))).unwrap();
+        (0..minutes).map(|minute| event(&at(minute).strftime("%dT%H:%M:%S").to_string())).collect()
     }
 
     #[track_caller]
