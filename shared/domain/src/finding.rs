@@ -407,3 +407,34 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result
     }
     if items.is_empty() { f.write_str("none") } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_or_fails_is_stored_in_words_and_reads_back() {
+        let at: Timestamp = "2026-03-04T09:00:00Z".parse().unwrap();
+        let network = |text: &str| NamedPlmn(text.parse().unwrap());
+        for (evidence, stored) in [
+            (
+                Evidence::NewCountry {
+                    seen: "MX".parse().unwrap(),
+                    known: vec!["US".parse().unwrap()],
+                },
+                r#"{"kind":"new_country","seen":"MX","known":["US"]}"#,
+            ),
+            (
+                Evidence::NewNetwork { seen: network("334-020"), known: vec![network("310-26")] },
+                r#"{"kind":"new_network","seen":"334-020","known":["310-26"]}"#,
+            ),
+            (
+                Evidence::Failures { minutes: 361, limit: 360, from: at, to: at },
+                r#"{"kind":"failures","minutes":361,"limit":360,"from":"2026-03-04T09:00:00Z","to":"2026-03-04T09:00:00Z"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&evidence).unwrap(), stored);
+            assert_eq!(serde_json::from_str::<Evidence>(stored).unwrap(), evidence);
+        }
+    }
+}

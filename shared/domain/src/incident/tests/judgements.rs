@@ -397,3 +397,20 @@ fn a_network_that_came_before_says_not_since_when_a_sim_is_stolen() {
     assert_eq!(began([&steered, &stolen]), Some(stolen.at));
     assert_eq!(began([&steered]), Some(steered.at));
 }
+
+#[test]
+fn what_was_judged_of_networks_and_failures_outlasts_a_restore_that_finds_nothing() {
+    for (detector, key) in [
+        (DetectorId::CountryNew, "country_new#MX"),
+        (DetectorId::NetworkNew, "network_new#334-020"),
+        (DetectorId::AttachStorm, "attach_storm#2026-03-02"),
+    ] {
+        let story = stories().into_iter().find(|story| story.detector == detector).unwrap();
+        let once = restored(story.scene().at(Stage::Inactive), RESTORED);
+        assert!(once.case.desired.0.judged.contains(key), "{:?}", once.case.desired.0.judged);
+        let mut later = once.also(attached("08T09:00")).at(Stage::Inactive);
+        later.incident().findings.clear();
+        let twice = restored(later, "08T10:00");
+        assert!(twice.case.desired.0.judged.contains(key), "{:?}", twice.case.desired.0.judged);
+    }
+}
