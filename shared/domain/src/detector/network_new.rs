@@ -103,7 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_country_code_of_three_digits_tells_apart_is_another_network() {
+    fn it_is_found_for_as_long_as_a_day_is_known() {
+        let events = home_then(attached("04T00:30").on_network("310-410"));
+        let later = |at: &str| [events.clone(), vec![attached(at)]].concat();
+        check(&later("05T02:30"), "", &[FOUND]);
+        check(&later("05T02:30:00.001"), "", &[]);
+    }
+
+    #[test]
+    fn a_network_code_of_two_digits_is_not_one_of_three() {
         let events = home_then(attached("04T00:30").on_network("310-26"));
         assert_eq!(claims(super::DETECTOR, &events, &rules(""), Control::default()).len(), 1);
     }
