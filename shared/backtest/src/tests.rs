@@ -150,7 +150,9 @@ fn an_event_that_comes_twice_leaves_what_is_known() {
 fn a_leak_that_keeps_every_limit_is_found_by_what_is_usual_among_peers() {
     let config = with(population(60, 9), vec![Rogue::LeakTenTimes]);
     let cuts = format!("{DEFAULT}\n").replace("[usage_spike]", "[usage_spike]\nalert_hours = 1000");
-    let cuts = cuts.replace("act = \"alert\"               # off", "act = \"deactivate\" # off");
+    // The first of them: others know no more than an alert.
+    let cuts =
+        cuts.replacen("act = \"alert\"               # off", "act = \"deactivate\" # off", 1);
     let by_policy = [DEFAULT, &cuts].map(|text| pass(&config, &text.parse().unwrap()));
     let [told, cut] = by_policy.map(|passed| {
         let rogue = |passed: &Passed| passed.truth.is_some();
@@ -244,4 +246,33 @@ fn later(event: &Event, by: SignedDuration) -> Event {
         }
     }
     event
+}
+
+#[test]
+fn a_sim_that_is_taken_abroad_is_new_there_and_a_bad_hour_is_no_storm() {
+    let mut config = with(population(20, 8), vec![Rogue::MovedAbroad]);
+    config.benign.retry_storms = 50.0;
+    let passed = pass(&config, &DEFAULT.parse().unwrap());
+    let of = |passed: &Passed| {
+        let found = passed.course.findings().iter().map(|found| found.detector);
+        found.collect::<BTreeSet<DetectorId>>()
+    };
+    let abroad = BTreeSet::from([DetectorId::CountryNew, DetectorId::NetworkNew]);
+    for passed in &passed {
+        let expected = if passed.truth.is_some() { abroad.clone() } else { BTreeSet::new() };
+        assert_eq!(of(passed), expected, "{:?}", passed.truth);
+        assert!(passed.course.acts().is_empty(), "recorded, and told to nobody");
+    }
+    assert_eq!(passed.iter().filter(|passed| passed.truth.is_some()).count(), 3);
+    let failed = |passed: &&Passed| {
+        passed.course.state().is_some_and(|state| state.failed_minutes().count() > 5)
+    };
+    assert!(passed.iter().any(|passed| failed(&passed)), "some SIM's storm is remembered");
+    let told = DEFAULT.replace("new_country = \"watch\"", "new_country = \"alert\"");
+    let told = pass(&config, &told.parse().unwrap());
+    for passed in &told {
+        let acts = passed.course.acts().iter().map(|act| (act.what, act.detector));
+        let expected = passed.truth.map(|_| (Verdict::Alert, DetectorId::CountryNew));
+        assert_eq!(acts.collect::<Vec<_>>(), Vec::from_iter(expected));
+    }
 }

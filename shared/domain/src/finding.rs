@@ -9,7 +9,7 @@ use crate::bytes::Bytes;
 use crate::device::{Imei14, Tac};
 use crate::evidence::Level;
 use crate::id::SessionSid;
-use crate::network::Country;
+use crate::network::{Country, NamedPlmn};
 use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
 
@@ -27,6 +27,12 @@ pub enum DetectorId {
     DeviceFlipFlop,
     /// A country outside the policy's list.
     CountryNotAllowed,
+    /// A country in which the SIM was not seen before.
+    CountryNew,
+    /// A network that did not serve the SIM before.
+    NetworkNew,
+    /// Attachments and sessions that fail over and over.
+    AttachStorm,
     /// Cells outside the policy's area.
     GeofenceLeft,
     /// Two places in less time than any vehicle needs between them.
@@ -88,6 +94,9 @@ impl fmt::Display for DetectorId {
             Self::DeviceIsHandset => "device_is_handset",
             Self::DeviceFlipFlop => "device_flip_flop",
             Self::CountryNotAllowed => "country_not_allowed",
+            Self::CountryNew => "country_new",
+            Self::NetworkNew => "network_new",
+            Self::AttachStorm => "attach_storm",
             Self::GeofenceLeft => "geofence_left",
             Self::ImpossibleTravel => "impossible_travel",
             Self::SessionLimit => "session_limit",
@@ -188,6 +197,31 @@ pub enum Evidence {
         /// The countries that policy lists.
         allowed: Vec<Country>,
     },
+    /// A country in which the SIM was not seen before.
+    NewCountry {
+        /// The country that was seen.
+        seen: Country,
+        /// Those where it was before, within 30 days.
+        known: Vec<Country>,
+    },
+    /// A network that did not serve the SIM before.
+    NewNetwork {
+        /// The network.
+        seen: NamedPlmn,
+        /// Those that did before, within 30 days.
+        known: Vec<NamedPlmn>,
+    },
+    /// Attachments or sessions that failed.
+    Failures {
+        /// In so many minutes one did, or more.
+        minutes: u32,
+        /// So many are allowed.
+        limit: u32,
+        /// Begin of the first of these minutes.
+        from: Timestamp,
+        /// End of the last one.
+        to: Timestamp,
+    },
     /// Two devices of one SIM.
     Devices {
         /// The device that it was in before and after, or whose session was open first.
@@ -276,6 +310,9 @@ impl Finding {
             Evidence::Bytes { .. }
             | Evidence::Unusual { .. }
             | Evidence::Country { .. }
+            | Evidence::NewCountry { .. }
+            | Evidence::NewNetwork { .. }
+            | Evidence::Failures { .. }
             | Evidence::Outside { .. }
             | Evidence::Travel { .. }
             | Evidence::Alive { .. }
@@ -287,15 +324,17 @@ impl Finding {
     }
 
     /// Whether this is what the key is about: its own, or that of another claim about the same
-    /// place. What a human judged, or a guard holds, does not come to be new by a mast that is a
-    /// little farther on.
+    /// place, or about failures on another day. What a human judged, or a guard holds, does not come
+    /// to be new by a mast that is a little farther on, or by going on.
     #[must_use]
     pub fn is_about(&self, key: &str) -> bool {
         if key == self.key() {
             return true;
         }
         let Some((detector, about)) = key.split_once('#') else { return false };
-        detector == self.detector.to_string() && self.is_same_place(about)
+        let is_its = detector == self.detector.to_string();
+        // Whatever the day: a SIM that cannot attach is one matter.
+        is_its && (self.detector == DetectorId::AttachStorm || self.is_same_place(about))
     }
 
     fn is_same_place(&self, about: &str) -> bool {
@@ -349,6 +388,18 @@ impl fmt::Display for Finding {
                 write!(f, "in country {seen}, allowed are ")?;
                 list(f, allowed)
             }
+            Evidence::NewCountry { seen, known } => {
+                write!(f, "in country {seen} for the first time in 30 days, before in ")?;
+                list(f, known)
+            }
+            Evidence::NewNetwork { seen, known } => {
+                write!(f, "on network {seen} for the first time in 30 days, before on ")?;
+                list(f, known)
+            }
+            Evidence::Failures { minutes, limit, from, .. } => write!(
+                f,
+                "attachments or sessions failed in {minutes} minutes since {from}, limit {limit}"
+            ),
             Evidence::Devices { first, second, at_once: true, .. } => {
                 write!(f, "devices {first} and {second} carry traffic at once")
             }
@@ -388,4 +439,35 @@ fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result
         write!(f, "{}{item}", if place == 0 { "" } else { ", " })?;
     }
     if items.is_empty() { f.write_str("none") } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_or_fails_is_stored_in_words_and_reads_back() {
+        let at: Timestamp = "2026-03-04T09:00:00Z".parse().unwrap();
+        let network = |text: &str| NamedPlmn(text.parse().unwrap());
+        for (evidence, stored) in [
+            (
+                Evidence::NewCountry {
+                    seen: "MX".parse().unwrap(),
+                    known: vec!["US".parse().unwrap()],
+                },
+                r#"{"kind":"new_country","seen":"MX","known":["US"]}"#,
+            ),
+            (
+                Evidence::NewNetwork { seen: network("334-020"), known: vec![network("310-26")] },
+                r#"{"kind":"new_network","seen":"334-020","known":["310-26"]}"#,
+            ),
+            (
+                Evidence::Failures { minutes: 361, limit: 360, from: at, to: at },
+                r#"{"kind":"failures","minutes":361,"limit":360,"from":"2026-03-04T09:00:00Z","to":"2026-03-04T09:00:00Z"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&evidence).unwrap(), stored);
+            assert_eq!(serde_json::from_str::<Evidence>(stored).unwrap(), evidence);
+        }
+    }
 }

@@ -85,6 +85,31 @@ impl TryFrom<u32> for Plmn {
     }
 }
 
+/// A network as people read it, `310-260`, where what is stored has no need to be small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct NamedPlmn(pub Plmn);
+
+impl From<NamedPlmn> for String {
+    fn from(named: NamedPlmn) -> Self {
+        named.to_string()
+    }
+}
+
+impl TryFrom<String> for NamedPlmn {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for NamedPlmn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +137,15 @@ mod tests {
         // Three digits where there are two, and a country code of four.
         assert!(Plmn::try_from(620_252).is_err());
         assert!(Plmn::try_from(2_000_000).is_err() && Plmn::try_from(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_named_network_is_stored_as_people_read_it() {
+        let named = NamedPlmn(Plmn::new("310", "026").unwrap());
+        let stored = serde_json::to_string(&named).unwrap();
+        assert_eq!(stored, "\"310-026\"");
+        assert_eq!(serde_json::from_str::<NamedPlmn>(&stored).unwrap(), named);
+        assert!(serde_json::from_str::<NamedPlmn>("\"310\"").is_err());
     }
 
     #[test]

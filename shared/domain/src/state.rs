@@ -6,6 +6,7 @@
 
 mod added;
 mod burst;
+mod radio;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -25,6 +26,8 @@ use added::Added;
 pub use added::{CELLS_MAX, Seen};
 use burst::Bursts;
 pub use burst::{BURST_MIN, BURSTS_MAX, Burst};
+use radio::Radio;
+pub use radio::{NETWORKS_MAX, Network};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
 pub const SCHEMA: u32 = 3;
@@ -70,10 +73,11 @@ pub struct SimState {
     countries: Vec<Visited>,
     sessions: Vec<Session>,
     rejected_ms: Option<i64>,
-    /// What the first schema did not have.
+    /// What the first schema did not have, behind what it had.
     added: Added,
-    /// What the second schema did not have: whatever is added comes at the end of the stored form.
+    /// What the second schema did not have, behind that.
     bursts: Bursts,
+    radio: Radio,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -132,6 +136,7 @@ impl SimState {
             rejected_ms: None,
             added: Added::NOTHING,
             bursts: Bursts::NOTHING,
+            radio: Radio::NOTHING,
         }
     }
 
@@ -159,6 +164,7 @@ impl SimState {
         if let Some(location) = event.location {
             changed |= self.added.fold_cell(location, event.at);
         }
+        changed |= self.radio.fold(event);
         if event.kind == EventKind::AttachmentRejected && event.error_code == Some(SIM_INACTIVE) {
             let rejected_ms = self.rejected_ms.max(Some(event.at.as_millisecond()));
             changed |= self.rejected_ms != rejected_ms;
@@ -240,7 +246,8 @@ impl SimState {
             let oldest = self.countries.iter().enumerate();
             let oldest = oldest.min_by_key(|(_, visited)| (visited.last_ms, visited.country));
             if let Some((oldest, _)) = oldest {
-                return self.countries.remove(oldest).country != country;
+                let gone = self.countries.remove(oldest);
+                return self.radio.country_went(gone.last_ms) || gone.country != country;
             }
         }
         true
@@ -329,6 +336,7 @@ impl SimState {
         });
         self.added.forget_before(begin);
         self.bursts.forget_before(begin);
+        self.radio.forget_before(horizon);
         for session in &mut self.sessions {
             session.forget_before(horizon);
         }
@@ -377,7 +385,8 @@ impl SimState {
         self.countries.iter().filter(move |visited| visited.last() >= horizon)
     }
 
-    fn horizon(&self) -> Timestamp {
+    /// Since when events are part of the state.
+    pub(crate) fn horizon(&self) -> Timestamp {
         self.now().saturating_sub(HORIZON).unwrap_or(Timestamp::MIN)
     }
 
@@ -502,15 +511,14 @@ impl SimState {
     /// # Errors
     /// When the bytes are not a state of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
-        let no_bursts = postcard::to_stdvec(&Bursts::NOTHING)?;
-        match schema {
-            ..2 => {
-                let nothing_added = postcard::to_stdvec(&Added::NOTHING)?;
-                postcard::from_bytes(&[bytes, &nothing_added, &no_bursts].concat())
-            }
-            2 => postcard::from_bytes(&[bytes, &no_bursts].concat()),
-            3.. => postcard::from_bytes(bytes),
+        let mut bytes = bytes.to_vec();
+        if schema < 2 {
+            bytes.extend(postcard::to_stdvec(&Added::NOTHING)?);
         }
+        if schema < 3 {
+            bytes.extend(postcard::to_stdvec(&(Bursts::NOTHING, Radio::NOTHING))?);
+        }
+        postcard::from_bytes(&bytes)
     }
 }
 
@@ -574,6 +582,10 @@ fn keep_latest<T: Ord + Copy>(
 /// Every stored time came from a `Timestamp`; only the initial `latest_ms` lies before them all.
 fn at(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::MIN)
+}
+
+fn seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ pub(crate) fn attached(at: &str) -> Event {
     event(EventKind::AttachmentAccepted, at)
 }
 
+/// An attachment that failed for no reason that lies in the SIM.
+pub(crate) fn failed(at: &str) -> Event {
+    Event { error_code: Some(83_700), ..event(EventKind::AttachmentFailed, at) }
+}
+
 /// An attachment that was rejected because the SIM is inactive.
 pub(crate) fn rejected(at: &str) -> Event {
     Event { error_code: Some(83_705), ..event(EventKind::AttachmentRejected, at) }
@@ -71,6 +76,10 @@ impl Event {
 
     pub(crate) fn in_country(self, country: &str) -> Self {
         Self { country: Some(country.parse().unwrap()), ..self }
+    }
+
+    pub(crate) fn on_network(self, plmn: &str) -> Self {
+        Self { plmn: Some(plmn.parse().unwrap()), ..self }
     }
 
     /// Served by the cell of this number, which is there.

@@ -5,6 +5,8 @@
 //! things at once. What follows from a claim is policy's to say ([`crate::policy::Rules::rule`]).
 
 mod alive_after_kill;
+pub mod attach_storm;
+mod country_new;
 mod country_not_allowed;
 mod device_changed;
 mod device_flip_flop;
@@ -13,6 +15,7 @@ mod device_not_allowed;
 mod geofence_left;
 mod impossible_travel;
 mod limits;
+mod network_new;
 pub mod strike;
 pub mod usage_spike;
 
@@ -102,6 +105,9 @@ pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding
         Evidence::Strike { .. } => finding.about == hour.to_string(),
         Evidence::Device { .. }
         | Evidence::Country { .. }
+        | Evidence::NewCountry { .. }
+        | Evidence::NewNetwork { .. }
+        | Evidence::Failures { .. }
         | Evidence::Devices { .. }
         | Evidence::Outside { .. }
         | Evidence::Travel { .. }
@@ -130,4 +136,7 @@ pub const ALL: &[Detector] = &[
     limits::DAY,
     limits::PERIOD,
     alive_after_kill::DETECTOR,
+    country_new::DETECTOR,
+    network_new::DETECTOR,
+    attach_storm::DETECTOR,
 ];

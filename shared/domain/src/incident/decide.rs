@@ -329,6 +329,8 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
             let detector = format!("{}#", finding.detector);
             !judged.iter().any(|key| key.starts_with(&detector))
         }
+        // What never asks for an act must not set free what a human judged.
+        DetectorId::CountryNew | DetectorId::NetworkNew | DetectorId::AttachStorm => false,
         DetectorId::DeviceNotAllowed
         | DetectorId::DeviceChanged
         | DetectorId::DeviceIsHandset

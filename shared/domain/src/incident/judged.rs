@@ -10,9 +10,11 @@ use crate::finding::Finding;
 /// places has none of its own.
 const JUDGED_BEFORE_MAX: usize = 200;
 
-/// Detectors whose claims do not pass by themselves: a device, country or place that was judged once
-/// stays judged. A window of time is soon over, and a session is soon closed.
-const LASTING: [&str; 4] = ["device_", "country_", "geofence_left#", "impossible_travel#"];
+/// Detectors whose claims do not pass by themselves: a device, country, network or place that was
+/// judged once stays judged, and so does that a SIM cannot attach. A window of time is soon over, and
+/// a session is soon closed.
+const LASTING: [&str; 6] =
+    ["device_", "country_", "network_", "geofence_left#", "impossible_travel#", "attach_storm#"];
 
 /// Keys of all that is or was found of the SIM.
 #[must_use]

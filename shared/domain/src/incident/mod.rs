@@ -423,24 +423,28 @@ impl Incident {
     }
 }
 
-/// When what these findings show began, by event time; `None` where there is none.
+/// When what these findings show began, by event time; `None` where there is none. That a network is
+/// new counts only where nothing else was found: a carrier may have steered the SIM the day before.
 pub fn began<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Timestamp> {
     let begins = findings.into_iter().map(|finding| match &finding.evidence {
         Evidence::Bytes { from, .. }
         | Evidence::Unseen { from, .. }
         | Evidence::Strike { from, .. }
-        | Evidence::Unusual { from, .. } => *from,
-        Evidence::Alive { began, .. } => *began,
-        Evidence::Silence { since, .. } => *since,
-        Evidence::Travel { left, .. } => *left,
+        | Evidence::Failures { from, .. }
+        | Evidence::Unusual { from, .. } => (false, *from),
+        Evidence::Alive { began, .. } => (false, *began),
+        Evidence::Silence { since, .. } => (false, *since),
+        Evidence::Travel { left, .. } => (false, *left),
+        Evidence::NewNetwork { .. } => (true, finding.at),
         Evidence::Device { .. }
         | Evidence::Devices { .. }
         | Evidence::Outside { .. }
         | Evidence::Country { .. }
+        | Evidence::NewCountry { .. }
         | Evidence::Status { .. }
-        | Evidence::Fault { .. } => finding.at,
+        | Evidence::Fault { .. } => (false, finding.at),
     });
-    begins.min()
+    begins.min().map(|(_, began)| began)
 }
 
 /// The least number of bytes that a SIM used since a time, as far as its state still shows it.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
-use super::{SpikeAct, Strike, UsageSpike};
+use super::{SpikeAct, Strike, UsageSpike, WatchAct};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
 use crate::place::Area;
@@ -58,6 +58,7 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     usage_spike(old.usage_spike, new.usage_spike, &mut said);
     countries(old, new, &mut said);
     geofence(old, new, &mut said);
+    watched(old, new, &mut said);
     guards(old, new, &mut said);
     maintenance(old, new, &mut said);
     let (gone, come) = differences(&old.notify, &new.notify);
@@ -210,6 +211,28 @@ fn strike(old: Strike, new: Strike, said: &mut Vec<String>) {
     if old.device_bytes != new.device_bytes {
         let (old, new) = (megabytes(Some(old.device_bytes)), megabytes(Some(new.device_bytes)));
         said.push(format!("strike.device_mb {old} → {new}"));
+    }
+}
+
+fn watched(old: &Rules, new: &Rules, said: &mut Vec<String>) {
+    let failing = "attachments that fail over and over";
+    for (key, sign, old, new) in [
+        ("places.new_country", "a country new for a SIM", old.new_country, new.new_country),
+        ("places.new_network", "a network new for a SIM", old.new_network, new.new_network),
+        ("attach_storm.act", failing, old.attach_storm.act, new.attach_storm.act),
+    ] {
+        if old != new {
+            let means = match new {
+                WatchAct::Off => "no finding",
+                WatchAct::Watch => "recorded, nobody is told",
+                WatchAct::Alert => "a human is told",
+            };
+            said.push(format!("{key} {} → {}: {sign}: {means}", old.name(), new.name()));
+        }
+    }
+    let (old, new) = (old.attach_storm.minutes_max, new.attach_storm.minutes_max);
+    if old != new {
+        said.push(format!("attach_storm.minutes_max {old} → {new}: so many of 26 hours may fail"));
     }
 }
 
@@ -377,6 +400,18 @@ mod tests {
     planned work from 2026-03-01T02:00:00Z to 2026-03-01T04:00:00Z: limits are 60.0 MB there
     news from now on: online
     proof.window_mins 30 → 5
+    "#);
+    }
+
+    #[test]
+    fn what_new_places_and_failures_mean_is_said_in_words() {
+        let new = "[places]\nnew_country = 'alert'\nnew_network = 'off'\n[attach_storm]\n\
+                   act = 'watch'\nminutes_max = 100";
+        insta::assert_snapshot!(changes("", new), @r#"
+    places.new_country watch → alert: a country new for a SIM: a human is told
+    places.new_network watch → off: a network new for a SIM: no finding
+    attach_storm.act alert → watch: attachments that fail over and over: recorded, nobody is told
+    attach_storm.minutes_max 360 → 100: so many of 26 hours may fail
     "#);
     }
 

@@ -1,7 +1,9 @@
 //! The policy file: TOML in, [`Policy`] out; anything unknown, bad or impossible is refused with
 //! its line, its key and the reason.
 
+mod attach_storm;
 mod guards;
+mod places;
 mod strike;
 mod usage_spike;
 
@@ -13,15 +15,15 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
+use super::{AttachStorm, FLEET_LIMIT_MB, Policy, Rules, SpikeAct, Strike, UsageSpike, WatchAct};
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
-use super::{FLEET_LIMIT_MB, Policy, Rules, SpikeAct, Strike, UsageSpike};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
-use crate::network::Country;
 use crate::news::NewsKind;
-use crate::place::{Area, Point};
+use attach_storm::AttachStormLayer;
 use guards::{CapLayer, GuardsLayer};
+use places::PlacesLayer;
 use strike::StrikeLayer;
 use usage_spike::UsageSpikeLayer;
 
@@ -201,10 +203,13 @@ const EMPTY: Rules = Rules {
     },
     strike: Strike::DEFAULT,
     usage_spike: UsageSpike::DEFAULT,
+    attach_storm: AttachStorm::DEFAULT,
     maintenance: Vec::new(),
     countries: Vec::new(),
     geofence: None,
     geofence_act: LimitAct::Alert,
+    new_country: WatchAct::Watch,
+    new_network: WatchAct::Watch,
     guards: Guards {
         protected: Vec::new(),
         max_kills: Cap { count: 5, percent: Some(1.0), window_mins: 60 },
@@ -231,6 +236,8 @@ struct File {
     #[serde(default)]
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
+    attach_storm: AttachStormLayer,
+    #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
     places: PlacesLayer,
@@ -256,6 +263,7 @@ impl File {
             limits: self.limits.clone(),
             strike: self.strike.clone(),
             usage_spike: self.usage_spike.clone(),
+            attach_storm: self.attach_storm.clone(),
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
@@ -279,6 +287,8 @@ pub(super) struct Layer {
     strike: StrikeLayer,
     #[serde(default)]
     usage_spike: UsageSpikeLayer,
+    #[serde(default)]
+    attach_storm: AttachStormLayer,
     #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
@@ -326,6 +336,7 @@ impl Layer {
             },
             strike: self.strike.over(below.strike),
             usage_spike: self.usage_spike.over(below.usage_spike),
+            attach_storm: self.attach_storm.over(below.attach_storm),
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
             geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),
@@ -334,6 +345,8 @@ impl Layer {
                 .geofence_act
                 .as_ref()
                 .map_or(below.geofence_act, |act| *act.get_ref()),
+            new_country: self.places.new_country.unwrap_or(below.new_country),
+            new_network: self.places.new_network.unwrap_or(below.new_network),
             guards: Guards {
                 protected,
                 max_kills: cap(&guards.max_kills, below.guards.max_kills),
@@ -487,55 +500,6 @@ impl<'de> Deserialize<'de> for Moment {
             de::Error::custom("must be a time with an offset, e.g. 2026-03-01T02:00:00Z")
         })?;
         Ok(Self(time))
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlacesLayer {
-    countries: Option<Vec<Country>>,
-    geofence: Option<Geofence>,
-    geofence_act: Option<Spanned<LimitAct>>,
-}
-
-/// An area; `{}` is none, so that a fleet or SIM may be exempt.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "GeofenceText")]
-struct Geofence(Option<Area>);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GeofenceText {
-    lat: Option<f64>,
-    lon: Option<f64>,
-    radius_km: Option<f64>,
-    polygon: Option<Vec<(f64, f64)>>,
-}
-
-impl TryFrom<GeofenceText> for Geofence {
-    type Error = &'static str;
-
-    fn try_from(text: GeofenceText) -> Result<Self, Self::Error> {
-        const POINT: &str = "latitudes are from -90 to 90, longitudes from -180 to 180";
-        let area = match (text.lat, text.lon, text.radius_km, text.polygon) {
-            (None, None, None, None) => return Ok(Self(None)),
-            (Some(lat), Some(lon), Some(radius_km), None) => {
-                // A cell reaches 35 km; the half of the equator is everywhere.
-                if !(1.0..=20_000.0).contains(&radius_km) {
-                    return Err("`radius_km` must be from 1 to 20,000");
-                }
-                Area::Circle { center: Point::new(lat, lon).ok_or(POINT)?, radius_km }
-            }
-            (None, None, None, Some(corners)) => {
-                if !(3..=100).contains(&corners.len()) {
-                    return Err("a `polygon` has 3 to 100 corners: [[lat, lon], …]");
-                }
-                let corners = corners.into_iter().map(|(lat, lon)| Point::new(lat, lon));
-                Area::Polygon(corners.collect::<Option<_>>().ok_or(POINT)?)
-            }
-            _ => return Err("either `lat`, `lon` and `radius_km`, or a `polygon`"),
-        };
-        Ok(Self(Some(area)))
     }
 }
 

@@ -7,6 +7,7 @@ mod change;
 mod file;
 mod spike;
 mod strike;
+mod watched;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ use crate::verdict::Verdict;
 pub use file::PolicyError;
 pub use spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 pub use strike::{SPEED_KBPS, Strike};
+pub use watched::{AttachStorm, FAILED_MINUTES, WatchAct};
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
 pub const DEFAULT: &str = include_str!("../../../../infra/policy.toml");
@@ -62,6 +64,8 @@ pub struct Rules {
     pub strike: Strike,
     /// What usage means that is unusual for a SIM and its peers.
     pub usage_spike: UsageSpike,
+    /// What attachments that fail mean.
+    pub attach_storm: AttachStorm,
     /// Planned work, during which limits are higher and nothing is unusual.
     pub maintenance: Vec<Maintenance>,
     /// Countries where a SIM may be; empty: any.
@@ -70,6 +74,10 @@ pub struct Rules {
     pub geofence: Option<Area>,
     /// What it means to be outside of it.
     pub geofence_act: LimitAct,
+    /// What a country means in which a SIM was not seen before.
+    pub new_country: WatchAct,
+    /// What such a network means.
+    pub new_network: WatchAct,
     /// What bounds automatic acts.
     pub guards: Guards,
     /// The fleet that a SIM is moved to where it should do no harm and yet not be dark.
@@ -385,6 +393,9 @@ impl Rules {
             | DetectorId::DayLimit
             | DetectorId::PeriodLimit => self.limits.act.verdict(),
             DetectorId::GeofenceLeft => self.geofence_act.verdict(),
+            DetectorId::CountryNew => self.new_country.verdict(),
+            DetectorId::NetworkNew => self.new_network.verdict(),
+            DetectorId::AttachStorm => self.attach_storm.act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
             DetectorId::Strike => self.strike.verdict(),
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),

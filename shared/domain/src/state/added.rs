@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::seconds;
 use crate::device::Imei14;
 use crate::place::{CellId, Location, Point};
 
@@ -138,8 +139,4 @@ impl Seen {
         let shortest = pauses.min().and_then(|secs| i64::try_from(secs).ok());
         shortest.map_or(SignedDuration::MAX, SignedDuration::from_secs)
     }
-}
-
-fn seconds(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::MIN)
 }

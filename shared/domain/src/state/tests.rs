@@ -343,8 +343,8 @@ fn a_state_of_the_first_schema_is_read_without_what_came_later() {
     let mut events = hours_in(SENSOR, 3);
     events.push(used("01T03:00", "01T03:06", MB).in_device(SENSOR));
     let state = state_of(&events);
-    let nothing_added = postcard::to_stdvec(&Added::NOTHING).unwrap();
-    let bare = SimState { added: Added::NOTHING, ..state.clone() };
+    let nothing_added = postcard::to_stdvec(&(Added::NOTHING, Radio::NOTHING)).unwrap();
+    let bare = SimState { added: Added::NOTHING, radio: Radio::NOTHING, ..state.clone() };
     let stored = bare.encode().unwrap();
     let first = stored.strip_suffix(nothing_added.as_slice()).unwrap();
     assert_eq!(SimState::decode(1, first).unwrap(), bare);
@@ -396,11 +396,13 @@ fn what_is_dropped_beyond_a_cap_is_dropped_again_and_changes_nothing() {
     let ninth = used("01T14:00", "01T14:00:30", MB).in_device(&device(9));
     let with_session = state_of(full.iter().chain([&ninth]));
     let early = attached("01T14:00");
+    let seventeenth = early.clone().in_country("ZZ");
+    let with_country = state_of(full.iter().chain([&seventeenth]));
     let name = Event { unique_name: Some("\u{1f600}".repeat(100)), ..attached("01T15:00") };
     for (state, event) in [
         (&state, early.clone().in_device(&device(9))),
         (&with_session, ninth),
-        (&state, early.clone().in_country("ZZ")),
+        (&with_country, seventeenth),
         (&state, early.at_cell(99, 48.0, 11.0)),
         (&state_of([&name]), name),
     ] {
@@ -408,6 +410,8 @@ fn what_is_dropped_beyond_a_cap_is_dropped_again_and_changes_nothing() {
         assert_eq!(again.fold(&event), Folded::Known, "{event:?}");
         assert_eq!(&again, state, "{event:?}");
     }
+    assert_eq!(state.all_countries().map(<[_]>::len), Some(COUNTRIES_MAX));
+    assert_eq!(with_country.all_countries(), None, "one is known to be missing");
 }
 
 #[test]

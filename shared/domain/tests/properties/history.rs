@@ -198,6 +198,12 @@ impl SessionPlan {
         let start = seen_from - age_ms;
         let (mut uses, mut told) = (vec![(start, counter)], Vec::new());
         let mut from = seen_from;
+        if self.ends {
+            // Before it came to be, it failed, minute after minute.
+            let tries = (0..40)
+                .map(|minute| begin_ms() + (seen_from + minute * 60_000 - begin_ms()) % HISTORY_MS);
+            history.events.extend(tries.map(|at| failure(number, at)));
+        }
         if age_ms == 0 {
             let mut report = self.report(number, start);
             report.cumulative.total = Some(0);
@@ -269,7 +275,9 @@ impl SessionPlan {
             fleet: self.device.map(|device| simfuse_domain::id::FleetSid::from_bytes([device; 16])),
             at: time(at),
             device: self.device.map(|_| text.parse().unwrap()),
-            plmn: None,
+            plmn: self.country.and_then(|country| {
+                Plmn::new("310", ["260", "410", "120", "26"][usize::from(country)]).ok()
+            }),
             country: self.country.map(|_| country.parse().unwrap()),
             location: self.country.map(|country| {
                 // Three towns, in each of which masts change with the hour and from time to time move.
@@ -283,6 +291,26 @@ impl SessionPlan {
             session: Some(report),
             error_code: None,
         }
+    }
+}
+
+/// An attachment that failed.
+pub(crate) fn failure(number: usize, at: i64) -> Event {
+    let sid = (at as u128) << 64 | (number as u128) << 8 | 0xff;
+    Event {
+        sid: EventSid::from_bytes(sid.to_be_bytes()),
+        kind: EventKind::AttachmentFailed,
+        sim: sim(),
+        iccid: None,
+        unique_name: None,
+        fleet: None,
+        at: time(at),
+        device: None,
+        plmn: Plmn::new("310", "410").ok(),
+        country: None,
+        location: None,
+        session: None,
+        error_code: Some(83_700),
     }
 }
 

@@ -4,24 +4,39 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use simfuse_domain::detector::{self, Control, Snapshot};
-use simfuse_domain::event::Event;
+use simfuse_domain::event::{Event, EventKind};
 use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
 
-use crate::history::{Resets, SPOILT, begin_ms, plans, sim, time};
+use crate::history::{Resets, SPOILT, begin_ms, failure, plans, sim, time};
 
 const POLICIES: &[&str] = &[
     "version = 1\n[limits]\nhour_mb = 20\nday_mb = 50\nperiod_mb = 250\nsession_mb = 100",
     "version = 1\n[binding]\nmode = 'strict'\nallowed_tacs = ['35378570']\n[places]\ncountries = ['US']",
     "version = 1\n[binding]\nhandset_tacs = ['35378571']\n\
      [places]\ngeofence = { lat = 40.0, lon = 11.0, radius_km = 50 }",
+    "version = 1\n[attach_storm]\nminutes_max = 60",
     "version = 1\n[binding]\nenrol = 'first'\n[limits]\nhour_mb = 0.001\nday_mb = 0.001\n\
      [[maintenance]]\nfrom = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:30:00Z\nbytes_max_mb = 60",
 ];
 
-fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
+/// A SIM that was at home on the four days before a history, so that what is new can be.
+fn settled() -> SimState {
     let mut state = SimState::new(sim());
+    for day in 2..=5 {
+        let home = Event {
+            plmn: "310-260".parse().ok(),
+            country: "US".parse().ok(),
+            ..failure(0, begin_ms() - (7 - day) * 86_400_000)
+        };
+        state.fold(&Event { kind: EventKind::AttachmentAccepted, error_code: None, ..home });
+    }
+    state
+}
+
+fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
+    let mut state = settled();
     for event in events {
         assert_ne!(state.fold(event), Folded::Late, "all lie within the horizon");
     }
@@ -93,7 +108,7 @@ proptest! {
         let history = plan.play();
         let state = fold(&history.events);
         let twice: Vec<Event> = history.events.iter().chain(&history.events).cloned().collect();
-        let mut stored = SimState::new(sim());
+        let mut stored = settled();
         for batch in shuffled(&twice, seed).chunks(batch_size) {
             stored = SimState::decode(SCHEMA, &stored.encode().unwrap()).unwrap();
             for event in batch {
@@ -117,7 +132,7 @@ proptest! {
     ) {
         let history = plan.play();
         let expected = two_devices(&fold(&history.events));
-        let (mut state, mut found) = (SimState::new(sim()), BTreeSet::new());
+        let (mut state, mut found) = (settled(), BTreeSet::new());
         for batch in shuffled(&history.events, seed).chunks(batch_size) {
             for event in batch {
                 state.fold(event);

@@ -10,7 +10,8 @@ use simfuse_domain::state::{Folded, SimState};
 
 use crate::history::{begin_ms, session_sid, sim, time};
 
-const SENSOR_BYTES_MAX: usize = 2_000;
+/// Two kilobytes, and what its network takes.
+const SENSOR_BYTES_MAX: usize = 2_050;
 const STATE_BYTES_MAX: usize = 8_000;
 
 fn event(sid: u128, kind: EventKind, at_ms: i64) -> Event {
@@ -25,7 +26,7 @@ fn event(sid: u128, kind: EventKind, at_ms: i64) -> Event {
         fleet: Some(FleetSid::from_bytes([9; 16])),
         at: time(at_ms),
         device: Some("35378572000001".parse().unwrap()),
-        plmn: None,
+        plmn: Plmn::new("310", "260").ok(),
         country: Some("US".parse().unwrap()),
         location: Some(location(sid as u64 % 3)),
         session: None,
@@ -93,14 +94,20 @@ fn hostile([a, b, c, d]: [u64; 4], sessions: u64, modes: u64) -> Event {
     };
     let letters = [b'A' + (a % 26) as u8, b'A' + (b % 26) as u8];
     let country: Country = std::str::from_utf8(&letters).unwrap().parse().unwrap();
-    let kinds = [EventKind::SessionUpdated, EventKind::SessionEnded, EventKind::SessionStarted];
+    let kinds = [
+        EventKind::SessionUpdated,
+        EventKind::SessionEnded,
+        EventKind::SessionStarted,
+        EventKind::AttachmentFailed,
+    ];
     Event {
         unique_name: Some("\u{1f600}".repeat((d % 90) as usize)),
         device: Some(format!("{:014}", b % 99_999_999_999_999 + 1).parse().unwrap()),
+        plmn: Plmn::new(&format!("{:03}", b % 1_000), &format!("{:03}", c % 1_000)).ok(),
         country: Some(country),
         location: Some(location(c)),
         session: Some(report),
-        ..event(u128::from(a) << 64 | u128::from(d), kinds[(d % 3) as usize], at_ms)
+        ..event(u128::from(a) << 64 | u128::from(d), kinds[(d >> 8) as usize % 4], at_ms)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::detector;
-use crate::detector::fixture::{SENSOR, SENSOR_2};
+use crate::detector::fixture::{SENSOR, SENSOR_2, failed};
 use crate::device::Imei14;
 use crate::finding::{DetectorId, Evidence};
 use crate::place::Point;
@@ -83,6 +83,37 @@ fn outside() -> Story {
     }
 }
 
+/// A SIM that was at home over four days of February, and elsewhere since.
+fn moved(detector: DetectorId, policy: &'static str, to: impl Fn(Event) -> Event) -> Story {
+    let mut moved = story(detector, policy, |at| to(attached(at)));
+    moved.before.splice(0..0, at_home());
+    moved
+}
+
+fn at_home() -> impl Iterator<Item = Event> {
+    let home = attached("01T06:00").in_country("US").on_network("310-260");
+    (22..26).map(move |day| {
+        let at = format!("2026-02-{day}T06:00:00Z").parse().unwrap();
+        Event { at, ..home.clone() }
+    })
+}
+
+/// It cannot attach, for an hour of each of these days.
+fn fails() -> Story {
+    let hour_of = |day: &'static str| {
+        let sharp = std::iter::once(format!("{day}10:00"));
+        (0..60).map(move |minute| format!("{day}09:{minute:02}")).chain(sharp)
+    };
+    let failures = |days: &[&'static str]| {
+        days.iter().flat_map(|day| hour_of(day)).map(|at| failed(&at)).collect()
+    };
+    Story {
+        before: failures(&["02T"]),
+        after: failures(&["03T", "04T"]),
+        ..story(DetectorId::AttachStorm, "[attach_storm]\nminutes_max = 60", attached)
+    }
+}
+
 fn stories() -> Vec<Story> {
     let strict = "[binding]\nmode = 'strict'\nallowed_tacs = ['35378572']";
     let handsets = "[binding]\nmode = 'strict'\nhandset_tacs = ['86600905']";
@@ -124,6 +155,11 @@ fn stories() -> Vec<Story> {
         // The same period as was judged: the next one is another matter.
         Story { then: "rest", ..over(DetectorId::PeriodLimit, "[limits]\nperiod_mb = 20") },
         alive,
+        moved(DetectorId::CountryNew, "[places]\nnew_country = 'alert'", |e| e.in_country("MX")),
+        moved(DetectorId::NetworkNew, "[places]\nnew_network = 'alert'", |e| {
+            e.on_network("334-020")
+        }),
+        fails(),
     ]
 }
 
@@ -294,5 +330,95 @@ fn a_place_is_the_same_as_far_as_masts_of_one_place_may_be_apart() {
     assert!(outside(48.5, 11.0).is_about("geofence_left#48.5,11.0"));
     for other in ["geofence_left#2026-03-01", "country_not_allowed#48.5,11.0", "geofence_left"] {
         assert!(!outside(48.5, 11.0).is_about(other), "{other}");
+    }
+}
+
+#[test]
+fn a_failure_to_attach_is_one_matter_on_every_day_and_of_its_detector_alone() {
+    let failing = Finding {
+        detector: DetectorId::AttachStorm,
+        about: "2026-03-04".to_owned(),
+        at: time("04T14:00"),
+        evidence: Evidence::Failures {
+            minutes: 361,
+            limit: 360,
+            from: time("04T08:00"),
+            to: time("04T14:01"),
+        },
+    };
+    assert!(failing.is_about("attach_storm#2026-03-02"));
+    assert!(!failing.is_about("day_limit#2026-03-04") && !failing.is_about("attach_storm"));
+}
+
+#[test]
+fn what_is_only_watched_opens_nothing_and_what_policy_wants_told_is_told() {
+    for (detector, default) in [
+        (DetectorId::CountryNew, "rest"),
+        (DetectorId::NetworkNew, "rest"),
+        (DetectorId::AttachStorm, "record alerted +Opened"),
+    ] {
+        let story = stories().into_iter().find(|story| story.detector == detector).unwrap();
+        let mut scene = story.scene();
+        scene.check(Says::Active, "record alerted +Opened");
+        scene.policy = scene.policy.replace("= 'alert'", "= 'watch'");
+        scene.check(Says::Active, default);
+        scene.policy = scene.policy.replace("[attach_storm]", "[attach_storm]\nact = 'watch'");
+        scene.check(Says::Active, "rest");
+    }
+}
+
+#[test]
+fn a_sign_that_alone_cuts_nothing_lifts_no_cooldown() {
+    let used = |opened, until| used(opened, until, 31 * MB).in_country("US").on_network("310-260");
+    let before: Vec<Event> = at_home().chain([used("02T10:00", "02T10:30")]).collect();
+    let policy = "[limits]\nhour_mb = 20\n[places]\nnew_country = 'alert'\nnew_network = 'alert'";
+    let policy = policy.replace("[places]", "act = 'deactivate'\n[places]");
+    let mut scene = Scene::of(&before).when("02T11:30");
+    scene.policy = format!("mode = 'enforce'\n{policy}");
+    let scene = restored(scene.at(Stage::Inactive), RESTORED);
+    let abroad = used("02T13:00", "02T13:30").in_country("MX").on_network("334-020");
+    let (scene, told) = goes_on(scene, &[abroad]);
+    assert_eq!(told, "record held (restored lately and no new evidence) +Held");
+    let rules = crate::detector::fixture::policy(&scene.policy);
+    let (_, found) = assess(&scene.look(&rules, None), Some(fleet()));
+    let found: Vec<String> = found.into_keys().collect();
+    assert_eq!(found, ["country_new#MX", "hour_limit#2026-03-02T13Z", "network_new#334-020"]);
+}
+
+#[test]
+fn a_network_that_came_before_says_not_since_when_a_sim_is_stolen() {
+    let stolen = Finding {
+        detector: DetectorId::DeviceNotAllowed,
+        about: TABLET.to_owned(),
+        at: time("04T14:00"),
+        evidence: Evidence::Fault { what: String::new() },
+    };
+    let steered = Finding {
+        detector: DetectorId::NetworkNew,
+        about: "310-410".to_owned(),
+        at: time("04T02:00"),
+        evidence: Evidence::NewNetwork {
+            seen: crate::network::NamedPlmn("310-410".parse().unwrap()),
+            known: Vec::new(),
+        },
+    };
+    assert_eq!(began([&steered, &stolen]), Some(stolen.at));
+    assert_eq!(began([&steered]), Some(steered.at));
+}
+
+#[test]
+fn what_was_judged_of_networks_and_failures_outlasts_a_restore_that_finds_nothing() {
+    for (detector, key) in [
+        (DetectorId::CountryNew, "country_new#MX"),
+        (DetectorId::NetworkNew, "network_new#334-020"),
+        (DetectorId::AttachStorm, "attach_storm#2026-03-02"),
+    ] {
+        let story = stories().into_iter().find(|story| story.detector == detector).unwrap();
+        let once = restored(story.scene().at(Stage::Inactive), RESTORED);
+        assert!(once.case.desired.0.judged.contains(key), "{:?}", once.case.desired.0.judged);
+        let mut later = once.also(attached("08T09:00")).at(Stage::Inactive);
+        later.incident().findings.clear();
+        let twice = restored(later, "08T10:00");
+        assert!(twice.case.desired.0.judged.contains(key), "{:?}", twice.case.desired.0.judged);
     }
 }
