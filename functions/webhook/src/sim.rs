@@ -70,33 +70,19 @@ pub fn assess(
     };
     known.extend(look.known.iter().cloned());
     let wanted = wanted_news(sim, before.as_ref(), events, look.policy);
-    let folded = catch_unwind(AssertUnwindSafe(|| {
-        let mut state = before.unwrap_or_else(|| SimState::new(sim));
-        let mut late = 0;
-        let mut changed = false;
-        let mut news = Vec::new();
-        for event in events {
-            let before = (!wanted.is_empty()).then(|| state.clone());
-            match state.fold(event) {
-                Folded::Applied => {
-                    changed = true;
-                    if let Some(before) = before {
-                        news.extend(news_of(&before, event, &state, &wanted, received_at));
-                    }
-                }
-                Folded::Known => {}
-                Folded::Late => late += 1,
-            }
-        }
-        (state, changed, late, news)
-    }));
-    let (state, changed, late, news) = folded.map_err(|_panic| FoldPanicked)?;
+    let mut state = before.unwrap_or_else(|| SimState::new(sim));
+    let folding = AssertUnwindSafe(|| fold(&mut state, events, &wanted, received_at));
+    let Folds { changed, late, news } = catch_unwind(folding).map_err(|_panic| FoldPanicked)?;
     let applied = events.len().saturating_sub(late);
-    let found = detect(&state, look);
-    // What is no longer found needs no remembering: should it come back, the table knows it.
-    let keys = found.iter().map(Finding::key).take(FINDINGS_MAX).collect();
-    let is_new = |finding: &Finding| !known.contains(&finding.key());
-    let findings: Vec<Finding> = found.into_iter().take(FINDINGS_MAX).filter(is_new).collect();
+    let (mut keys, mut findings) = (BTreeSet::new(), Vec::new());
+    for finding in detect(&state, look).into_iter().take(FINDINGS_MAX) {
+        let key = finding.key();
+        if !known.contains(&key) {
+            findings.push(finding);
+        }
+        // What is no longer found needs no remembering: should it come back, the table knows it.
+        keys.insert(key);
+    }
     if findings.is_empty() && !changed {
         let stored = |version| StoredState { state, version, found: known };
         let kept = read_version.map(stored);
@@ -104,6 +90,36 @@ pub fn assess(
     }
     let write = StateWrite { state, read_version, found: keys, findings, received_at };
     Ok(Assessed { applied, late, write: Some(write), kept: None, news: news::latest_of_each(news) })
+}
+
+/// What came of folding a SIM's events.
+struct Folds {
+    changed: bool,
+    late: usize,
+    news: Vec<News>,
+}
+
+fn fold(
+    state: &mut SimState,
+    events: &[&Event],
+    wanted: &[NewsKind],
+    received_at: Timestamp,
+) -> Folds {
+    let mut folds = Folds { changed: false, late: 0, news: Vec::new() };
+    for event in events {
+        let before = (!wanted.is_empty()).then(|| state.clone());
+        match state.fold(event) {
+            Folded::Applied => {
+                folds.changed = true;
+                if let Some(before) = before {
+                    folds.news.extend(news_of(&before, event, state, wanted, received_at));
+                }
+            }
+            Folded::Known => {}
+            Folded::Late => folds.late += 1,
+        }
+    }
+    folds
 }
 
 /// Which news policy asks for of this SIM: nearly always none.
@@ -145,6 +161,8 @@ fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for detector in detectors {
         match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {
+            // As nearly always.
+            Ok(found) if found.is_empty() => {}
             Ok(found) => findings.extend(found),
             Err(_panic) => {
                 let what = format!("the detector {} failed on this SIM", detector.id);

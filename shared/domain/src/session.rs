@@ -348,23 +348,32 @@ impl Session {
         Bytes(self.cumulative.max(proven(&self.ranges))).max(deltas)
     }
 
-    /// Hours with bytes, an hour maybe more than once, and for each how many bytes it adds at most to
-    /// a window that holds it: bounds that are quick to compute. They are in order but for deltas.
+    /// No window holds more bytes of the session than this: a bound that is quick to compute.
+    pub(crate) fn bytes_at_most(&self) -> Bytes {
+        // As nearly all sessions of a sensor that sends once an hour.
+        if let ([only], []) = (self.ranges.as_slice(), self.deltas.as_slice()) {
+            return Bytes(only.bytes());
+        }
+        let mut all = Bytes(0);
+        self.for_each_hour(|_, bytes| all = all.plus(bytes));
+        all
+    }
+
+    /// Hours with bytes, an hour maybe more than once, and for each a bound of what it adds to a window
+    /// that holds it.
     pub(crate) fn for_each_hour(&self, mut told: impl FnMut(Hour, Bytes)) {
-        let mut rest = self.ranges.as_slice();
         // After a fall, which ranges are nearest to the gap between two hours depends on the window.
         let mut least_high = u64::MAX;
-        while let Some(first) = rest.first() {
-            let (mut own, mut most_low, mut lowest_high, mut count) = (0_u64, 0, u64::MAX, 0_usize);
-            for range in rest.iter().take_while(|range| range.hour == first.hour) {
+        for of_hour in self.ranges.chunk_by(|a, b| a.hour == b.hour) {
+            let (mut own, mut most_low, mut lowest_high) = (0_u64, 0, u64::MAX);
+            for range in of_hour {
                 own = own.saturating_add(range.bytes());
                 most_low = range.low.max(most_low);
                 lowest_high = range.high.min(lowest_high);
-                count = count.saturating_add(1);
             }
-            told(first.hour, Bytes(own.saturating_add(most_low.saturating_sub(least_high))));
+            let bytes = Bytes(own.saturating_add(most_low.saturating_sub(least_high)));
             least_high = lowest_high;
-            rest = rest.get(count..).unwrap_or_default();
+            of_hour.first().into_iter().for_each(|range| told(range.hour, bytes));
         }
         for delta in &self.deltas {
             told(delta.from, Bytes(delta.bytes));

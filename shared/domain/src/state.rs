@@ -20,7 +20,7 @@ use crate::event::{Event, EventKind, SessionReport};
 use crate::id::{FleetSid, Iccid, SessionSid, SimSid};
 use crate::network::Country;
 use crate::session::Session;
-use crate::time::{HORIZON, Hour};
+use crate::time::{HORIZON, HORIZON_MS, Hour};
 
 use added::Added;
 pub use added::{CELLS_MAX, Seen};
@@ -387,7 +387,7 @@ impl SimState {
 
     /// Since when events are part of the state.
     pub(crate) fn horizon(&self) -> Timestamp {
-        self.now().saturating_sub(HORIZON).unwrap_or(Timestamp::MIN)
+        at(self.latest_ms.saturating_sub(HORIZON_MS))
     }
 
     /// The device that the SIM was seen in first.
@@ -464,9 +464,7 @@ impl SimState {
     /// spares the detectors a closer look at nearly every SIM.
     #[must_use]
     pub fn bytes_at_most(&self) -> Bytes {
-        let mut all = Bytes(0);
-        self.for_each_hour(|_, bytes| all = all.plus(bytes));
-        all
+        self.sessions.iter().map(Session::bytes_at_most).sum()
     }
 
     /// The hours within the horizon in which the SIM used bytes.
@@ -480,7 +478,9 @@ impl SimState {
     #[must_use]
     pub fn hours_at_most(&self) -> Vec<(Hour, Bytes)> {
         let mut hours = Vec::with_capacity(self.sessions.len().saturating_mul(2));
-        self.for_each_hour(|hour, bytes| hours.push((hour, bytes)));
+        for session in &self.sessions {
+            session.for_each_hour(|hour, bytes| hours.push((hour, bytes)));
+        }
         hours.sort_unstable_by_key(|(hour, _)| *hour);
         hours.dedup_by(|(hour, bytes), (kept, sum)| {
             let is_same = hour == kept;
@@ -490,12 +490,6 @@ impl SimState {
             is_same
         });
         hours
-    }
-
-    fn for_each_hour(&self, mut told: impl FnMut(Hour, Bytes)) {
-        for session in &self.sessions {
-            session.for_each_hour(&mut told);
-        }
     }
 
     /// The compact form that is stored.

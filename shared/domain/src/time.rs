@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 /// How long events stay in a SIM's state: the order-proof horizon (`docs/architecture.md`).
 ///
 /// A day, so that a day's limit can be judged from events alone, and two hours for what is late.
-pub const HORIZON: SignedDuration = SignedDuration::from_hours(26);
+pub const HORIZON: SignedDuration = SignedDuration::from_hours(HORIZON_HOURS);
+const HORIZON_HOURS: i64 = 26;
+
+/// The same in milliseconds, for what is asked several times for each event.
+pub(crate) const HORIZON_MS: i64 = HORIZON_HOURS * HOUR_SECS * 1_000;
 
 /// How far an event may be stamped after its receipt before it is set aside: more than the clocks
 /// of two healthy systems differ, and too little to push a SIM's own events out of the horizon.
@@ -105,7 +109,7 @@ impl std::str::FromStr for Hour {
 
 impl fmt::Display for Hour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.start().strftime("%Y-%m-%dT%HZ"))
+        write!(f, "{}T{:02}Z", date_of(*self), self.0.rem_euclid(HOURS_PER_DAY))
     }
 }
 
@@ -169,7 +173,10 @@ impl Window {
         match self.called {
             Called::Hour => first.to_string(),
             Called::Day => date_of(first).to_string(),
-            Called::Month => date_of(first).strftime("%Y-%m").to_string(),
+            Called::Month => {
+                let date = date_of(first);
+                format!("{:04}-{:02}", date.year(), date.month())
+            }
             Called::Dates => format!("{}/{}", date_of(first), date_of(self.hours.end)),
         }
     }

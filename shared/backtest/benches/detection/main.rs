@@ -250,7 +250,7 @@ impl<'a> Judges<'a> {
                     course.event(*trial, event, emitted.at);
                     if let Some(began) = began {
                         let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(0);
-                        (tally.ns, tally.events_timed) = (tally.ns + ns, tally.events_timed + 1);
+                        tally.note_ns(ns);
                     }
                 }
                 sim.baselines.event(event)

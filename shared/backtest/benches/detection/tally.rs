@@ -89,25 +89,42 @@ impl Score {
 pub(crate) struct Tally {
     pub(crate) scores: [Score; CONTENDERS],
     pub(crate) events: u64,
-    /// Nanoseconds in which the shipped policy judged `events_timed` events.
-    pub(crate) ns: u64,
-    pub(crate) events_timed: u64,
     /// What the shipped policy did about the SIMs of the campaign.
     pub(crate) campaign: Vec<Act>,
+    /// How long the shipped policy took over an event, in tens of nanoseconds, and how often so long.
+    pub(crate) took: BTreeMap<u64, u64>,
     /// Stored bytes of each SIM's state, and of its usage.
     pub(crate) state_bytes: Vec<usize>,
     pub(crate) usage_bytes: Vec<usize>,
 }
 
 impl Tally {
+    pub(crate) fn note_ns(&mut self, ns: u64) {
+        *self.took.entry(ns / 10).or_default() += 1;
+    }
+
+    /// Within how many nanoseconds so many percent of events were judged. Not their mean: what else
+    /// runs on the machine stops a thread for milliseconds now and then.
+    pub(crate) fn ns_at(&self, percent: u64) -> u64 {
+        let upto = self.took.values().sum::<u64>() * percent / 100;
+        let mut seen = 0;
+        let mut sorted = self.took.iter();
+        let reached = sorted.find(|(_, times)| {
+            seen += **times;
+            seen > upto
+        });
+        reached.map_or(0, |(tens, _)| tens * 10)
+    }
+
     pub(crate) fn merge(&mut self, other: Self) {
         for (score, more) in self.scores.iter_mut().zip(other.scores) {
             score.merge(more);
         }
         self.events += other.events;
-        self.ns += other.ns;
-        self.events_timed += other.events_timed;
         self.campaign.extend(other.campaign);
+        for (tens, times) in other.took {
+            *self.took.entry(tens).or_default() += times;
+        }
         self.state_bytes.extend(other.state_bytes);
         self.usage_bytes.extend(other.usage_bytes);
     }
