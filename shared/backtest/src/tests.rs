@@ -12,6 +12,8 @@ use simfuse_testkit::population::config::{Delivery, PopulationConfig, Rogues};
 use simfuse_testkit::population::rogue::Rogue;
 use simfuse_testkit::population::{EmittedKind, Partition, Population};
 
+mod leaks;
+
 use super::stream::{self, Passed};
 use super::*;
 

@@ -5,6 +5,7 @@
 //! things at once. What follows from a claim is policy's to say ([`crate::policy::Rules::rule`]).
 
 mod alive_after_kill;
+pub mod cohort_surge;
 mod country_not_allowed;
 mod device_changed;
 mod device_flip_flop;
@@ -13,10 +14,13 @@ mod device_not_allowed;
 mod geofence_left;
 mod impossible_travel;
 mod limits;
+pub mod slow_leak;
 pub mod usage_spike;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -27,6 +31,8 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
+pub use cohort_surge::cohort_surge;
+pub use slow_leak::{is_leak_judged, slow_leak};
 pub use usage_spike::{is_spike_judged, usage_spike};
 
 /// All that a detector may see.
@@ -111,6 +117,18 @@ pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding
         | Evidence::Fault { .. } => false,
     };
     found.filter(holds).collect()
+}
+
+/// What the evidence of a SIM's closed hours and days amounts to.
+#[must_use]
+pub fn unusual_usage(usage: &SimUsage, rules: &Rules) -> Vec<Finding> {
+    usage_spike(usage, rules).into_iter().chain(slow_leak(usage, rules)).collect()
+}
+
+/// Whether a human judged what was found of it.
+#[must_use]
+pub fn is_usage_judged(usage: &SimUsage, judged: &BTreeSet<String>) -> bool {
+    is_spike_judged(usage, judged) || is_leak_judged(usage, judged)
 }
 
 /// Every detector.

@@ -2,6 +2,7 @@
 //! its line, its key and the reason.
 
 mod guards;
+mod slow_leak;
 mod usage_spike;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
-use super::{FLEET_LIMIT_MB, Policy, Rules, SpikeAct, UsageSpike};
+use super::{CohortSurge, FLEET_LIMIT_MB, Policy, Rules, SlowLeak, SpikeAct, UsageSpike};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
@@ -21,6 +22,7 @@ use crate::network::Country;
 use crate::news::NewsKind;
 use crate::place::{Area, Point};
 use guards::{CapLayer, GuardsLayer};
+use slow_leak::{CohortSurgeLayer, SlowLeakLayer};
 use usage_spike::UsageSpikeLayer;
 
 /// A policy is stored in one DynamoDB item, which holds 400 kB.
@@ -116,6 +118,11 @@ fn read(text: &str) -> Result<File, PolicyError> {
             let reason = "the provider has this limit for whole fleets: set it for the fleet";
             return Err(misplaced(limit.span().start, key, reason));
         }
+        if let Some(surge) = &layer.cohort_surge {
+            let key = format!("sim.{sid}.cohort_surge");
+            let reason = "it is of a fleet's SIMs together: set it for the fleet";
+            return Err(misplaced(surge.span().start, key, reason));
+        }
     }
     Ok(file)
 }
@@ -196,6 +203,8 @@ const EMPTY: Rules = Rules {
         act: LimitAct::Alert,
     },
     usage_spike: UsageSpike::DEFAULT,
+    slow_leak: SlowLeak::DEFAULT,
+    cohort_surge: CohortSurge::DEFAULT,
     maintenance: Vec::new(),
     countries: Vec::new(),
     geofence: None,
@@ -224,6 +233,9 @@ struct File {
     #[serde(default)]
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
+    slow_leak: SlowLeakLayer,
+    cohort_surge: Option<Spanned<CohortSurgeLayer>>,
+    #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
     places: PlacesLayer,
@@ -248,6 +260,8 @@ impl File {
             binding: self.binding.clone(),
             limits: self.limits.clone(),
             usage_spike: self.usage_spike.clone(),
+            slow_leak: self.slow_leak,
+            cohort_surge: self.cohort_surge.clone(),
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
@@ -269,6 +283,9 @@ pub(super) struct Layer {
     limits: LimitsLayer,
     #[serde(default)]
     usage_spike: UsageSpikeLayer,
+    #[serde(default)]
+    slow_leak: SlowLeakLayer,
+    cohort_surge: Option<Spanned<CohortSurgeLayer>>,
     #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
@@ -315,6 +332,11 @@ impl Layer {
                 act: limits.act.as_ref().map_or(below.limits.act, |act| *act.get_ref()),
             },
             usage_spike: self.usage_spike.over(below.usage_spike),
+            slow_leak: self.slow_leak.over(below.slow_leak),
+            cohort_surge: self
+                .cohort_surge
+                .as_ref()
+                .map_or(below.cohort_surge, |surge| surge.get_ref().over(below.cohort_surge)),
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
             geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),

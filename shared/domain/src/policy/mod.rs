@@ -5,6 +5,7 @@
 
 mod change;
 mod file;
+mod leak;
 mod spike;
 
 use std::borrow::Cow;
@@ -26,6 +27,7 @@ use crate::port::Sim;
 use crate::verdict::Verdict;
 
 pub use file::PolicyError;
+pub use leak::{CohortSurge, SlowLeak, TellAct};
 pub use spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 
 /// The policy that SimFuse starts with: it observes, and deactivates nothing.
@@ -58,6 +60,10 @@ pub struct Rules {
     pub limits: Limits,
     /// What usage means that is unusual for a SIM and its peers.
     pub usage_spike: UsageSpike,
+    /// When days that are unusual are told.
+    pub slow_leak: SlowLeak,
+    /// Whether it is told that many SIMs of a fleet are unusual at once.
+    pub cohort_surge: CohortSurge,
     /// Planned work, during which limits are higher and nothing is unusual.
     pub maintenance: Vec<Maintenance>,
     /// Countries where a SIM may be; empty: any.
@@ -382,6 +388,7 @@ impl Rules {
             DetectorId::GeofenceLeft => self.geofence_act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),
+            DetectorId::SlowLeak => self.slow_leak.act.verdict(),
             DetectorId::DeviceFlipFlop
             | DetectorId::ImpossibleTravel
             | DetectorId::Degraded
@@ -389,6 +396,7 @@ impl Rules {
             | DetectorId::ActiveAfterKill
             | DetectorId::InactiveUsesData
             | DetectorId::LimitDrift
+            | DetectorId::CohortSurge
             | DetectorId::UpdatesMissing
             | DetectorId::NoEvents => Verdict::Alert,
             DetectorId::Silent => Verdict::Watch,
