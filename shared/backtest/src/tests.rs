@@ -150,7 +150,8 @@ fn an_event_that_comes_twice_leaves_what_is_known() {
 fn a_leak_that_keeps_every_limit_is_found_by_what_is_usual_among_peers() {
     let config = with(population(60, 9), vec![Rogue::LeakTenTimes]);
     let cuts = format!("{DEFAULT}\n").replace("[usage_spike]", "[usage_spike]\nalert_hours = 1000");
-    let cuts = cuts.replace("act = \"alert\"               # off", "act = \"deactivate\" # off");
+    let cuts =
+        cuts.replacen("act = \"alert\"               # off", "act = \"deactivate\" # off", 1);
     let by_policy = [DEFAULT, &cuts].map(|text| pass(&config, &text.parse().unwrap()));
     let [told, cut] = by_policy.map(|passed| {
         let rogue = |passed: &Passed| passed.truth.is_some();

@@ -248,7 +248,7 @@ fn words_of_surge(fleet: FleetSid, name: Option<&str>, surge: &Surge) -> Words {
         ),
         to_do: format!(
             "if no work is planned: simfuse kill --fleet {fleet} --used-more-than-mb 10 \
-             --in-last-hours 3 (lists them, and asks)"
+             --in-last-hours 6 --dry-run"
         ),
     }
 }
@@ -304,7 +304,7 @@ mod tests {
         let alert = of(0).alert(now(), None);
         let subject = "SimFuse: fleet pumps: 60 of 200 SIMs use far more than usual at once";
         assert_eq!((alert.subject.as_str(), alert.severity), (subject, Severity::Critical));
-        assert!(alert.email.contains("simfuse kill --fleet HF0202"), "{}", alert.email);
+        assert!(alert.email.contains("--in-last-hours 6 --dry-run"), "{}", alert.email);
         let sms = alert.sms.unwrap();
         assert!(sms.len() <= 160 && sms.contains("60 of 200 SIMs"), "{sms}");
         let next_day = "2026-03-02T01:00:00Z".parse().unwrap();

@@ -105,6 +105,26 @@ fn what_is_strange_and_little_is_not_found_unless_policy_says_so() {
 }
 
 #[test]
+fn one_update_is_no_leak_however_strange_the_days_before_were() {
+    let mut days = vec![Some(3_000_000); 12];
+    days.extend([Some(60 * MB), None, None]);
+    let usage = after(&days);
+    assert!(usage.days().ledger().wallet().level().is_some());
+    assert_eq!(slow_leak(&usage, &rules("")), None);
+    assert!(slow_leak(&after(&[Some(60 * MB); 12]), &rules("")).is_some());
+}
+
+#[test]
+fn a_new_level_that_does_no_harm_comes_to_be_usual() {
+    let usage = after(&[Some(2_400_000); 60]);
+    let expected = crate::evidence::Usual::of_days(usage.days().past()).unwrap().expected();
+    assert!(expected > Bytes(2_000_000), "{expected}");
+    let usage = after(&[Some(6 * MB); 60]);
+    let expected = crate::evidence::Usual::of_days(usage.days().past()).unwrap().expected();
+    assert!(expected < Bytes(1_600_000), "what leaks does not: {expected}");
+}
+
+#[test]
 fn without_two_weeks_of_its_own_no_day_is_unusual() {
     assert_eq!(slow_leak(&after_past(0, &leaking(30), None), &rules("")), None);
     assert_eq!(slow_leak(&after_past(3, &leaking(12), None), &rules("")), None);
