@@ -92,6 +92,16 @@ fn leaks_are_told_by_their_days_and_no_healthy_sim_is() {
 }
 
 #[test]
+#[ignore = "half a minute: the half year of docs/detection.md"]
+fn no_healthy_sim_is_told_in_half_a_year() {
+    let mut config = leaks(800, 200, 5);
+    (config.fleet_sims, config.rogues.sims_each) = (200, 1);
+    let told = records_alone(&config, DAYS_ALONE);
+    assert_eq!(told.of_healthy(), Vec::<&Act>::new());
+    assert_eq!(told.surges.len(), 7, "{:?}", told.surges);
+}
+
+#[test]
 fn a_campaign_is_told_with_the_hour_in_which_it_begins() {
     let mut config = leaks(200, 25, 4);
     config.rogues.scenarios = vec![Rogue::Campaign];
