@@ -103,14 +103,23 @@ fn no_healthy_sim_is_told_in_half_a_year() {
 
 #[test]
 fn a_campaign_is_told_with_the_hour_in_which_it_begins() {
-    let mut config = leaks(200, 25, 4);
+    for seed in 1..=6 {
+        a_campaign_is_told(seed);
+    }
+}
+
+fn a_campaign_is_told(seed: u64) {
+    let mut config = leaks(200, 25, seed);
     config.rogues.scenarios = vec![Rogue::Campaign];
     let told = records_alone(&config, DAYS_ALONE);
     let from = told.sims.iter().filter_map(|(_, truth)| *truth).map(|truth| truth.from).min();
-    let since: Vec<Hour> = told.surges.keys().map(|(_, since)| *since).collect();
-    let late = since.first().map(|since| since.end().duration_since(from.unwrap()));
-    assert_eq!(since.len(), 1, "{:?}", told.surges);
-    assert!(late.is_some_and(|late| late.as_hours() < 2), "{:?} {from:?}", told.surges);
+    let from = from.unwrap();
+    let is_in_time = |surge: &Surge| {
+        let late = surge.since.end().duration_since(from);
+        late.is_positive() && late.as_hours() < 2 && surge.is_of(30)
+    };
+    assert!(told.surges.values().any(is_in_time), "{seed}: {:?} {from:?}", told.surges);
+    assert!(told.surges.len() <= 2, "{seed}: {:?}", told.surges);
     // Each of them hides behind the others.
     assert!(told.within(Rogue::Campaign, 7).0 < 10, "{:?}", told.within(Rogue::Campaign, 7));
 }
