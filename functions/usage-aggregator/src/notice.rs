@@ -1,6 +1,8 @@
 //! Telling a human, once a day for each thing; and what is looked at in every run.
 
 use jiff::{SignedDuration, Timestamp};
+use simfuse_domain::evidence::Surge;
+use simfuse_domain::id::FleetSid;
 use simfuse_domain::notice::{Drift, Notice};
 use simfuse_domain::port::{
     Alerts, Beat, Clock, Fleet, FleetItem, Heartbeat, Inventory, Policies, States, UsageItem,
@@ -45,6 +47,20 @@ where
         let written = self.table.write_checkpoint(&name, "told", 0, now).await;
         written.map_err(AggregatorError::table("recording a notice"))?;
         Ok(true)
+    }
+
+    /// Tells a fleet's surge once: each hour of the episode asks again, so that one that did not go out
+    /// does with the next.
+    pub(crate) async fn tell_surge(
+        &self,
+        fleet: FleetSid,
+        surge: Surge,
+    ) -> Result<(), AggregatorError> {
+        let known = self.table.read_fleet(fleet).await;
+        let known = known.map_err(AggregatorError::table("reading a fleet"))?;
+        let name = known.and_then(|known| known.fleet.unique_name);
+        self.notify(&Notice::CohortSurge { fleet, name, surge }).await?;
+        Ok(())
     }
 
     /// Compares each fleet's own data limit with what it was and with policy.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{broken_limits, is_spike_judged, usage_spike};
+use simfuse_domain::detector::{broken_limits, is_usage_judged, unusual_usage};
 use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -141,7 +141,7 @@ where
             }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
             let mut found = broken_limits(&usage, &rules, hour);
-            found.extend(usage_spike(&usage, &rules));
+            found.extend(unusual_usage(&usage, &rules));
             if !found.is_empty() {
                 findings.push((usage.sim, found));
             }
@@ -163,7 +163,8 @@ where
         changed: &mut [(SimUsage, Closed)],
     ) -> Result<(), AggregatorError> {
         let is_found = |usage: &SimUsage| {
-            usage_spike(usage, &context.policy.rules_for(Some(fleet), usage.sim)).is_some()
+            let rules = context.policy.rules_for(Some(fleet), usage.sim);
+            !unusual_usage(usage, &rules).is_empty()
         };
         let accused: Vec<&mut SimUsage> = changed
             .iter_mut()
@@ -178,7 +179,7 @@ where
         let desired = desired.map_err(AggregatorError::table("reading what humans judged"))?;
         for usage in accused {
             let judged = desired.get(&usage.sim).map(|desired| &desired.judged);
-            if judged.is_some_and(|judged| is_spike_judged(usage, judged)) {
+            if judged.is_some_and(|judged| is_usage_judged(usage, judged)) {
                 tracing::info!(sim.sid = %usage.sim, "its usage was judged, and is learnt anew");
                 usage.forgive();
             }

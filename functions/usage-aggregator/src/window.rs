@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, stream};
+use simfuse_domain::detector::cohort_surge;
 use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
@@ -229,14 +230,20 @@ where
             .collect();
         used.rank_pages = u32::try_from(items.len()).unwrap_or(u32::MAX);
         items.push(UsageItem::Fleet(fleet, window, used));
+        let mut surge = None;
         if let UsageWindow::Hour(hour) = window
             && is_judged(window, pass)
         {
             let mut cohort = cohort.clone();
             cohort.merge(hour, &sketch);
+            surge = cohort_surge(&cohort, context.policy.rules_of_fleet(fleet));
             items.push(UsageItem::Cohort(fleet, Box::new(cohort)));
         }
-        self.put(context, &items).await
+        self.put(context, &items).await?;
+        match surge {
+            Some(surge) => self.tell_surge(fleet, surge).await,
+            None => Ok(()),
+        }
     }
 
     async fn parts(

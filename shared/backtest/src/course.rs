@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{self, broken_limits, usage_spike};
+use simfuse_domain::detector::{self, broken_limits, unusual_usage};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -202,7 +202,7 @@ impl Course {
                 peers.count(fleet, usage, seen);
             }
             let mut found = broken_limits(usage, &rules, seen);
-            found.extend(usage_spike(usage, &rules));
+            found.extend(unusual_usage(usage, &rules));
             self.judge(trial, found, closed_at(hour));
             if self.is_off {
                 return true;

@@ -7,6 +7,8 @@ use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{CLOSE_AFTER, SimUsage};
+#[cfg(test)]
+use simfuse_domain::{detector::cohort_surge, evidence::Surge, policy::Policy};
 
 /// When history begins, no hour is due that ended this long before.
 const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
@@ -41,6 +43,14 @@ impl Peers {
     /// The fleet, merged through the hour before.
     pub(crate) fn cohort(&mut self, fleet: FleetSid) -> &Cohort {
         &self.fleets.entry(fleet).or_default().0
+    }
+
+    /// What is told of fleets and goes on.
+    #[cfg(test)]
+    pub(crate) fn surges(&self, policy: &Policy) -> impl Iterator<Item = (FleetSid, Surge)> {
+        self.fleets.iter().filter_map(|(fleet, (cohort, _))| {
+            Some((*fleet, cohort_surge(cohort, policy.rules_of_fleet(*fleet))?))
+        })
     }
 
     /// Counts a SIM whose hour was closed.

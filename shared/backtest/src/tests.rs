@@ -14,6 +14,8 @@ use simfuse_testkit::population::config::{Delivery, PopulationConfig, Rogues};
 use simfuse_testkit::population::rogue::Rogue;
 use simfuse_testkit::population::{EmittedKind, Partition, Population};
 
+mod leaks;
+
 use super::stream::{self, Passed};
 use super::*;
 
@@ -232,8 +234,7 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
 /// The event by a clock that is so far ahead.
 fn later(event: &Event, by: SignedDuration) -> Event {
     let mut event = event.clone();
-    let move_on = |at: Timestamp| at.checked_add(by).unwrap();
-    event.at = move_on(event.at);
+    event.at = event.at.checked_add(by).unwrap();
     if let Some(session) = &mut event.session {
         let times = [
             &mut session.start,
@@ -242,7 +243,7 @@ fn later(event: &Event, by: SignedDuration) -> Event {
             &mut session.update_end,
         ];
         for time in times {
-            *time = time.map(move_on);
+            *time = time.map(|at| at.checked_add(by).unwrap());
         }
     }
     event

@@ -49,6 +49,8 @@ pub enum DetectorId {
     Strike,
     /// Usage that is unusual for the SIM and for its peers.
     UsageSpike,
+    /// Days that are unusual for the SIM and for its peers.
+    SlowLeak,
     /// Traffic that began after the SIM was inactive.
     AliveAfterKill,
     /// SimFuse itself failed on this SIM: a human must look.
@@ -63,6 +65,8 @@ pub enum DetectorId {
     Silent,
     /// A Fleet's own data limit is missing, changed, or above policy. Of a fleet, not of a SIM.
     LimitDrift,
+    /// More SIMs of a fleet than ever are unusual at once. Of a fleet, not of a SIM.
+    CohortSurge,
     /// Sessions end without any update: the subscription lacks them. Of the account.
     UpdatesMissing,
     /// No event came for longer than ever before. Of the account.
@@ -77,6 +81,7 @@ impl DetectorId {
         matches!(
             self,
             Self::UsageSpike
+                | Self::SlowLeak
                 | Self::Degraded
                 | Self::BytesUnseen
                 | Self::ActiveAfterKill
@@ -105,6 +110,7 @@ impl fmt::Display for DetectorId {
             Self::PeriodLimit => "period_limit",
             Self::Strike => "strike",
             Self::UsageSpike => "usage_spike",
+            Self::SlowLeak => "slow_leak",
             Self::AliveAfterKill => "alive_after_kill",
             Self::Degraded => "degraded",
             Self::BytesUnseen => "bytes_unseen",
@@ -112,6 +118,7 @@ impl fmt::Display for DetectorId {
             Self::InactiveUsesData => "inactive_uses_data",
             Self::Silent => "silent",
             Self::LimitDrift => "limit_drift",
+            Self::CohortSurge => "cohort_surge",
             Self::UpdatesMissing => "updates_missing",
             Self::NoEvents => "no_events",
         })
@@ -173,13 +180,13 @@ pub enum Evidence {
         /// When the latest was over.
         to: Timestamp,
     },
-    /// Hours beside what is usual.
+    /// Hours beside what is usual; of a slow leak, days.
     Unusual {
         /// How far the evidence has come.
         level: Level,
-        /// Chance alone would show it once in so many active hours of a SIM.
+        /// Chance alone would show it once in so many active hours, or days, of a SIM.
         chance_hours: u64,
-        /// What was used in the latest hour.
+        /// What was used in the latest one.
         seen: Bytes,
         /// What was to be expected of it.
         usual: Bytes,
@@ -187,7 +194,7 @@ pub enum Evidence {
         excess: Bytes,
         /// When that was.
         from: Timestamp,
-        /// End of the latest hour.
+        /// End of the latest one.
         to: Timestamp,
     },
     /// A country.
@@ -378,10 +385,13 @@ impl fmt::Display for Finding {
                 usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
             Evidence::Unusual { chance_hours, seen, usual, excess, from, .. } => {
+                let is_of_days = self.detector == DetectorId::SlowLeak;
+                let (unit, units) =
+                    if is_of_days { ("a day", "days") } else { ("an hour", "hours") };
                 write!(
                     f,
-                    "used {seen} in an hour, usual are {usual}; {excess} beyond the usual since \
-                     {from}, by chance once in {chance_hours} hours"
+                    "used {seen} in {unit}, usual are {usual}; {excess} beyond the usual since \
+                     {from}, by chance once in {chance_hours} {units}"
                 )
             }
             Evidence::Country { seen, allowed } => {

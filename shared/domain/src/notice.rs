@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::alert::{Alert, SUBJECT_BYTES_MAX, Severity, StackName, plain, sms_of, typed};
+use crate::evidence::Surge;
 use crate::finding::DetectorId;
 use crate::id::FleetSid;
 use crate::port::Fleet;
@@ -41,6 +42,15 @@ pub enum Notice {
         /// What was found of the first ones.
         named: Vec<String>,
     },
+    /// More SIMs of a fleet than ever are unusual at once.
+    CohortSurge {
+        /// The fleet.
+        fleet: FleetSid,
+        /// What humans call it.
+        name: Option<String>,
+        /// Since when, and how many.
+        surge: Surge,
+    },
     /// SIMs fell silent since the day before.
     Silent {
         /// How many SIMs.
@@ -76,7 +86,7 @@ struct Words {
 }
 
 impl Notice {
-    /// What tells it from others: of the same id one is told, once a day.
+    /// What tells it from others: of the same id one is told, once a day, or once an episode.
     #[must_use]
     pub fn id(&self, now: Timestamp) -> String {
         let about = match self {
@@ -87,6 +97,9 @@ impl Notice {
                     Drift::AbovePolicy { wanted_mb } => format!("above-{wanted_mb}"),
                 };
                 format!("{}-{drift}-{}", fleet.sid, fleet.data_limit_mb.unwrap_or(0))
+            }
+            Self::CohortSurge { fleet, surge, .. } => {
+                return format!("{}-{fleet}-{}", self.words().detector, surge.since);
             }
             Self::NoEvents { .. }
             | Self::UpdatesMissing { .. }
@@ -132,6 +145,7 @@ impl Notice {
     const fn fleet(&self) -> Option<FleetSid> {
         match self {
             Self::LimitDrift { fleet, .. } => Some(fleet.sid),
+            Self::CohortSurge { fleet, .. } => Some(*fleet),
             Self::NoEvents { .. }
             | Self::UpdatesMissing { .. }
             | Self::BytesUnseen { .. }
@@ -142,6 +156,9 @@ impl Notice {
     fn words(&self) -> Words {
         match self {
             Self::LimitDrift { fleet, drift } => words_of_drift(fleet, *drift),
+            Self::CohortSurge { fleet, name, surge } => {
+                words_of_surge(*fleet, name.as_deref(), surge)
+            }
             Self::NoEvents { since, allowed } => Words {
                 detector: DetectorId::NoEvents,
                 severity: Severity::Critical,
@@ -215,6 +232,27 @@ fn words_of_drift(fleet: &Fleet, drift: Drift) -> Words {
     }
 }
 
+fn words_of_surge(fleet: FleetSid, name: Option<&str>, surge: &Surge) -> Words {
+    let Surge { since, strange, active, .. } = surge;
+    let name = name.map_or_else(|| fleet.to_string(), str::to_owned);
+    let name = name.replace(char::is_control, " ");
+    Words {
+        detector: DetectorId::CohortSurge,
+        severity: Severity::Critical,
+        happened: format!(
+            "fleet {name}: {strange} of {active} SIMs use far more than usual at once"
+        ),
+        why: format!(
+            "First in the hour {since}. In four weeks there was not half that share but on three \
+             days at most. It may be a theft campaign, a botnet, or a firmware update."
+        ),
+        to_do: format!(
+            "if no work is planned: simfuse kill --fleet {fleet} --used-more-than-mb 10 \
+             --in-last-hours 6 --dry-run"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +291,24 @@ mod tests {
         let sms = Notice::NoEvents { since, allowed }.alert(now(), Some(&prod)).sms.unwrap();
         assert!(sms.len() <= 160 && sms.starts_with("SimFuse prod: no event since"), "{sms}");
         assert!(sms.ends_with("subscription (docs/runbook.md)"), "{sms}");
+    }
+
+    #[test]
+    fn a_surge_pages_once_an_episode() {
+        let since: crate::time::Hour = "2026-03-01T10Z".parse().unwrap();
+        let of = |hours| {
+            let surge = Surge { since, latest: since.plus(hours), strange: 60, active: 200 };
+            let (fleet, name) = (FleetSid::from_bytes([2; 16]), Some("pumps".to_owned()));
+            Notice::CohortSurge { fleet, name, surge }
+        };
+        let alert = of(0).alert(now(), None);
+        let subject = "SimFuse: fleet pumps: 60 of 200 SIMs use far more than usual at once";
+        assert_eq!((alert.subject.as_str(), alert.severity), (subject, Severity::Critical));
+        assert!(alert.email.contains("--in-last-hours 6 --dry-run"), "{}", alert.email);
+        let sms = alert.sms.unwrap();
+        assert!(sms.len() <= 160 && sms.contains("60 of 200 SIMs"), "{sms}");
+        let next_day = "2026-03-02T01:00:00Z".parse().unwrap();
+        assert_eq!(of(0).id(now()), of(9).id(next_day));
     }
 
     #[test]

@@ -64,6 +64,12 @@ impl Hour {
         Self(self.0.saturating_add(hours))
     }
 
+    /// The first hour of its day of UTC.
+    #[must_use]
+    pub const fn day(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(24)))
+    }
+
     /// Days of UTC from 1970 to the hour.
     #[must_use]
     pub const fn days(self) -> i32 {

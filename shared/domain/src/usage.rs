@@ -13,14 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::evidence::{Cohort, Standing, Usual};
+use crate::evidence::{Cohort, Days, Standing, Usual};
 use crate::id::{FleetSid, SimSid};
 use crate::money::{Bill, Money};
 use crate::port::BillingPeriod;
 use crate::time::{Hour, Window};
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const USAGE_SCHEMA: u32 = 3;
+pub const USAGE_SCHEMA: u32 = 4;
 
 /// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
 pub const HOURS_KEPT: i32 = 50;
@@ -55,6 +55,8 @@ pub struct SimUsage {
     last_active: Option<Hour>,
     price: Bill,
     standing: Standing,
+    // Apart, so that an item of usage is not far larger than any other.
+    days: Box<Days>,
 }
 
 /// What an hour that is closed is judged beside.
@@ -80,10 +82,10 @@ struct Period {
 
 /// What is usual for a SIM: of the natural logarithm of an active hour's kilobytes and one, the
 /// middle and the spread, with a half-life of about a week (`ln(1 + bytes/1000)`; Huber's clipping,
-/// so that one wild hour teaches little).
+/// so that one wild hour teaches little). Of its days the same, with a half-life of some three weeks.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Active hours learnt.
+    /// Active hours learnt, or days.
     pub active_hours: u32,
     /// The middle.
     pub middle: f64,
@@ -130,6 +132,7 @@ impl SimUsage {
             last_active: None,
             price: Bill::of(Bytes(0), None),
             standing: Standing::default(),
+            days: Box::default(),
         }
     }
 
@@ -164,6 +167,7 @@ impl SimUsage {
                 self.standing.settle(cohort);
             } else {
                 self.standing.leave();
+                self.days.leave();
             }
         }
         // A silent hour teaches nothing.
@@ -171,6 +175,7 @@ impl SimUsage {
             if !beside.is_suspended {
                 self.judge_and_learn(hour, bytes, beside.cohort);
             }
+            self.days.count(hour, bytes, beside);
             let pause = self.last_active.map_or(0, |last| last.hours_until(hour));
             self.pause_hours_max = self.pause_hours_max.max(pause);
             self.last_active = Some(hour);
@@ -243,6 +248,7 @@ impl SimUsage {
         } else if self.oldest_kept() <= Some(hour) {
             self.keep(hour, is);
         }
+        self.days.amend(hour, was, is);
         let adjust = |bytes: &mut u64| *bytes = bytes.saturating_add(is.0).saturating_sub(was.0);
         if let Some((month, bytes)) = &mut self.month
             && Window::of_month(*month).hours.contains(&hour)
@@ -406,10 +412,17 @@ impl SimUsage {
         &self.standing
     }
 
+    /// The SIM's days beside what is usual.
+    #[must_use]
+    pub fn days(&self) -> &Days {
+        &self.days
+    }
+
     /// A human judged that the SIM's usage is no theft: the evidence is gone, and what is usual is
-    /// learnt anew. Until that is known again, for 24 active hours, nothing is unusual.
+    /// learnt anew. Until that is known again no hour is unusual for 24 active hours, and no day for 14.
     pub fn forgive(&mut self) {
         self.standing.forgive();
+        self.days.forgive();
         self.baseline = Baseline::default();
     }
 
@@ -445,15 +458,18 @@ impl SimUsage {
     /// # Errors
     /// When the bytes are not usage of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        let no_price = || postcard::to_stdvec(&Bill::default());
         let no_standing = || postcard::to_stdvec(&Standing::default());
+        let no_days = || postcard::to_stdvec(&Days::default());
         match schema {
-            // It ended before the price, the second before the evidence.
+            // It ended before the price, the second before the evidence, the third before the days.
             ..2 => {
-                let no_price = postcard::to_stdvec(&Bill::default())?;
-                postcard::from_bytes(&[bytes, &no_price, &no_standing()?].concat())
+                let whole = [bytes, &no_price()?, &no_standing()?, &no_days()?].concat();
+                postcard::from_bytes(&whole)
             }
-            2 => postcard::from_bytes(&[bytes, &no_standing()?].concat()),
-            3.. => postcard::from_bytes(bytes),
+            2 => postcard::from_bytes(&[bytes, &no_standing()?, &no_days()?].concat()),
+            3 => postcard::from_bytes(&[bytes, &no_days()?].concat()),
+            4.. => postcard::from_bytes(bytes),
         }
     }
 }
@@ -488,20 +504,35 @@ impl Baseline {
     /// The least weight of an hour: its half-life is about a week of hours.
     const WEIGHT_MIN: f64 = 1.0 / 168.0;
 
+    /// The same for days.
+    const UNCLIPPED_DAYS: u32 = 14;
+
+    /// The least weight of a day: its half-life is some three weeks.
+    const WEIGHT_OF_DAY_MIN: f64 = 1.0 / 28.0;
+
     /// The mean distance from the middle of a normal distribution, as a part of its standard
     /// deviation, turned round: the square root of half of pi.
     const SPREAD_OF_DISTANCE: f64 = 1.2533;
 
     /// Learns an active hour.
     pub(crate) fn learn(&mut self, bytes: Bytes) {
+        self.learn_by(bytes, Self::UNCLIPPED_HOURS, Self::WEIGHT_MIN);
+    }
+
+    /// Learns an active day.
+    pub(crate) fn learn_day(&mut self, bytes: Bytes) {
+        self.learn_by(bytes, Self::UNCLIPPED_DAYS, Self::WEIGHT_OF_DAY_MIN);
+    }
+
+    fn learn_by(&mut self, bytes: Bytes, unclipped: u32, weight_min: f64) {
         let level = Usual::level_of(bytes);
         if self.active_hours == 0 {
             self.middle = level;
         }
-        let weight = (1.0 / f64::from(self.active_hours.saturating_add(1))).max(Self::WEIGHT_MIN);
+        let weight = (1.0 / f64::from(self.active_hours.saturating_add(1))).max(weight_min);
         let mut step = level - self.middle;
         let mut distance = Self::SPREAD_OF_DISTANCE * step.abs();
-        if self.active_hours >= Self::UNCLIPPED_HOURS {
+        if self.active_hours >= unclipped {
             step = step.clamp(-2.5 * self.spread, 2.5 * self.spread);
             distance = distance.min(4.0 * self.spread);
         }

@@ -7,6 +7,7 @@
 
 mod bench;
 mod crashes;
+mod days;
 mod evidence;
 mod findings;
 mod model;

@@ -404,7 +404,7 @@ fn read_cohort(row: Row<'_>) -> Result<Cohort, TableError> {
         let what = format!("the cohort at {}", row.text("pk")?);
         return Err(TableError::NewerSchema { what, found, known: COHORT_SCHEMA });
     }
-    Cohort::decode(row.bytes("cohort")?).map_err(|error| row.fault_from("cohort", error))
+    Cohort::decode(found, row.bytes("cohort")?).map_err(|error| row.fault_from("cohort", error))
 }
 
 fn read_sim(row: Row<'_>) -> Result<Sim, TableError> {

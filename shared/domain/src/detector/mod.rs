@@ -6,6 +6,7 @@
 
 mod alive_after_kill;
 pub mod attach_storm;
+pub mod cohort_surge;
 mod country_new;
 mod country_not_allowed;
 mod device_changed;
@@ -16,11 +17,14 @@ mod geofence_left;
 mod impossible_travel;
 mod limits;
 mod network_new;
+pub mod slow_leak;
 pub mod strike;
 pub mod usage_spike;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
@@ -31,6 +35,8 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
+pub use cohort_surge::cohort_surge;
+pub use slow_leak::{is_leak_judged, slow_leak};
 pub use usage_spike::{is_spike_judged, usage_spike};
 
 /// All that a detector may see.
@@ -119,6 +125,18 @@ pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding
         | Evidence::Fault { .. } => false,
     };
     found.filter(holds).collect()
+}
+
+/// What the evidence of a SIM's closed hours and days amounts to.
+#[must_use]
+pub fn unusual_usage(usage: &SimUsage, rules: &Rules) -> Vec<Finding> {
+    usage_spike(usage, rules).into_iter().chain(slow_leak(usage, rules)).collect()
+}
+
+/// Whether a human judged what was found of it.
+#[must_use]
+pub fn is_usage_judged(usage: &SimUsage, judged: &BTreeSet<String>) -> bool {
+    is_spike_judged(usage, judged) || is_leak_judged(usage, judged)
 }
 
 /// Every detector.

@@ -82,6 +82,11 @@ impl Counts {
         self.0.retain(|_, count| *count > 0);
     }
 
+    /// What was counted in a bin and all above.
+    pub(super) fn sum_from(&self, bin: Bin) -> u32 {
+        self.0.range(bin..).map(|(_, count)| *count).fold(0, u32::saturating_add)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bins::{Bin, Counts, Weights};
+use super::days::PeerDays;
+use super::surge::{Surge, Surges};
 use super::{Usual, log_e_value};
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const COHORT_SCHEMA: u32 = 1;
+pub const COHORT_SCHEMA: u32 = 2;
 
 /// A SIM stands among its peers with its largest deviation of so many hours: an update that reaches a
 /// fleet over half a day is one event.
@@ -24,7 +26,7 @@ pub(super) const PEER_HOURS: i32 = 12;
 const WORTH_HOURS: i32 = 50;
 
 /// What a deviation of yesterday weighs beside one of today: a half-life of 23 days.
-const HISTORY_PER_DAY: f64 = 0.97;
+pub(super) const HISTORY_PER_DAY: f64 = 0.97;
 
 /// What spread is usual among peers, in contrast, is that of the last day or two.
 const SPREADS_PER_DAY: f64 = 0.5;
@@ -47,6 +49,8 @@ pub struct Cohort {
     spreads: Weights,
     /// Of the latest hours, what a deviation was worth in each.
     worth: BTreeMap<Hour, Vec<u8>>,
+    days: PeerDays,
+    surges: Surges,
 }
 
 /// What one page of an hour's records says of a fleet's SIMs.
@@ -56,12 +60,17 @@ pub struct Sketch {
     came: Counts,
     left: BTreeMap<Hour, Counts>,
     spreads: Counts,
+    /// Deviations of the days that were over with this hour.
+    days: BTreeMap<Hour, Counts>,
 }
 
 impl Sketch {
     /// Counts a SIM whose hour was closed there, as it is after that: so a page that is read again
     /// says the same.
     pub fn add(&mut self, usage: &SimUsage, hour: Hour) {
+        if let Some((day, deviation)) = usage.days().over_in(hour) {
+            self.days.entry(day).or_default().add(deviation);
+        }
         let Some(place) = usage.standing().place_in(hour) else { return };
         self.deviations.add(place.deviation);
         self.came.add(place.largest);
@@ -82,12 +91,15 @@ impl Sketch {
             self.left.entry(*hour).or_default().join(left);
         }
         self.spreads.join(&other.spreads);
+        for (day, over) in &other.days {
+            self.days.entry(*day).or_default().join(over);
+        }
     }
 
     /// Whether no SIM was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deviations.is_empty()
+        self.deviations.is_empty() && self.days.is_empty()
     }
 
     /// The compact form that is stored.
@@ -103,7 +115,10 @@ impl Sketch {
     /// # Errors
     /// When the bytes are not a sketch.
     pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+        // One that was written before there were days ends where they begin; of one that has them
+        // what follows is not read.
+        let no_days = postcard::to_stdvec(&BTreeMap::<Hour, Counts>::new())?;
+        postcard::from_bytes(&[bytes, &no_days].concat())
     }
 }
 
@@ -133,36 +148,39 @@ impl Cohort {
         }
         self.merged_through = Some(hour);
         self.worth.retain(|at, _| *at > since(WORTH_HOURS));
-        if !sketch.is_empty() {
+        if !sketch.deviations.is_empty() {
             self.peers.insert(hour, sketch.came.clone());
             self.worth.insert(hour, self.worth_now());
         }
         // What an hour holds is judged by what was before it.
         self.history.add(&sketch.deviations);
         self.spreads.add(&sketch.spreads);
+        self.days.merge(hour, &sketch.days);
+        self.surges.judge(hour, &sketch.deviations);
     }
 
-    /// What every deviation is worth now: the logarithm of the e-value of the larger of both ranks,
-    /// in steps, cut off. A SIM must look wrong beside its own kind's past *and* beside its peers.
     fn worth_now(&self) -> Vec<u8> {
         let mut peers = Weights::default();
         self.peers.values().for_each(|counts| peers.add(counts));
-        let (known, now) = (self.history.sum(), peers.sum());
-        let pairs = self.history.upwards().into_iter().zip(peers.upwards());
-        let worth = pairs.map(|(known_up, now_up)| {
-            let by_past = (1.0 + known_up) / (1.0 + known);
-            // The SIM itself is among them.
-            let by_peers = now_up.max(1.0) / now.max(1.0);
-            steps_of(log_e_value(by_past.max(by_peers)))
-        });
-        worth.collect()
+        worth_of(&self.history, &peers)
     }
 
     /// What a deviation was worth in an hour; `None` for an hour that is not merged, or too long ago.
     #[must_use]
     pub(super) fn worth_in(&self, hour: Hour, deviation: Bin) -> Option<f64> {
-        let steps = self.worth.get(&hour)?.get(deviation.place())?;
-        Some(f64::from(*steps) / STEPS - OFFSET)
+        log_e_of(self.worth.get(&hour)?, deviation)
+    }
+
+    /// What the deviation of a day was worth, likewise. The day goes by its first hour.
+    #[must_use]
+    pub(super) fn worth_of_day(&self, day: Hour, deviation: Bin) -> Option<f64> {
+        self.days.worth_of(day, deviation)
+    }
+
+    /// That more SIMs than ever are strange at once, in the latest hour or shortly before.
+    #[must_use]
+    pub const fn surge(&self) -> Option<Surge> {
+        self.surges.episode()
     }
 
     /// The median of the SIMs' spreads; `None` before any is known.
@@ -187,13 +205,49 @@ impl Cohort {
         postcard::to_stdvec(self)
     }
 
-    /// Reads the compact form.
+    /// Reads the compact form of this schema.
     ///
     /// # Errors
-    /// When the bytes are not a cohort.
-    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        postcard::from_bytes(bytes)
+    /// When the bytes are not a cohort of that schema.
+    pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        match schema {
+            // It ended before the days and the surges.
+            ..2 => postcard::from_bytes(&[bytes, &Self::no_days()?].concat()),
+            2.. => postcard::from_bytes(bytes),
+        }
     }
+}
+
+impl Cohort {
+    /// What a cohort of the first schema lacks.
+    pub(super) fn no_days() -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&(PeerDays::default(), Surges::default()))
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_days(&mut self) {
+        (self.days, self.surges) = Default::default();
+    }
+}
+
+/// What every deviation is worth: the logarithm of the e-value of the larger of both ranks, in steps,
+/// cut off. A SIM must look wrong beside its own kind's past *and* beside its peers.
+pub(super) fn worth_of(history: &Weights, peers: &Weights) -> Vec<u8> {
+    let (known, now) = (history.sum(), peers.sum());
+    let pairs = history.upwards().into_iter().zip(peers.upwards());
+    let worth = pairs.map(|(known_up, now_up)| {
+        let by_past = (1.0 + known_up) / (1.0 + known);
+        // The SIM itself is among them.
+        let by_peers = now_up.max(1.0) / now.max(1.0);
+        steps_of(log_e_value(by_past.max(by_peers)))
+    });
+    worth.collect()
+}
+
+/// The logarithm of the e-value of a deviation, by what every one is worth.
+pub(super) fn log_e_of(worth: &[u8], deviation: Bin) -> Option<f64> {
+    let steps = worth.get(deviation.place())?;
+    Some(f64::from(*steps) / STEPS - OFFSET)
 }
 
 fn steps_of(log_e: f64) -> u8 {

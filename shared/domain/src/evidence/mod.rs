@@ -7,14 +7,18 @@
 //! (Shin, Ramdas, Rinaldo, "E-detectors", NEJSDS 2023), as far as the hours are exchangeable.
 //!
 //! A single series is ranked among its own past alone ([`Series`]). A SIM is ranked among its fleet's
-//! past and among its peers now ([`Cohort`]), and keeps what follows ([`Standing`]).
+//! past and among its peers now ([`Cohort`]), and keeps what follows: of its hours ([`Standing`]) and of
+//! its days ([`Days`]).
 
 mod bins;
 mod cohort;
+mod days;
 mod e_value;
+mod ledger;
 mod ranks;
 mod series;
 mod standing;
+mod surge;
 #[cfg(test)]
 mod tests;
 mod usual;
@@ -22,9 +26,12 @@ mod wallet;
 
 pub use bins::Bin;
 pub use cohort::{COHORT_SCHEMA, Cohort, Sketch};
+pub use days::Days;
 pub use e_value::log_e_value;
+pub use ledger::{Active, LOG_EVIDENCE_MAX, Ledger};
 pub use ranks::Ranks;
 pub use series::{Judged, Series};
-pub use standing::{Active, LOG_EVIDENCE_MAX, Standing};
+pub use standing::Standing;
+pub use surge::Surge;
 pub use usual::Usual;
 pub use wallet::{Level, Wallet};

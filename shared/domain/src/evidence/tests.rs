@@ -1,7 +1,7 @@
 //! Whole cohorts, hour by hour, as the aggregator closes them.
 
 use crate::bytes::Bytes;
-use crate::evidence::{Cohort, LOG_EVIDENCE_MAX, Sketch, Usual};
+use crate::evidence::{COHORT_SCHEMA, Cohort, LOG_EVIDENCE_MAX, Sketch, Usual};
 use crate::id::{FleetSid, SimSid};
 use crate::time::Hour;
 use crate::usage::{Baseline, Beside, SimUsage, Source};
@@ -232,16 +232,56 @@ fn a_sim_that_changes_its_fleet_leaves_what_waits_behind() {
 }
 
 #[test]
+fn a_cohort_and_a_sketch_without_days_are_still_read() {
+    let mut story = Story::learnt(20);
+    story.cohort.forget_days();
+    let stored = story.cohort.encode().unwrap();
+    let nothing = stored.strip_suffix(Cohort::no_days().unwrap().as_slice()).unwrap();
+    assert_eq!(Cohort::decode(1, nothing).unwrap(), story.cohort);
+    assert!(Cohort::decode(COHORT_SCHEMA, nothing).is_err());
+    let mut sketch = Sketch::default();
+    story.sims.iter().for_each(|usage| sketch.add(usage, story.hour.before()));
+    let stored = sketch.encode().unwrap();
+    // No day was over with that hour: an empty map is one byte.
+    let old = stored.strip_suffix(&[0]).unwrap();
+    assert_eq!(
+        (Sketch::decode(old).unwrap(), Sketch::decode(&stored).unwrap()),
+        (sketch.clone(), sketch)
+    );
+}
+
+#[test]
+fn days_are_judged_a_day_later_and_those_of_late_sims_are_on_record() {
+    let mut story = Story::learnt(200);
+    story.hours(24 * 3, |_, _| None);
+    // A day of ten times the usual, and one of a SIM that is silent for three days after it.
+    story.hours(24, |place, _| (place < 2).then_some(500_000));
+    let evidence =
+        |story: &Story, place: usize| story.sims[place].days().ledger().wallet().log_evidence();
+    let before = [evidence(&story, 0), evidence(&story, 1)];
+    story.hours(24, |place, _| (place == 1).then_some(0));
+    assert_eq!(
+        [evidence(&story, 0), evidence(&story, 1)].map(f64::to_bits),
+        before.map(f64::to_bits)
+    );
+    story.hours(1, |place, _| (place == 1).then_some(0));
+    assert!(evidence(&story, 0) > 1.3, "{}", evidence(&story, 0));
+    story.hours(47, |place, _| (place == 1).then_some(0));
+    story.hours(25, |_, _| None);
+    assert!(evidence(&story, 1) > 1.3, "late, and beside its own day: {}", evidence(&story, 1));
+}
+
+#[test]
 fn what_is_stored_is_small() {
     let mut story = Story::learnt(200);
     story.hours(30, |place, number| (usize::try_from(number) == Ok(place)).then_some(5_000_000));
     let bytes = story.sims.iter().map(|usage| usage.encode().unwrap().len()).max().unwrap();
-    assert!(bytes < 600, "{bytes}");
+    assert!(bytes < 700, "{bytes}");
     // A page holds 249 SIMs, six kilobytes without it.
     let mut sketch = Sketch::default();
     story.sims.iter().for_each(|usage| sketch.add(usage, story.hour.before()));
     assert!(sketch.encode().unwrap().len() < 1_000, "{}", sketch.encode().unwrap().len());
     let cohort = story.cohort.encode().unwrap();
     assert!(cohort.len() < 16_000, "{}", cohort.len());
-    assert_eq!(Cohort::decode(&cohort).unwrap(), story.cohort);
+    assert_eq!(Cohort::decode(COHORT_SCHEMA, &cohort).unwrap(), story.cohort);
 }

@@ -1,4 +1,4 @@
-//! What is usual in an active hour, and how far an hour is from it.
+//! What is usual in an active hour or day, and how far one is from it.
 
 use crate::bytes::Bytes;
 use crate::usage::Baseline;
@@ -10,13 +10,16 @@ const SPREAD_MIN: f64 = 0.2;
 /// Active hours before a SIM's own past says anything, where it has no peers to compare with.
 const OWN_HOURS_MIN: u32 = 24;
 
+/// Active days before a SIM's days say anything: two weeks, each weekday twice.
+const OWN_DAYS_MIN: u32 = 14;
+
 /// Active hours of its own that the peers' spread weighs.
 const PEERS_HOURS: f64 = 24.0;
 
 /// More active hours than this say nothing more of a SIM's own spread.
 const SPREAD_HOURS_MAX: f64 = 500.0;
 
-/// What is usual in an active hour: middle and spread of [`Usual::level_of`] its bytes.
+/// What is usual in an active hour or day: middle and spread of [`Usual::level_of`] its bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usual {
     middle: f64,
@@ -28,6 +31,13 @@ impl Usual {
     #[must_use]
     pub fn of_past(past: &Baseline) -> Option<Self> {
         let is_known = past.active_hours >= OWN_HOURS_MIN;
+        is_known.then(|| Self { middle: past.middle, spread: past.spread.max(SPREAD_MIN) })
+    }
+
+    /// What a SIM's own days say; `None` while they are too few to say anything.
+    #[must_use]
+    pub fn of_days(past: &Baseline) -> Option<Self> {
+        let is_known = past.active_hours >= OWN_DAYS_MIN;
         is_known.then(|| Self { middle: past.middle, spread: past.spread.max(SPREAD_MIN) })
     }
 
@@ -85,6 +95,8 @@ mod tests {
     fn a_short_past_says_nothing() {
         assert_eq!(Usual::of_past(&past(23, 4.0, 0.5)), None);
         assert!(Usual::of_past(&past(24, 4.0, 0.5)).is_some());
+        assert_eq!(Usual::of_days(&past(13, 4.0, 0.5)), None);
+        assert!(Usual::of_days(&past(14, 4.0, 0.5)).is_some());
     }
 
     #[test]

@@ -60,24 +60,17 @@ impl Wallet {
     /// Evidence for the SIM wipes out evidence against it, and is not saved up: `ln M` begins anew at
     /// 0. What was used beyond the usual counts for as long as there is evidence.
     pub fn add(&mut self, p: f64, bytes: Bytes, usual: &Usual) {
-        self.join(log_e_value(p), bytes, usual.expected());
+        self.join(log_e_value(p), excess_of_hour(bytes, usual.expected()));
     }
 
-    /// The same with the logarithm of the e-value itself.
-    pub(super) fn join(&mut self, log_e: f64, bytes: Bytes, usual: Bytes) {
+    /// The same with the logarithm of the e-value itself, and what was used beyond the usual.
+    pub(super) fn join(&mut self, log_e: f64, excess: Bytes) {
         self.log_evidence = self.log_evidence.max(0.0) + log_e;
         if self.log_evidence <= 0.0 {
             self.excess = 0;
             return;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            clippy::cast_sign_loss,
-            reason = "saturates; a threshold, not an account"
-        )]
-        let usual = (usual.0 as f64 * EXPECTED_TIMES) as u64;
-        self.excess = self.excess.saturating_add(bytes.0.saturating_sub(usual));
+        self.excess = self.excess.saturating_add(excess.0);
     }
 
     /// Forgets what is more than so much.
@@ -109,6 +102,18 @@ impl Wallet {
     pub fn may_learn(&self) -> bool {
         self.log_evidence <= LEARN_BELOW
     }
+}
+
+/// What of an hour's bytes is beyond the usual.
+pub(super) fn excess_of_hour(bytes: Bytes, usual: Bytes) -> Bytes {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "saturates; a threshold, not an account"
+    )]
+    let usual = (usual.0 as f64 * EXPECTED_TIMES) as u64;
+    Bytes(bytes.0.saturating_sub(usual))
 }
 
 #[cfg(test)]

@@ -325,6 +325,7 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
         | DetectorId::DayLimit
         | DetectorId::PeriodLimit
         | DetectorId::UsageSpike
+        | DetectorId::SlowLeak
         | DetectorId::GeofenceLeft => {
             let detector = format!("{}#", finding.detector);
             !judged.iter().any(|key| key.starts_with(&detector))
@@ -344,6 +345,7 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
         | DetectorId::InactiveUsesData
         | DetectorId::Silent
         | DetectorId::LimitDrift
+        | DetectorId::CohortSurge
         | DetectorId::UpdatesMissing
         | DetectorId::NoEvents => !judged.contains(&finding.key()),
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
-use super::{SpikeAct, Strike, UsageSpike, WatchAct};
+use super::{CohortSurge, SlowLeak, SpikeAct, Strike, TellAct, UsageSpike, WatchAct};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
 use crate::place::Area;
@@ -56,6 +56,8 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
     limits(&old.limits, &new.limits, &mut said);
     strike(old.strike, new.strike, &mut said);
     usage_spike(old.usage_spike, new.usage_spike, &mut said);
+    slow_leak(old.slow_leak, new.slow_leak, &mut said);
+    cohort_surge(old.cohort_surge, new.cohort_surge, &mut said);
     countries(old, new, &mut said);
     geofence(old, new, &mut said);
     watched(old, new, &mut said);
@@ -258,6 +260,42 @@ fn usage_spike(old: UsageSpike, new: UsageSpike, said: &mut Vec<String>) {
     if old.excess_min != new.excess_min {
         let (old, new) = (megabytes(Some(old.excess_min)), megabytes(Some(new.excess_min)));
         said.push(format!("usage_spike.excess_min_mb {old} → {new}"));
+    }
+}
+
+fn slow_leak(old: SlowLeak, new: SlowLeak, said: &mut Vec<String>) {
+    if old.act != new.act {
+        let means = match new.act {
+            TellAct::Off => "days that are unusual for a SIM and its peers are no finding",
+            TellAct::Alert => "days that are unusual for a SIM and its peers alert",
+        };
+        said.push(format!("slow_leak.act {} → {}: {means}", old.act.name(), new.act.name()));
+    }
+    let (before, after) = (old.alert_days, new.alert_days);
+    if before != after {
+        said.push(format!("slow_leak.alert_days {before} → {after}: by chance once in so many"));
+    }
+    if old.excess_min != new.excess_min {
+        let (old, new) = (megabytes(Some(old.excess_min)), megabytes(Some(new.excess_min)));
+        said.push(format!("slow_leak.excess_min_mb {old} → {new}"));
+    }
+    if old.excess_days != new.excess_days {
+        let (old, new) = (old.excess_days, new.excess_days);
+        said.push(format!("slow_leak.excess_days {old} → {new}: told after so many usual days"));
+    }
+}
+
+fn cohort_surge(old: CohortSurge, new: CohortSurge, said: &mut Vec<String>) {
+    if old.act != new.act {
+        let means = match new.act {
+            TellAct::Off => "many SIMs of a fleet that are unusual at once are not told",
+            TellAct::Alert => "many SIMs of a fleet that are unusual at once alert",
+        };
+        said.push(format!("cohort_surge.act {} → {}: {means}", old.act.name(), new.act.name()));
+    }
+    if old.share_min_percent != new.share_min_percent {
+        let (old, new) = (old.share_min_percent, new.share_min_percent);
+        said.push(format!("cohort_surge.share_min_percent {old} → {new}: of the active SIMs"));
     }
 }
 

@@ -4,6 +4,7 @@
 mod attach_storm;
 mod guards;
 mod places;
+mod slow_leak;
 mod strike;
 mod usage_spike;
 
@@ -15,8 +16,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
-use super::{AttachStorm, FLEET_LIMIT_MB, Policy, Rules, SpikeAct, Strike, UsageSpike, WatchAct};
+use super::{AttachStorm, CohortSurge, FLEET_LIMIT_MB, Policy, Rules, SlowLeak, SpikeAct, Strike};
 use super::{Binding, BindingMode, Cap, Enrol, Guards, LimitAct, Limits, Maintenance, Mode};
+use super::{UsageSpike, WatchAct};
 use crate::bytes::Bytes;
 use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
@@ -24,6 +26,7 @@ use crate::news::NewsKind;
 use attach_storm::AttachStormLayer;
 use guards::{CapLayer, GuardsLayer};
 use places::PlacesLayer;
+use slow_leak::{CohortSurgeLayer, SlowLeakLayer};
 use strike::StrikeLayer;
 use usage_spike::UsageSpikeLayer;
 
@@ -120,6 +123,11 @@ fn read(text: &str) -> Result<File, PolicyError> {
             let reason = "the provider has this limit for whole fleets: set it for the fleet";
             return Err(misplaced(limit.span().start, key, reason));
         }
+        if let Some(surge) = &layer.cohort_surge {
+            let key = format!("sim.{sid}.cohort_surge");
+            let reason = "it is of a fleet's SIMs together: set it for the fleet";
+            return Err(misplaced(surge.span().start, key, reason));
+        }
     }
     Ok(file)
 }
@@ -204,6 +212,8 @@ const EMPTY: Rules = Rules {
     strike: Strike::DEFAULT,
     usage_spike: UsageSpike::DEFAULT,
     attach_storm: AttachStorm::DEFAULT,
+    slow_leak: SlowLeak::DEFAULT,
+    cohort_surge: CohortSurge::DEFAULT,
     maintenance: Vec::new(),
     countries: Vec::new(),
     geofence: None,
@@ -238,6 +248,9 @@ struct File {
     #[serde(default)]
     attach_storm: AttachStormLayer,
     #[serde(default)]
+    slow_leak: SlowLeakLayer,
+    cohort_surge: Option<Spanned<CohortSurgeLayer>>,
+    #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
     places: PlacesLayer,
@@ -264,6 +277,8 @@ impl File {
             strike: self.strike.clone(),
             usage_spike: self.usage_spike.clone(),
             attach_storm: self.attach_storm.clone(),
+            slow_leak: self.slow_leak,
+            cohort_surge: self.cohort_surge.clone(),
             maintenance: self.maintenance.clone(),
             places: self.places.clone(),
             guards: self.guards.clone(),
@@ -289,6 +304,9 @@ pub(super) struct Layer {
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
     attach_storm: AttachStormLayer,
+    #[serde(default)]
+    slow_leak: SlowLeakLayer,
+    cohort_surge: Option<Spanned<CohortSurgeLayer>>,
     #[serde(default)]
     maintenance: Vec<MaintenanceLayer>,
     #[serde(default)]
@@ -337,6 +355,11 @@ impl Layer {
             strike: self.strike.over(below.strike),
             usage_spike: self.usage_spike.over(below.usage_spike),
             attach_storm: self.attach_storm.over(below.attach_storm),
+            slow_leak: self.slow_leak.over(below.slow_leak),
+            cohort_surge: self
+                .cohort_surge
+                .as_ref()
+                .map_or(below.cohort_surge, |surge| surge.get_ref().over(below.cohort_surge)),
             maintenance,
             countries: layered(&self.places.countries, &below.countries),
             geofence: self.places.geofence.clone().map_or_else(|| below.geofence.clone(), |f| f.0),

@@ -5,6 +5,7 @@
 
 mod change;
 mod file;
+mod leak;
 mod spike;
 mod strike;
 mod watched;
@@ -28,6 +29,7 @@ use crate::port::Sim;
 use crate::verdict::Verdict;
 
 pub use file::PolicyError;
+pub use leak::{CohortSurge, SlowLeak, TellAct};
 pub use spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 pub use strike::{SPEED_KBPS, Strike};
 pub use watched::{AttachStorm, FAILED_MINUTES, WatchAct};
@@ -66,6 +68,10 @@ pub struct Rules {
     pub usage_spike: UsageSpike,
     /// What attachments that fail mean.
     pub attach_storm: AttachStorm,
+    /// When days that are unusual are told.
+    pub slow_leak: SlowLeak,
+    /// Whether it is told that many SIMs of a fleet are unusual at once.
+    pub cohort_surge: CohortSurge,
     /// Planned work, during which limits are higher and nothing is unusual.
     pub maintenance: Vec<Maintenance>,
     /// Countries where a SIM may be; empty: any.
@@ -399,6 +405,7 @@ impl Rules {
             DetectorId::AliveAfterKill => Verdict::Deactivate,
             DetectorId::Strike => self.strike.verdict(),
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),
+            DetectorId::SlowLeak => self.slow_leak.act.verdict(),
             DetectorId::DeviceFlipFlop
             | DetectorId::ImpossibleTravel
             | DetectorId::Degraded
@@ -406,6 +413,7 @@ impl Rules {
             | DetectorId::ActiveAfterKill
             | DetectorId::InactiveUsesData
             | DetectorId::LimitDrift
+            | DetectorId::CohortSurge
             | DetectorId::UpdatesMissing
             | DetectorId::NoEvents => Verdict::Alert,
             DetectorId::Silent => Verdict::Watch,

@@ -214,12 +214,18 @@ fn what_was_stored_is_read_back() {
         usage.close(hour("01T00").plus(at), Bytes(40_000), page(1));
     }
     usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(MB));
-    // Usage of the second schema ended before the evidence, that of the first before the price.
+    // Usage of the third schema ended before the days, that of the second before the evidence, that of
+    // the first before the price.
+    *usage.days = Days::default();
     let stored = usage.encode().unwrap();
+    let no_days = postcard::to_stdvec(&Days::default()).unwrap();
+    let third = stored.strip_suffix(no_days.as_slice()).unwrap();
+    assert_eq!(SimUsage::decode(3, third).unwrap(), usage);
+    assert!(SimUsage::decode(USAGE_SCHEMA, third).is_err());
     let no_standing = postcard::to_stdvec(&Standing::default()).unwrap();
-    let second = stored.strip_suffix(no_standing.as_slice()).unwrap();
+    let second = third.strip_suffix(no_standing.as_slice()).unwrap();
     assert_eq!(SimUsage::decode(2, second).unwrap(), usage);
-    assert!(SimUsage::decode(USAGE_SCHEMA, second).is_err());
+    assert!(SimUsage::decode(3, second).is_err());
     let no_price = postcard::to_stdvec(&Bill::default()).unwrap();
     let first = second.strip_suffix(no_price.as_slice()).unwrap();
     assert_eq!(SimUsage::decode(1, first).unwrap(), usage);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::place::{Area, Point};
-use crate::policy::DEFAULT;
+use crate::policy::{DEFAULT, TellAct};
 
 fn refused(text: &str) -> String {
     text.parse::<Policy>().unwrap_err().to_string()
@@ -357,13 +357,54 @@ fn planned_work_raises_a_limit_in_the_windows_that_it_touches() {
 }
 
 #[test]
+fn slow_leaks_are_told_by_default() {
+    let default: Policy = super::super::DEFAULT.parse().unwrap();
+    assert_eq!(default.base().slow_leak, SlowLeak::DEFAULT);
+    let of = |text: &str| format!("version = 1\n[slow_leak]\n{text}");
+    insta::assert_snapshot!(refused(&of("act = \"deactivate\"")), @r#"line 3: `act = "deactivate"`: slow_leak.act: unknown variant `deactivate`, expected `off` or `alert`"#);
+    insta::assert_snapshot!(refused(&of("alert_days = 999")), @"line 3: `alert_days = 999`: slow_leak.alert_days: must be from 1,000 to 1,000,000,000,000");
+    insta::assert_snapshot!(refused(&of("excess_days = 0")), @"line 3: `excess_days = 0`: slow_leak.excess_days: must be from 1 to 365 days");
+    let layered = of("alert_days = 1000\nexcess_min_mb = 5\nexcess_days = 7\n\
+         [fleet.HF00000000000000000000000000000001]\nslow_leak = { act = \"off\" }");
+    let policy: Policy = layered.parse().unwrap();
+    let fleet: FleetSid = "HF00000000000000000000000000000001".parse().unwrap();
+    let leak = policy.rules_of_fleet(fleet).slow_leak;
+    assert_eq!((leak.act, leak.excess_days), (TellAct::Off, 7));
+    let before = "version = 1".parse().unwrap();
+    insta::assert_snapshot!(policy.changes_since(&before).join("\n"), @r"
+    slow_leak.alert_days 1000000 → 1000: by chance once in so many
+    slow_leak.excess_min_mb 20 MB → 5 MB
+    slow_leak.excess_days 14 → 7: told after so many usual days
+    HF00000000000000000000000000000001: slow_leak.act alert → off: days that are unusual for a SIM and its peers are no finding
+    ");
+}
+
+#[test]
+fn surges_of_a_fleet_are_told_by_default_and_are_no_matter_of_a_sim() {
+    let default: Policy = super::super::DEFAULT.parse().unwrap();
+    assert_eq!(default.base().cohort_surge, CohortSurge::DEFAULT);
+    let of = |text: &str| format!("version = 1\n{text}");
+    insta::assert_snapshot!(refused(&of("[cohort_surge]\nact = \"watch\"")), @r#"line 3: `act = "watch"`: cohort_surge.act: unknown variant `watch`, expected `off` or `alert`"#);
+    let sim = "[sim.HS00000000000000000000000000000001]\ncohort_surge = { act = \"off\" }";
+    insta::assert_snapshot!(refused(&of(sim)), @r#"line 3: `cohort_surge = { act = "off" }`: sim.HS00000000000000000000000000000001.cohort_surge: it is of a fleet's SIMs together: set it for the fleet"#);
+    insta::assert_snapshot!(refused(&of("[cohort_surge]\nshare_min_percent = 0")), @"line 3: `share_min_percent = 0`: cohort_surge.share_min_percent: must be from 1 to 100 percent");
+    let fleet = "[cohort_surge]\nshare_min_percent = 10\n\
+                 [fleet.HF00000000000000000000000000000001]\ncohort_surge = { act = \"off\" }";
+    let (before, policy) = (of("").parse().unwrap(), of(fleet).parse::<Policy>().unwrap());
+    insta::assert_snapshot!(policy.changes_since(&before).join("\n"), @r"
+    cohort_surge.share_min_percent 20 → 10: of the active SIMs
+    HF00000000000000000000000000000001: cohort_surge.act alert → off: many SIMs of a fleet that are unusual at once are not told
+    ");
+}
+
+#[test]
 fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
     let default: Policy = super::super::DEFAULT.parse().unwrap();
     assert_eq!(default.base().usage_spike, UsageSpike::DEFAULT);
     let of = |text: &str| format!("version = 1\n[usage_spike]\n{text}");
     insta::assert_snapshot!(refused(&of("alert_hours = 20000000")), @"line 3: `alert_hours = 20000000`: usage_spike.alert_hours: quarantine_hours is 10000000, and alert_hours 20000000: it must not fall");
     insta::assert_snapshot!(refused(&of("deactivate_hours = 1000")), @"line 3: `deactivate_hours = 1000`: usage_spike.deactivate_hours: deactivate_hours is 1000, and quarantine_hours 10000000: it must not fall");
-    insta::assert_snapshot!(refused(&of("alert_hours = 999")), @"line 3: `alert_hours = 999`: usage_spike.alert_hours: must be from 1,000 to 1,000,000,000,000 hours");
+    insta::assert_snapshot!(refused(&of("alert_hours = 999")), @"line 3: `alert_hours = 999`: usage_spike.alert_hours: must be from 1,000 to 1,000,000,000,000");
     insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: usage_spike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
     let layered = of(
         "act = \"deactivate\"\nexcess_min_mb = 5\n[fleet.HF00000000000000000000000000000001]\nusage_spike = { act = \"off\" }",

@@ -10,29 +10,30 @@ use crate::policy::spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 #[serde(deny_unknown_fields)]
 pub(super) struct UsageSpikeLayer {
     pub(super) act: Option<Spanned<SpikeAct>>,
-    alert_hours: Option<Spanned<ChanceHours>>,
-    quarantine_hours: Option<Spanned<ChanceHours>>,
-    deactivate_hours: Option<Spanned<ChanceHours>>,
+    alert_hours: Option<Spanned<Chance>>,
+    quarantine_hours: Option<Spanned<Chance>>,
+    deactivate_hours: Option<Spanned<Chance>>,
     excess_min_mb: Option<Megabytes>,
 }
 
+/// Once in so many hours, or days.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "i64")]
-struct ChanceHours(u64);
+pub(super) struct Chance(pub(super) u64);
 
-impl TryFrom<i64> for ChanceHours {
+impl TryFrom<i64> for Chance {
     type Error = &'static str;
 
     fn try_from(hours: i64) -> Result<Self, Self::Error> {
         let hours = u64::try_from(hours).ok().filter(|hours| CHANCE_HOURS.contains(hours));
-        hours.map(Self).ok_or("must be from 1,000 to 1,000,000,000,000 hours")
+        hours.map(Self).ok_or("must be from 1,000 to 1,000,000,000,000")
     }
 }
 
 impl UsageSpikeLayer {
     /// This layer over what lies below it.
     pub(super) fn over(&self, below: UsageSpike) -> UsageSpike {
-        let hours = |layer: &Option<Spanned<ChanceHours>>, below: u64| {
+        let hours = |layer: &Option<Spanned<Chance>>, below: u64| {
             layer.as_ref().map_or(below, |hours| hours.get_ref().0)
         };
         UsageSpike {
