@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::DetectorId;
 use simfuse_domain::id::SimSid;
