@@ -2,7 +2,8 @@
 //! today, on one simulated stream (`docs/detection.md`).
 //!
 //! Nobody's deactivation is fed back, so that all see the same: a SIM is judged by each until that one
-//! cuts it, and a rogue that any of them noticed for 14 days. What a rogue used before that is the truth's, reported or not. Caps are not asked.
+//! cuts it, and a rogue that any of them noticed for 14 days. What a rogue used before that is the
+//! truth's, reported or not. Caps are asked of the campaign alone.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench says what it measured")]
 
 mod baseline;

@@ -24,9 +24,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const POLICIES: [&str; 2] =
     ["shipped policy, as if in enforce", "the same, binding strict, sensors' models declared"];
 
-/// Two windows of a video at the median, and of one in high definition.
-const TWO_WINDOWS: u64 = 62_000_000;
-const TWO_HD_WINDOWS: u64 = 460_000_000;
+/// Two update windows, and what an event needs to arrive.
+const WINDOWS_SECS: i64 = 2 * 360 + 30;
 
 /// Replaces what stands between the markers.
 pub(crate) fn between_markers(document: &str, text: &str) -> Result<String, String> {
@@ -193,10 +192,7 @@ fn recalls(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
 
 /// Time and bytes from the first rogue byte to a hit, median and 95th percentile.
 fn until(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
-    let times = hits(thefts, hit);
-    let times = times.map(|(theft, hit)| hit.at.duration_since(theft.first).as_secs().max(0));
-    let mut times: Vec<i64> = times.collect();
-    times.sort_unstable();
+    let times = times_of(thefts, hit);
     let bytes = bytes_of(thefts, hit);
     let both = |percent| Some((at_percent(&times, percent)?, at_percent(&bytes, percent)?));
     let Some(((median, used), (late, used_late))) = both(50).zip(both(95)) else {
@@ -210,6 +206,14 @@ fn until(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> String {
 fn hits(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> impl Iterator<Item = (&Theft, Hit)> {
     let hits = thefts.iter().filter_map(move |theft| Some((theft, hit(theft)?)));
     hits.filter(|(theft, hit)| hit.at.duration_since(theft.first) <= DAY * 14)
+}
+
+fn times_of(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> Vec<i64> {
+    let times = hits(thefts, hit);
+    let times = times.map(|(theft, hit)| hit.at.duration_since(theft.first).as_secs().max(0));
+    let mut times: Vec<i64> = times.collect();
+    times.sort_unstable();
+    times
 }
 
 fn bytes_of(thefts: &[Theft], hit: fn(&Theft) -> Option<Hit>) -> Vec<u64> {
@@ -288,14 +292,16 @@ fn bars(text: &mut String, tally: &Tally, (config, alone): (&PopulationConfig, &
     };
     for (what, alone, most, of) in [
         ("false kills", benign, 0.05, kills_of as fn(&Benign) -> u64),
-        ("alerts", benign, 5.0, |benign| benign.wrong.alerts),
+        ("alerts of detectors", benign, 5.0, alerts_of_detectors),
         ("false kills with updates of 60 MB and ten times the technicians", stress, 0.2, kills_of),
     ] {
         let text = format!("at most {most} {what} per million benign SIM-hours");
         let (count, hours) = (of(alone), alone.hours);
         bar(&text, million(count, hours), verdict_of_rate(count, hours, most));
     }
-    bar("of the alerts, those of the operator's own limits", own_limits(benign), "counted apart");
+    let own =
+        million(benign.wrong.alerts.saturating_sub(alerts_of_detectors(benign)), benign.hours);
+    bar("alerts of the limits in policy, per million benign SIM-hours", own, "counted apart");
     let used = bytes_of(of(strict, Rogue::Tablet), killed);
     let none = used.iter().filter(|used| **used == 0).count();
     let most = used.last().copied();
@@ -305,24 +311,25 @@ fn bars(text: &mut String, tally: &Tally, (config, alone): (&PopulationConfig, &
         Bytes(most.unwrap_or(0))
     );
     bar("R1, strict binding: 0 bytes before the request", measured, met(most == Some(0)));
-    for (rogue, most, median) in [
-        (Rogue::Tablet, TWO_WINDOWS, u64::MAX),
-        (Rogue::SpoofedImei, TWO_WINDOWS, u64::MAX),
-        (Rogue::HdVideo, TWO_HD_WINDOWS, u64::MAX),
-        (Rogue::Tether, 100_000_000, 30_000_000),
-        (Rogue::Botnet, 100_000_000, 30_000_000),
-    ] {
+    for rogue in [Rogue::Tablet, Rogue::SpoofedImei, Rogue::HdVideo] {
+        let thefts = of(shipped, rogue);
+        let found = recall(thefts, DAY * 14, killed).unwrap_or(0.0);
+        let is_soon =
+            at_percent(&times_of(thefts, killed), 50).is_some_and(|secs| secs <= WINDOWS_SECS);
+        let binding = if rogue == Rogue::Tablet { ", learnt binding" } else { "" };
+        let name = rogue.name();
+        let wanted = format!("{name}{binding}: 99 % killed, within two windows at the median");
+        let measured = format!("{found:.0} % killed; {}", until(thefts, killed));
+        bar(&wanted, measured, met(found >= 99.0 && is_soon));
+    }
+    for rogue in [Rogue::Tether, Rogue::Botnet] {
         let thefts = of(shipped, rogue);
         let found = recall(thefts, DAY * 14, killed).unwrap_or(0.0);
         let bytes = bytes_of(thefts, killed);
-        let (at_50, at_95) = (at_percent(&bytes, 50), at_percent(&bytes, 95));
-        let is_met = found >= 99.0 && at_95.is_some_and(|used| used <= most);
-        let is_met = is_met && at_50.is_some_and(|used| used <= median);
-        let binding = if rogue == Rogue::Tablet { ", learnt binding" } else { "" };
-        let name = format!("{}{binding}", rogue.name());
-        let wanted = format!("{name}: 99 % killed, at most {} before", Bytes(most));
-        let wanted =
-            if median == u64::MAX { wanted } else { format!("{wanted}, 30 MB at the median") };
+        let is_below = |percent, most| at_percent(&bytes, percent).is_some_and(|used| used <= most);
+        let is_met = found >= 99.0 && is_below(95, 100_000_000) && is_below(50, 30_000_000);
+        let name = rogue.name();
+        let wanted = format!("{name}: 99 % killed, at most 100 MB before, 30 MB at the median");
         bar(&wanted, format!("{found:.0} % killed; {}", until(thefts, killed)), met(is_met));
     }
     leaks(shipped, &mut bar);
@@ -344,9 +351,10 @@ const fn kills_of(benign: &Benign) -> u64 {
     benign.wrong.kills
 }
 
-fn own_limits(benign: &Benign) -> String {
-    let limits = benign.by_detector.iter().filter(|(name, _)| name.ends_with("_limit"));
-    million(limits.map(|(_, wrong)| wrong.alerts).sum(), benign.hours)
+/// All but those of limits, which the operator sets and any large update breaks.
+fn alerts_of_detectors(benign: &Benign) -> u64 {
+    let others = benign.by_detector.iter().filter(|(name, _)| !name.ends_with("_limit"));
+    others.map(|(_, wrong)| wrong.alerts).sum()
 }
 
 /// How many SIMs of the campaign are cut within an hour of the first, with the caps asked.
