@@ -54,9 +54,7 @@ fn it_finds_what_a_replay_of_the_same_events_finds() {
     let folder = tempfile::tempdir().unwrap();
     simulated(folder.path(), "R1,R3,R11");
     let events = path(folder.path(), "events.ndjson");
-    let alerting = file(
-        "version = 1\n[strike]\nact = \"alert\"\n[limits]\nhour_mb = 20\nday_mb = 50\nperiod_mb = 250\n",
-    );
+    let alerting = file("version = 1\n[limits]\nhour_mb = 20\nday_mb = 50\nperiod_mb = 250\n");
     let policy = alerting.path().to_str().unwrap();
     let replayed = json(&run(&["replay", &events, "--json", "--policy", policy]));
     let tried = backtest(&[&events, "--policy", policy]);
@@ -190,12 +188,12 @@ fn guards_hold_and_are_named() {
     assert_eq!(held["sims"][0]["acts"][0]["held_by"], "observe mode");
     assert_eq!(held["groups"]["unlabelled"]["deactivated"], 0);
 
-    let by_device = STRICT.replace("count = 50", "count = 1") + "[strike]\nact = \"alert\"\n";
-    let capped = file(&by_device);
+    let capped = file(&STRICT.replace("count = 50", "count = 1"));
     let size = ["--simulate", "--sims", "60", "--days", "6", "--rogue", "R13"];
     let report = backtest(&[&size[..], &["--policy", capped.path().to_str().unwrap()]].concat());
     assert_eq!(report["groups"]["rogue"]["deactivated"], 0, "spoofed devices are not strange");
-    let limited = by_device + "[limits]\nhour_mb = 20\nact = \"deactivate\"\n";
+    let limited = STRICT.replace("count = 50", "count = 1")
+        + "[limits]\nhour_mb = 20\nact = \"deactivate\"\n";
     let limited = file(&limited);
     let report = backtest(&[&size[..], &["--policy", limited.path().to_str().unwrap()]].concat());
     let rogues = &report["groups"]["rogue"];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{broken_limits, is_usage_judged, unusual_usage};
+use simfuse_domain::detector::{is_usage_judged, shown_by_records, unusual_usage};
 use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -80,7 +80,7 @@ where
             usage.see(hour, used.total);
             // Nearly every SIM keeps within its limits, and is written when its hour is closed. What
             // was seen before is looked at again: the run that saw it may have died before it told.
-            let broken = broken_limits(&usage, &rules, hour);
+            let broken = shown_by_records(&usage, &rules, hour);
             if !broken.is_empty() {
                 items.push(UsageItem::Base(usage));
                 findings.push((*sim, broken));
@@ -140,7 +140,7 @@ where
                 sketch.add(&usage, hour);
             }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
-            let mut found = broken_limits(&usage, &rules, hour);
+            let mut found = shown_by_records(&usage, &rules, hour);
             found.extend(unusual_usage(&usage, &rules));
             if !found.is_empty() {
                 findings.push((usage.sim, found));

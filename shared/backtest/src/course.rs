@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{self, broken_limits, unusual_usage};
+use simfuse_domain::detector::{self, shown_by_records, unusual_usage};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -161,7 +161,7 @@ impl Course {
         let mut usage = self.usage.clone().unwrap_or_else(|| SimUsage::new(self.sim));
         usage.see(hour, total);
         let rules = trial.policy.rules_for(fleet, self.sim);
-        let broken = broken_limits(&usage, &rules, hour);
+        let broken = shown_by_records(&usage, &rules, hour);
         // Nearly every SIM keeps within its limits, and is stored when its hour is closed.
         if !broken.is_empty() {
             self.usage = Some(usage);
@@ -201,7 +201,7 @@ impl Course {
             if let Some(fleet) = fleet_now {
                 peers.count(fleet, usage, seen);
             }
-            let mut found = broken_limits(usage, &rules, seen);
+            let mut found = shown_by_records(usage, &rules, seen);
             found.extend(unusual_usage(usage, &rules));
             self.judge(trial, found, closed_at(hour));
             if self.is_off {

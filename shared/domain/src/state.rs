@@ -37,7 +37,7 @@ pub const SESSIONS_MAX: usize = 64;
 
 /// Bytes that the sessions may take in the stored state, which holds 8 kB in all. An hourly sensor
 /// needs a quarter of it; beyond, the usage of the earliest hours is dropped.
-const SESSIONS_BYTES_MAX: usize = 6_300;
+const SESSIONS_BYTES_MAX: usize = 5_800;
 
 /// Devices kept: a SIM that sat in more within a day is being tried out in every phone of a shop.
 pub const DEVICES_MAX: usize = 8;

@@ -157,7 +157,9 @@ impl SimUsage {
         }
         // What was only seen, and had no record when it should have been closed, does not count.
         let before = self.closed_through;
-        let stayed = self.closed_from.iter().any(|known| known.fleet == source.fleet);
+        // Records of all of the SIM's fleets say nothing of a move.
+        let is_same = |known: &Source| known.fleet.is_none() || known.fleet == source.fleet;
+        let stayed = self.closed_from.iter().any(is_same);
         self.hours.retain(|(kept, _)| Some(*kept) <= before || *kept >= hour);
         (self.closed_through, self.closed_from) = (Some(hour), vec![source]);
         self.keep(hour, bytes);

@@ -70,7 +70,6 @@ async fn a_new_device_kills_again_at_any_time_after_the_restore() {
 #[tokio::test]
 async fn an_alert_that_came_during_the_watch_is_told_after_it() {
     let policy = STRICT.replace("act = \"deactivate\"", "act = \"alert\"");
-    let policy = format!("{policy}\n[strike]\nact = \"alert\"\n");
     let bench = Bench::with(1, &policy, simfuse_domain::policy::Mode::Enforce).await;
     bench.steal_and_tell([1]).await;
     assert_eq!(bench.act("restore", &name(1)).await.0, "done");

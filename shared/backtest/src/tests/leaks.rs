@@ -116,7 +116,7 @@ fn a_campaign_is_told(seed: u64) {
     let from = from.unwrap();
     let is_in_time = |surge: &Surge| {
         let late = surge.since.end().duration_since(from);
-        late.is_positive() && late.as_hours() < 2 && surge.is_of(30)
+        late.is_positive() && late.as_hours() < 2 && surge.is_of(25)
     };
     assert!(told.surges.values().any(is_in_time), "{seed}: {:?} {from:?}", told.surges);
     assert!(told.surges.len() <= 2, "{seed}: {:?}", told.surges);

@@ -95,20 +95,21 @@ pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
     !(alive_after_kill::DETECTOR.assess)(snapshot).is_empty()
 }
 
-/// The detectors that usage records alone may set off.
-pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD, strike::DETECTOR];
+/// The limits that usage records alone may break.
+pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
 
-/// What usage records alone show of the limits of windows that the hour is part of. Whoever acts on
-/// it rules again over all that is known.
+/// What usage records alone show of the limits of windows that the hour is part of, and of strikes.
+/// Whoever acts on it rules again over all that is known.
 #[must_use]
-pub fn broken_limits(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
+pub fn shown_by_records(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
     let state = SimState::new(usage.sim);
     let control = Control::default();
     let snapshot = Snapshot { state: &state, usage: Some(usage), rules, control };
-    let found = LIMITS.iter().flat_map(|detector| (detector.assess)(&snapshot));
+    let detectors = LIMITS.iter().chain([&strike::DETECTOR]);
+    let found = detectors.flat_map(|detector| (detector.assess)(&snapshot));
     let holds = |finding: &Finding| match &finding.evidence {
         Evidence::Bytes { from, to, .. } => *from <= hour.start() && hour.end() <= *to,
-        Evidence::Strike { .. } => finding.about == hour.to_string(),
+        Evidence::Strike { .. } => true,
         Evidence::Device { .. }
         | Evidence::Country { .. }
         | Evidence::NewCountry { .. }

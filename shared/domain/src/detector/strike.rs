@@ -19,7 +19,8 @@ use crate::bytes::Bytes;
 use crate::detector::{Detector, Snapshot, device_changed, device_is_handset, device_not_allowed};
 use crate::evidence::Usual;
 use crate::finding::{DetectorId, Evidence, Finding};
-use crate::policy::SpikeAct;
+use crate::policy::{Rules, SpikeAct};
+use crate::session::Session;
 use crate::state::Burst;
 use crate::time::Hour;
 use crate::usage::SimUsage;
@@ -37,20 +38,26 @@ pub const DEVICE_BYTES: Bytes = Bytes(25 * Bytes::MB);
 /// A device is strange for so long; whoever let it be until then knows it.
 const DEVICE_IS_NEW: SignedDuration = SignedDuration::from_hours(72);
 
-/// In standard deviations above the usual of an active hour: a SIM that carries as much every day, as
+/// In standard deviations above the usual of an active hour: a SIM that carries as much every hour, as
 /// a camera does, is none that was robbed.
 const DEVIATION_MIN: f64 = 3.0;
+
+/// Usual days, where they are known, of which two windows or hours hold more together: nor is one that
+/// carries as much every day.
+const DAYS_MIN: u64 = 3;
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     if snapshot.rules.strike.act == SpikeAct::Off {
         return Vec::new();
     }
-    let fast = fast_bursts(snapshot);
+    let usual = snapshot.usage.map(SimUsage::baseline).and_then(Usual::of_past);
+    let mut fast = fast_bursts(snapshot);
+    fast.retain(|burst| usual.is_none_or(|usual| is_strange(burst.bytes(), &usual)));
     let mut found = in_strange_device(snapshot, &fast);
-    let past = snapshot.usage.map(SimUsage::baseline);
-    if let Some(usual) = past.and_then(Usual::of_past) {
-        found.extend(in_windows(&fast, &usual));
-        found.extend(in_hours(snapshot, &usual));
+    if let Some(usual) = usual {
+        let windows = fast.iter().map(|burst| (burst.from(), burst.to(), burst.bytes()));
+        let both = twice(windows, &usual).into_iter().chain(in_hours(snapshot, &usual));
+        found.extend(both.filter(|found| is_beyond_days(snapshot, found)));
     }
     // One hour may be a strike in more ways than one.
     let mut told = BTreeSet::new();
@@ -58,7 +65,7 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     found
 }
 
-/// The windows that no sensor's modem carries, none of which overlap.
+/// The windows that no sensor's modem carries, none of which tell the same twice.
 fn fast_bursts(snapshot: &Snapshot<'_>) -> Vec<Burst> {
     let (rules, restored_at) = (snapshot.rules, snapshot.control.restored_at);
     let is_fast = |burst: &&Burst| {
@@ -66,33 +73,41 @@ fn fast_bursts(snapshot: &Snapshot<'_>) -> Vec<Burst> {
             && burst.is_faster_than(rules.strike.faster_than_kbps)
             && !rules.is_planned(burst.from(), burst.to())
     };
+    let mut all: Vec<Burst> = snapshot.state.bursts().iter().filter(is_fast).copied().collect();
+    // Whoever takes what is over first takes most that are apart.
+    all.sort_by_key(Burst::to);
     let mut fast: Vec<Burst> = Vec::new();
-    for burst in snapshot.state.bursts().iter().filter(is_fast) {
-        if fast.last().is_none_or(|before| before.to() <= burst.from()) {
-            fast.push(*burst);
+    for burst in all {
+        if !fast.iter().any(|other| other.overlaps(&burst)) {
+            fast.push(burst);
         }
     }
     fast
 }
 
-/// Two update windows.
-fn in_windows(fast: &[Burst], usual: &Usual) -> Vec<Finding> {
-    let strange = fast.iter().filter(|burst| usual.deviation(burst.bytes()) > DEVIATION_MIN);
-    twice(strange.map(|burst| (burst.from(), burst.to(), burst.bytes())), usual)
+fn is_strange(bytes: Bytes, usual: &Usual) -> bool {
+    usual.deviation(bytes) > DEVIATION_MIN
+}
+
+/// Whether it is more than the SIM uses in some days, where that is known.
+fn is_beyond_days(snapshot: &Snapshot<'_>, found: &Finding) -> bool {
+    let Evidence::Strike { seen, .. } = &found.evidence else { return false };
+    let days = snapshot.usage.and_then(|usage| Usual::of_days(usage.days().past()));
+    days.is_none_or(|day| seen.0 > day.expected().0.saturating_mul(DAYS_MIN))
 }
 
 /// Two hours of usage records, for where events are lost.
 fn in_hours(snapshot: &Snapshot<'_>, usual: &Usual) -> Vec<Finding> {
     let (rules, restored_at) = (snapshot.rules, snapshot.control.restored_at);
     let carried = carried_in_an_hour(rules.strike.faster_than_kbps);
-    let is_strange = |(hour, bytes): &(Hour, Bytes)| {
+    let is_one = |(hour, bytes): &(Hour, Bytes)| {
         *bytes > carried
-            && usual.deviation(*bytes) > DEVIATION_MIN
+            && is_strange(*bytes, usual)
             && Some(hour.start()) >= restored_at
             && !rules.is_planned(hour.start(), hour.end())
     };
     let hours = snapshot.usage.iter().flat_map(|usage| usage.hours());
-    let strange = hours.filter(is_strange).map(|(hour, bytes)| (hour.start(), hour.end(), bytes));
+    let strange = hours.filter(is_one).map(|(hour, bytes)| (hour.start(), hour.end(), bytes));
     twice(strange, usual)
 }
 
@@ -101,53 +116,58 @@ fn carried_in_an_hour(kbps: u32) -> Bytes {
     Bytes(u64::from(kbps).saturating_mul(450_000))
 }
 
-/// From the second on, what each of these adds: when it began, when it was over, and its bytes.
-fn twice(
-    strange: impl Iterator<Item = (Timestamp, Timestamp, Bytes)>,
-    usual: &Usual,
-) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut before: Option<(Timestamp, Bytes)> = None;
-    for (from, to, bytes) in strange {
-        let (first, seen) = before.map_or((from, bytes), |(first, sum)| (first, sum.plus(bytes)));
-        if before.is_some() {
-            found.push(Finding {
-                detector: DetectorId::Strike,
-                about: Hour::of(from).to_string(),
-                at: to,
-                evidence: Evidence::Strike {
-                    seen,
-                    usual: Some(usual.expected()),
-                    device: None,
-                    from: first,
-                    to,
-                },
-            });
-        }
-        before = Some((first, seen));
-    }
-    found
+/// When a window or hour began, when it was over, and its bytes.
+type Span = (Timestamp, Timestamp, Bytes);
+
+/// Each of these after another one. It is about the
+/// hours of both, so that what is found beside one before a restore is not taken for what is found
+/// beside one after it.
+fn twice(strange: impl Iterator<Item = Span>, usual: &Usual) -> Vec<Finding> {
+    let all: Vec<Span> = strange.collect();
+    let usual = Some(usual.expected());
+    let pairs = all.iter().zip(all.iter().skip(1));
+    let finding = |(&(first, _, seen), &(from, to, bytes)): (&Span, &Span)| {
+        let [one, other] = [first, from].map(|from| Hour::of(from).to_string());
+        let about = if one == other { one } else { format!("{one}/{other}") };
+        let seen = seen.plus(bytes);
+        let evidence = Evidence::Strike { seen, usual, device: None, from: first, to };
+        Finding { detector: DetectorId::Strike, about, at: to, evidence }
+    };
+    pairs.map(finding).collect()
 }
 
-/// Much, and some of it too fast, in a device that does not belong to the SIM.
+/// Much, and some of it too fast, in a device that came since and does not belong to the SIM.
 fn in_strange_device(snapshot: &Snapshot<'_>, fast: &[Burst]) -> Vec<Finding> {
-    let (Some(last), state) = (fast.last(), snapshot.state) else { return Vec::new() };
+    if fast.is_empty() {
+        return Vec::new();
+    }
+    let (state, now) = (snapshot.state, snapshot.now());
+    let restored_at = snapshot.control.restored_at;
     let detectors =
         [device_not_allowed::DETECTOR, device_is_handset::DETECTOR, device_changed::DETECTOR];
     let devices = detectors.iter().flat_map(|detector| (detector.assess)(snapshot));
-    let new_from = snapshot.now().saturating_sub(DEVICE_IS_NEW).unwrap_or(Timestamp::MIN);
+    let new_from = now.saturating_sub(DEVICE_IS_NEW).unwrap_or(Timestamp::MIN);
     let mut found = Vec::new();
     for (device, at) in devices.filter_map(|found| found.device().map(|device| (device, found.at)))
     {
-        if at < new_from || snapshot.control.allowed_devices.contains(&device) {
+        // A human who restored the SIM knew of a device that was there before.
+        if at < new_from || Some(at) < restored_at || snapshot.allows(device) {
             continue;
         }
-        // Its first event may have lacked the device.
-        let opened = state.sessions_of(device).map(|session| session.start()).min();
+        // A session that the SIM's own device reports as well is not the other's.
+        let mut own: Vec<&Session> = state.sessions_of(device).collect();
+        for session in snapshot.enrolled().into_iter().flat_map(|own| state.sessions_of(own)) {
+            own.retain(|other| other.sid != session.sid);
+        }
+        let is_own = |burst: &&Burst| own.iter().any(|session| session.sid == burst.session());
+        let Some(last) = fast.iter().rfind(is_own) else { continue };
+        // Its first event may have lacked the device. Planned work is not its own doing.
+        let opened = own.iter().map(|session| session.start()).min();
         let came = opened.map_or(at, |opened| opened.min(at));
-        let since = snapshot.control.restored_at.map_or(came, |restored_at| restored_at.max(came));
-        let hours = Hour::of(since)..Hour::of(snapshot.now()).after();
-        let seen = state.bytes_after(since, &hours);
+        let since = restored_at.map_or(came, |restored_at| restored_at.max(came));
+        let since = planned_until(snapshot.rules, since, now);
+        let hours = Hour::of(since)..Hour::of(now).after();
+        let seen = own.iter().map(|session| session.bytes_after(since, &hours)).sum();
         if seen > snapshot.rules.strike.device_bytes && last.from() >= since {
             found.push(Finding {
                 detector: DetectorId::Strike,
@@ -164,6 +184,12 @@ fn in_strange_device(snapshot: &Snapshot<'_>, fast: &[Burst]) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// The time, or the end of the latest planned work after it.
+fn planned_until(rules: &Rules, since: Timestamp, now: Timestamp) -> Timestamp {
+    let touching = rules.maintenance.iter().filter(|work| since < work.to && work.from < now);
+    touching.map(|work| work.to).max().unwrap_or(since)
 }
 
 #[cfg(test)]

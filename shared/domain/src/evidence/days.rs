@@ -70,8 +70,10 @@ impl Days {
     }
 
     fn close(&mut self, over: Open, cohort: Option<&Cohort>) {
-        let worth = |day, deviation| cohort?.worth_of_day(day, deviation);
-        self.ledger.settle(worth, excess_of_day);
+        if let Some(cohort) = cohort {
+            let worth = |day, deviation| cohort.worth_of_day(day, deviation);
+            self.ledger.settle(worth, excess_of_day);
+        }
         if over.is_suspended {
             return;
         }

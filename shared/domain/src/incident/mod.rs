@@ -333,12 +333,29 @@ impl Incident {
         known.filter(|key| !self.lifted.contains(key)).any(|key| finding.is_about(&key))
     }
 
+    /// For what is another matter than all that is known, the latest of one more window over the same
+    /// limit goes: an hour's after an hour's must not hide a device.
+    fn make_room_for(&mut self, finding: &Finding) {
+        let count = |matter| self.findings.iter().filter(|known| told_as(known) == matter).count();
+        if count(told_as(finding)) > 0 {
+            return;
+        }
+        if let Some(place) = self.findings.iter().rposition(|known| count(told_as(known)) > 1) {
+            self.findings.remove(place);
+        }
+    }
+
     /// Adds findings that the incident does not yet hold.
     pub fn add_findings<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
         for finding in findings {
             self.lifted.retain(|key| !finding.is_about(key));
-            let known = self.findings.iter().any(|other| other.key() == finding.key());
-            if !known && self.findings.len() < FINDINGS_MAX {
+            if self.findings.iter().any(|other| other.key() == finding.key()) {
+                continue;
+            }
+            if self.findings.len() >= FINDINGS_MAX {
+                self.make_room_for(finding);
+            }
+            if self.findings.len() < FINDINGS_MAX {
                 self.findings.push(finding.clone());
             }
         }

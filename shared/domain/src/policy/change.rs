@@ -206,9 +206,14 @@ fn strike(old: Strike, new: Strike, said: &mut Vec<String>) {
         };
         said.push(format!("strike.act {} → {}: {means}", old.act.name(), new.act.name()));
     }
-    let speeds = (old.faster_than_kbps, new.faster_than_kbps);
-    if speeds.0 != speeds.1 {
-        said.push(format!("strike.faster_than_kbps {} → {}", speeds.0, speeds.1));
+    let (slower, faster) = (old.faster_than_kbps, new.faster_than_kbps);
+    if slower != faster {
+        let means = if slower < faster {
+            "higher, so what is slower than that is no strike"
+        } else {
+            "lower, so an update that was none may be a strike"
+        };
+        said.push(format!("strike.faster_than_kbps {slower} → {faster}: {means}"));
     }
     if old.device_bytes != new.device_bytes {
         let (old, new) = (megabytes(Some(old.device_bytes)), megabytes(Some(new.device_bytes)));

@@ -209,7 +209,7 @@ const EMPTY: Rules = Rules {
         fleet_limit_mb: None,
         act: LimitAct::Alert,
     },
-    strike: Strike::DEFAULT,
+    strike: Strike::UNSAID,
     usage_spike: UsageSpike::DEFAULT,
     attach_storm: AttachStorm::DEFAULT,
     slow_leak: SlowLeak::DEFAULT,

@@ -5,9 +5,9 @@ use crate::bytes::Bytes;
 use crate::detector::strike::{DEVICE_BYTES, FASTER_THAN_KBPS};
 use crate::verdict::Verdict;
 
-/// What a speed may be, in kilobits a second: slower than the slowest modem that there is, or faster
-/// than any sensor's.
-pub const SPEED_KBPS: std::ops::RangeInclusive<u32> = 10..=1_000_000;
+/// What a speed may be, in kilobits a second: a window of 6 minutes that is slower holds fewer bytes
+/// than are looked at ([`BURST_MIN`](crate::state::BURST_MIN)), and none is faster.
+pub const SPEED_KBPS: std::ops::RangeInclusive<u32> = 180..=1_000_000;
 
 /// What no sensor of its kind can use, and what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,10 @@ pub struct Strike {
 }
 
 impl Strike {
-    /// A SIM with a strike is deactivated.
-    pub const DEFAULT: Self = Self {
-        act: SpikeAct::Deactivate,
+    /// What holds where a policy does not speak of it: it is told. The shipped policy deactivates, and
+    /// whoever wrote one of his own before there were strikes is not surprised.
+    pub const UNSAID: Self = Self {
+        act: SpikeAct::Alert,
         faster_than_kbps: FASTER_THAN_KBPS,
         device_bytes: DEVICE_BYTES,
     };

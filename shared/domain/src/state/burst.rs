@@ -1,4 +1,4 @@
-//! Update windows in which a session carried much: what [`strike`](crate::detector) is about.
+//! Update windows in which a session carried much: what [`strike`](crate::detector::strike) is about.
 //!
 //! Sessions keep what each hour proves, in which a short burst drowns; these are kept one by one.
 
@@ -7,15 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
 use crate::event::SessionReport;
+use crate::id::SessionSid;
 use crate::session::is_carriable;
 
-/// Windows kept, within the horizon: the latest. Two are enough for a detector, and what comes out of
-/// order finds its place among them.
+/// Windows kept, within the horizon: the latest. Two are enough for a detector, as long as no more
+/// than these come between them.
 pub const BURSTS_MAX: usize = 16;
 
 /// A window with fewer bytes is not kept: more than a sensor's daily upload, less than 6 minutes of
 /// video in the poorest quality.
 pub const BURST_MIN: Bytes = Bytes(8 * Bytes::MB);
+
+/// A shorter window says nothing of a speed: it is given in whole seconds.
+const MILLIS_MIN: u32 = 10_000;
 
 /// The latest windows with at least [`BURST_MIN`] bytes, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +31,11 @@ pub struct Burst {
     from_ms: i64,
     millis: u32,
     bytes: u64,
+    /// Of these what went to the device, where the event says so; else all.
+    down: u64,
+    /// The session's counter at the end of the window, where the event says so.
+    counter: Option<u64>,
+    session: SessionSid,
 }
 
 impl Bursts {
@@ -58,9 +67,14 @@ impl Burst {
         let (from, to) = (report.update_start?, report.update_end?);
         let bytes = report.delta.total().filter(|bytes| Bytes(*bytes) >= BURST_MIN)?;
         let length = to.duration_since(from);
-        let millis = u32::try_from(length.as_millis()).ok()?;
-        let is_true = is_carriable(bytes, length.as_secs());
-        is_true.then_some(Self { from_ms: from.as_millisecond(), millis, bytes })
+        let millis =
+            u32::try_from(length.as_millis()).ok().filter(|millis| *millis >= MILLIS_MIN)?;
+        let counter = report.cumulative.total();
+        let is_true =
+            is_carriable(bytes, length.as_secs()) && counter.is_none_or(|counter| bytes <= counter);
+        let down = report.delta.down.map_or(bytes, |down| down.min(bytes));
+        let (from_ms, session) = (from.as_millisecond(), report.sid);
+        is_true.then_some(Self { from_ms, millis, bytes, down, counter, session })
     }
 
     /// When the window began.
@@ -82,12 +96,30 @@ impl Burst {
         Bytes(self.bytes)
     }
 
-    /// Whether so many kilobits a second, over the whole window, do not carry its bytes. A window is
-    /// given in whole seconds: one more counts.
+    /// The session that it is of.
+    #[must_use]
+    pub const fn session(&self) -> SessionSid {
+        self.session
+    }
+
+    /// Whether so many kilobits a second, over the whole window, do not carry what went to the device.
+    /// A window is given in whole seconds: one more counts.
     #[must_use]
     pub fn is_faster_than(&self, kbps: u32) -> bool {
         let millis = u64::from(self.millis).saturating_add(1_000);
         // One kilobit a second is one bit a millisecond.
-        self.bytes.saturating_mul(8) > u64::from(kbps).saturating_mul(millis)
+        self.down.saturating_mul(8) > u64::from(kbps).saturating_mul(millis)
+    }
+
+    /// Whether both tell the same time, or the same bytes of one session, twice.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let is_at_once = self.from() < other.to() && other.from() < self.to();
+        let passed =
+            |burst: &Self| burst.counter.map(|high| high.saturating_sub(burst.bytes)..high);
+        let is_counted = passed(self)
+            .zip(passed(other))
+            .is_some_and(|(one, other)| one.start < other.end && other.start < one.end);
+        is_at_once || (self.session == other.session && is_counted)
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use simfuse_domain::bytes::Bytes;
 use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::event::{Event, EventKind};
 use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
+use simfuse_domain::time::Hour;
+use simfuse_domain::usage::{SimUsage, Source};
 
 use crate::history::{Resets, SPOILT, begin_ms, failure, plans, sim, time};
 
@@ -35,6 +38,15 @@ fn settled() -> SimState {
     state
 }
 
+/// Some 50 kB in each of the 30 hours before a history, so that more is a strike.
+fn quiet() -> SimUsage {
+    let (mut usage, begin) = (SimUsage::new(sim()), Hour::of(time(begin_ms())));
+    for hours in -31..-1 {
+        usage.close(begin.plus(hours), Bytes(50_000), Source { fleet: None, page: 0 });
+    }
+    usage
+}
+
 fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
     let mut state = settled();
     for event in events {
@@ -49,12 +61,13 @@ fn findings(state: &SimState) -> Vec<Finding> {
         restored_at: Some(time(begin_ms() + 5 * 3_600_000)),
         allowed_devices: &["35378571000001".parse().unwrap()],
     };
-    let mut findings = Vec::new();
+    let (usage, mut findings) = (quiet(), Vec::new());
     for text in POLICIES {
         let policy: Policy = text.parse().unwrap();
         let rules = policy.rules_for(state.fleet(), state.sim);
         for control in [Control::default(), control] {
-            let snapshot = Snapshot { state, usage: None, rules: &rules, control };
+            let usage = Some(&usage);
+            let snapshot = Snapshot { state, usage, rules: &rules, control };
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
     }

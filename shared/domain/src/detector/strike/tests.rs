@@ -45,6 +45,12 @@ fn found(events: &[Event], usage: &SimUsage) -> String {
     keys(events, Some(usage), "", Control::default())
 }
 
+/// As for a device that reports what goes down apart.
+fn down(mut event: Event, megabytes: u64) -> Event {
+    event.session.as_mut().unwrap().delta.down = Some(megabytes * MB);
+    event
+}
+
 const SECOND_WINDOW: &str = "strike#2026-03-01T14Z 2026-03-01T14:12:00Z";
 
 #[test]
@@ -66,12 +72,13 @@ fn two_windows_that_no_modem_of_a_sensor_carries_are_found() {
 #[test]
 fn one_window_may_be_a_fault_and_more_are_one_finding_an_hour() {
     assert_eq!(found(&windows(&[230]), &quiet()), "");
-    assert_eq!(
-        found(&windows(&[31, 1, 1, 31]), &quiet()),
-        "strike#2026-03-01T14Z 2026-03-01T14:24:00Z"
-    );
+    let later = "strike#2026-03-01T14Z 2026-03-01T14:24:00Z";
+    assert_eq!(found(&windows(&[31, 1, 1, 31]), &quiet()), later);
     let hour = [31; 12];
-    let hours = format!("{SECOND_WINDOW}; strike#2026-03-01T15Z 2026-03-01T15:06:00Z");
+    let hours = format!(
+        "{SECOND_WINDOW}; strike#2026-03-01T14Z/2026-03-01T15Z 2026-03-01T15:06:00Z; \
+         strike#2026-03-01T15Z 2026-03-01T15:12:00Z"
+    );
     assert_eq!(found(&windows(&hour), &quiet()), hours);
 }
 
@@ -88,7 +95,15 @@ fn as_much_as_its_modem_carries_is_an_update() {
     let short = [used("01T14:00", "01T14:01", 7 * MB), used("01T15:00", "01T15:01", 7 * MB)];
     assert_eq!(found(&short, &quiet()), "");
     let short = [used("01T14:00", "01T14:01", 8 * MB), used("01T15:00", "01T15:01", 8 * MB)];
-    assert_eq!(found(&short, &quiet()), "strike#2026-03-01T15Z 2026-03-01T15:01:00Z");
+    assert_eq!(
+        found(&short, &quiet()),
+        "strike#2026-03-01T14Z/2026-03-01T15Z 2026-03-01T15:01:00Z"
+    );
+    // What goes up is what sensors send.
+    let up: Vec<Event> = windows(&[31, 31]).into_iter().map(|event| down(event, 9)).collect();
+    assert_eq!(found(&up, &quiet()), "");
+    let most: Vec<Event> = windows(&[31, 31]).into_iter().map(|event| down(event, 16)).collect();
+    assert_eq!(found(&most, &quiet()), SECOND_WINDOW);
 }
 
 #[test]
@@ -99,6 +114,35 @@ fn windows_that_tell_the_same_time_twice_count_once() {
         open.updated("01T14:00", "01T14:05", 30 * MB, 30 * MB),
     ];
     assert_eq!(found(&twice, &quiet()), "");
+    // A counter that is told as what was added to it.
+    let open = Opened("01T14:00");
+    let told = [
+        open.updated("01T14:00", "01T14:06", 31 * MB, 31 * MB),
+        open.updated("01T14:06", "01T14:12", 31 * MB, 31 * MB),
+        open.updated("01T14:12", "01T14:18", 32 * MB, 32 * MB),
+        open.updated("01T14:18", "01T14:24", 33 * MB, 32 * MB),
+    ];
+    assert_eq!(found(&told, &quiet()), "");
+    let instants =
+        [used("01T14:00", "01T14:00:05", 9 * MB), used("01T15:00", "01T15:00:05", 9 * MB)];
+    assert_eq!(found(&instants, &quiet()), "");
+    // Of one that is long and those that it is made of, those count.
+    let mut parts = windows(&[31, 31]);
+    parts.push(open.updated("01T14:00", "01T14:12:01", 62 * MB, 62 * MB));
+    assert_eq!(found(&parts, &quiet()), SECOND_WINDOW);
+}
+
+#[test]
+fn a_sim_that_loads_as_much_once_a_day_is_none_that_was_robbed() {
+    let mut usage = records(&[]);
+    let source = crate::usage::Source { fleet: None, page: 0 };
+    let start = hour_of("01T14").plus(-20 * 24);
+    for hours in 0..20 * 24 {
+        let daily = if hours % 24 == 0 { 40 * MB } else { 50_000 };
+        usage.close(start.plus(hours), Bytes(daily), source);
+    }
+    assert_eq!(found(&windows(&[20, 20]), &usage), "");
+    assert_eq!(found(&windows(&[90, 90]), &usage), SECOND_WINDOW);
 }
 
 #[test]
@@ -158,6 +202,21 @@ fn in_a_strange_device_one_window_is_enough() {
     let same_model = "strike#35378572000002/2026-03-04T10Z 2026-03-04T10:06:00Z";
     assert_eq!(keys(&moved_to(SENSOR_2, &[31]), None, "", none), same_model);
     assert_eq!(keys(&moved_to(SENSOR, &[31]), None, "", none), "");
+    assert_eq!(keys(&moved_to(TABLET, &[31]), Some(&past(20 * MB)), "", none), "", "as ever");
+    assert_eq!(keys(&moved_to(TABLET, &[31]), Some(&quiet()), "", none), tablet);
+}
+
+#[test]
+fn what_the_sensor_uses_is_not_the_strangers() {
+    let mut events = moved_to(TABLET, &[]);
+    events.push(used("04T11:00", "04T11:06", 31 * MB).in_device(SENSOR));
+    assert_eq!(keys(&events, None, "", Control::default()), "", "a technician tried it in a phone");
+    // One wrong device in an open session.
+    let open = Opened("04T10:00");
+    let mut events = hours_in(SENSOR, 73);
+    events.push(open.updated("04T10:00", "04T10:06", 20 * MB, 20 * MB).in_device(SENSOR));
+    events.push(open.updated("04T10:06", "04T10:12", 20 * MB, 40 * MB).in_device(TABLET));
+    assert_eq!(keys(&events, None, "", Control::default()), "");
 }
 
 #[test]
@@ -167,8 +226,19 @@ fn a_device_that_a_human_allowed_is_not_strange() {
     assert_eq!(keys(&moved_to(TABLET, &[31]), None, "", control), "");
     let declared = "[binding]\nallowed_tacs = ['86600905']";
     assert_eq!(keys(&moved_to(TABLET, &[31]), None, declared, Control::default()), "");
-    let restored = Control { restored_at: Some(time("04T10:03")), ..Control::default() };
-    assert_eq!(keys(&moved_to(TABLET, &[31, 14]), None, "", restored), "", "the rest is slow");
+    let declared = "[binding]\nallowed_tacs = ['35378572']";
+    assert_eq!(keys(&moved_to(SENSOR_2, &[31]), None, declared, Control::default()), "");
+    let restored = |at| Control { restored_at: Some(time(at)), ..Control::default() };
+    assert_eq!(
+        keys(&moved_to(TABLET, &[31, 31]), None, "", restored("04T10:00")),
+        "",
+        "it was known"
+    );
+    let tablet = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
+    assert_eq!(keys(&moved_to(TABLET, &[31]), None, "", restored("04T09:00")), tablet);
+    let work = "[[maintenance]]\nfrom = 2026-03-04T09:00:00Z\nto = 2026-03-04T10:06:00Z\n\
+                bytes_max_mb = 60";
+    assert_eq!(keys(&moved_to(TABLET, &[31, 17]), None, work, Control::default()), "");
 }
 
 #[test]
@@ -185,14 +255,15 @@ fn two_hours_of_more_than_its_modem_carries_are_found_where_events_are_lost() {
         found(&[], &usage)
     };
     // 340 kbit/s are 153 MB in an hour.
-    let later = "strike#2026-03-01T11Z 2026-03-01T12:00:00Z";
+    let later = "strike#2026-03-01T10Z/2026-03-01T11Z 2026-03-01T12:00:00Z";
     assert_eq!(beside(&[("01T10", 154 * MB), ("01T11", 153 * MB + 1)]), later);
     assert_eq!(beside(&[("01T10", 154 * MB), ("01T11", 153 * MB)]), "");
     assert_eq!(beside(&[("01T10", 990 * MB), ("01T11", 60 * MB), ("01T20", 60 * MB)]), "");
     let mut usage = quiet();
     usage.see(hour_of("01T08"), Bytes(300 * MB));
     usage.see(hour_of("01T09"), Bytes(300 * MB));
-    assert_eq!(found(&[], &usage), "strike#2026-03-01T09Z 2026-03-01T10:00:00Z", "not closed yet");
+    let both = "strike#2026-03-01T08Z/2026-03-01T09Z 2026-03-01T10:00:00Z";
+    assert_eq!(found(&[], &usage), both, "not closed yet");
     let restored = Control { restored_at: Some(time("01T08:30")), ..Control::default() };
     assert_eq!(keys(&[], Some(&usage), "", restored), "");
 }

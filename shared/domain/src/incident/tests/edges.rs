@@ -1,7 +1,9 @@
 //! Where one more minute, finding or answer makes the difference.
 
 use super::*;
+use crate::bytes::Bytes;
 use crate::detector::fixture::{SENSOR, SENSOR_2};
+use crate::finding::{DetectorId, Evidence};
 
 #[test]
 fn a_sim_that_nobody_knows_is_given_up_after_three_days() {
@@ -68,4 +70,32 @@ fn an_alert_remembers_whether_the_sim_was_protected() {
         let held = held(time("01T14:07"), scene.incident().clone(), hold);
         assert_eq!(held.alerts[0].is_protected, expected, "{hold}");
     }
+}
+
+#[test]
+fn hour_after_hour_over_a_limit_hides_no_device() {
+    let mut incident = Incident::open(sim(), "pump-17".to_owned(), None, time("01T00:00"));
+    let hour = |number: u32| Finding {
+        detector: DetectorId::HourLimit,
+        about: number.to_string(),
+        at: time("01T00:00"),
+        evidence: Evidence::Fault { what: String::new() },
+    };
+    let hours: Vec<Finding> = (0..40).map(hour).collect();
+    incident.add_findings(&hours);
+    assert_eq!(incident.findings, hours[..24], "the first ones explain it");
+    let device = Finding {
+        evidence: Evidence::Strike {
+            seen: Bytes(MB),
+            usual: None,
+            device: Some(SENSOR_2.parse().unwrap()),
+            from: time("02T00:00"),
+            to: time("02T01:00"),
+        },
+        at: time("02T01:00"),
+        ..hour(99)
+    };
+    incident.add_findings([&device]);
+    assert_eq!(incident.findings[..23], hours[..23]);
+    assert_eq!(incident.findings[23..], [device]);
 }

@@ -126,12 +126,16 @@ fn stories() -> Vec<Story> {
     let mut travels = story(DetectorId::ImpossibleTravel, "", attached);
     travels.before = towns(["02T09:00", "02T09:05", "02T09:10", "02T09:15"]);
     travels.after = towns(["04T13:00", "04T13:05", "04T13:10", "04T13:15"]);
+    // The device was known to the human, and what it used.
     let streams = |from, to| used(from, to, 31 * MB).in_device(TABLET);
     let video = Story {
         before: vec![attached("01T11:00").in_device(SENSOR), streams("02T10:00", "02T10:06")],
         after: vec![streams("03T10:00", "03T10:06"), streams("04T13:00", "04T13:06")],
-        then: AGAIN,
-        ..story(DetectorId::Strike, "[binding]\nenrol = 'first'", attached)
+        ..story(
+            DetectorId::Strike,
+            "[strike]\nact = 'deactivate'\n[binding]\nenrol = 'first'",
+            attached,
+        )
     };
     let alive = Story {
         before: vec![used("02T10:00", "02T10:06", MB)],

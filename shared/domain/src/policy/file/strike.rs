@@ -24,7 +24,7 @@ impl TryFrom<i64> for Speed {
 
     fn try_from(kbps: i64) -> Result<Self, Self::Error> {
         let kbps = u32::try_from(kbps).ok().filter(|kbps| SPEED_KBPS.contains(kbps));
-        kbps.map(Self).ok_or("must be from 10 to 1,000,000 kbit/s")
+        kbps.map(Self).ok_or("must be from 180 to 1,000,000 kbit/s")
     }
 }
 

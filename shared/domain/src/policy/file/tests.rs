@@ -424,22 +424,22 @@ fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
 #[test]
 fn what_a_strike_is_may_be_said_of_each_fleet() {
     let default: Policy = DEFAULT.parse().unwrap();
-    assert_eq!(default.base().strike, Strike::DEFAULT);
+    assert_eq!(default.base().strike, Strike { act: SpikeAct::Deactivate, ..Strike::UNSAID });
     let of = |text: &str| format!("version = 1\n[strike]\n{text}");
-    insta::assert_snapshot!(refused(&of("faster_than_kbps = 9")), @"line 3: `faster_than_kbps = 9`: strike.faster_than_kbps: must be from 10 to 1,000,000 kbit/s");
+    insta::assert_snapshot!(refused(&of("faster_than_kbps = 179")), @"line 3: `faster_than_kbps = 179`: strike.faster_than_kbps: must be from 180 to 1,000,000 kbit/s");
     insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: strike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
     let policy: Policy = of(&format!(
-        "faster_than_kbps = 1200\ndevice_mb = 50\n[fleet.{FLEET}]\nstrike = {{ act = \"alert\" }}"
+        "faster_than_kbps = 1200\ndevice_mb = 50\n[fleet.{FLEET}]\nstrike = {{ act = \"deactivate\" }}"
     ))
     .parse()
     .unwrap();
     let base = "version = 1".parse().unwrap();
     let strike = policy.rules_of_fleet(FLEET.parse().unwrap()).strike;
-    assert_eq!((strike.act, strike.faster_than_kbps), (SpikeAct::Alert, 1_200));
+    assert_eq!((strike.act, strike.faster_than_kbps), (SpikeAct::Deactivate, 1_200));
     insta::assert_snapshot!(policy.changes_since(&base).join("\n"), @r"
-    strike.faster_than_kbps 340 → 1200
+    strike.faster_than_kbps 340 → 1200: higher, so what is slower than that is no strike
     strike.device_mb 25 MB → 50 MB
-    HF00000000000000000000000000000001: strike.act deactivate → alert: usage that no sensor can have only alerts
+    HF00000000000000000000000000000001: strike.act alert → deactivate: a SIM with such usage is deactivated
     ");
 }
 
