@@ -210,7 +210,7 @@ const EMPTY: Rules = Rules {
         act: LimitAct::Alert,
     },
     strike: Strike::UNSAID,
-    usage_spike: UsageSpike::DEFAULT,
+    usage_spike: UsageSpike::UNSAID,
     attach_storm: AttachStorm::DEFAULT,
     slow_leak: SlowLeak::DEFAULT,
     cohort_surge: CohortSurge::DEFAULT,

@@ -41,8 +41,9 @@ pub enum SpikeAct {
 }
 
 impl UsageSpike {
-    /// A human is told of what happens by chance once in a million hours; nothing else follows.
-    pub const DEFAULT: Self = Self {
+    /// What holds where a policy does not speak of it: a human is told of what happens by chance once in
+    /// a million hours, and nothing else follows.
+    pub const UNSAID: Self = Self {
         act: SpikeAct::Alert,
         alert_hours: ALERT_HOURS,
         quarantine_hours: QUARANTINE_HOURS,

@@ -400,7 +400,8 @@ fn surges_of_a_fleet_are_told_by_default_and_are_no_matter_of_a_sim() {
 #[test]
 fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
     let default: Policy = super::super::DEFAULT.parse().unwrap();
-    assert_eq!(default.base().usage_spike, UsageSpike::DEFAULT);
+    let shipped = UsageSpike { act: SpikeAct::Deactivate, ..UsageSpike::UNSAID };
+    assert_eq!(default.base().usage_spike, shipped);
     let of = |text: &str| format!("version = 1\n[usage_spike]\n{text}");
     insta::assert_snapshot!(refused(&of("alert_hours = 20000000")), @"line 3: `alert_hours = 20000000`: usage_spike.alert_hours: quarantine_hours is 10000000, and alert_hours 20000000: it must not fall");
     insta::assert_snapshot!(refused(&of("deactivate_hours = 1000")), @"line 3: `deactivate_hours = 1000`: usage_spike.deactivate_hours: deactivate_hours is 1000, and quarantine_hours 10000000: it must not fall");
