@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::openapi;
 use crate::run::{cargo, root, say, step, target};
-use crate::{deploy_local, fuzz, shipped, simulate, template};
+use crate::{bench, deploy_local, fuzz, shipped, simulate, template};
 
 /// The version of the tool that checks licences and sources.
 const CARGO_DENY: &str = "0.20.2";
@@ -25,6 +25,7 @@ pub(crate) fn all(full: bool) -> Result<(), String> {
     lints.args(["-D", "warnings"]);
     step("lints", lints)?;
     licences()?;
+    bench::healthy_sims()?;
     template::lint()?;
     fuzz::run(None, fuzz::SECONDS_IN_TEST, false)?;
     deploy_local::run()?;

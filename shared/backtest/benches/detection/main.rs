@@ -73,6 +73,9 @@ struct Arguments {
     /// The same with firmware updates of 60 MB and ten times the technicians
     #[arg(long, default_value_t = 10_000_000)]
     stress_sim_hours: u64,
+    /// Fail when healthy SIMs are cut more often than the bars allow; look at nothing else
+    #[arg(long)]
+    gate: bool,
     /// Write the tables into docs/detection.md
     #[arg(long)]
     write: bool,
@@ -86,13 +89,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = config(&arguments)?;
     let policies: [Policy; 2] = [DEFAULT.parse()?, strict().parse()?];
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut tally = judge(&config, &policies, threads);
-    let in_small_fleets = PopulationConfig { fleet_sims: SMALL_FLEET_SIMS, ..config.clone() };
-    let small = judge(&in_small_fleets, &policies, threads);
     let [shipped, _] = &policies;
     let alone = healthy(&config);
     let benign = benign::run(&alone, arguments.benign_sim_hours, shipped, threads)?;
     let stress = benign::run(&stressed(&alone), arguments.stress_sim_hours, shipped, threads)?;
+    if arguments.gate {
+        println!("{}", tables::of_healthy(&[&benign, &stress]));
+        return match tables::false_kills_over_bar(&benign, &stress) {
+            Some(kills) => Err(kills.into()),
+            None => Ok(()),
+        };
+    }
+    let mut tally = judge(&config, &policies, threads);
+    let in_small_fleets = PopulationConfig { fleet_sims: SMALL_FLEET_SIMS, ..config.clone() };
+    let small = judge(&in_small_fleets, &policies, threads);
     let command = format!(
         "cargo xtask bench detection --sim-hours {} --seed {} --days {} --rogue-sims {} \
          --fleet-sims {} --benign-sim-hours {} --stress-sim-hours {}",

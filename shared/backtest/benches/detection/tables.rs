@@ -24,6 +24,10 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const POLICIES: [&str; 2] =
     ["shipped policy, as if in enforce", "the same, binding strict, sensors' models declared"];
 
+/// Per million benign SIM-hours, and the same with large updates and many technicians.
+const FALSE_KILLS_MAX: f64 = 0.05;
+const FALSE_KILLS_STRESSED_MAX: f64 = 0.2;
+
 /// Two update windows, and what an event needs to arrive.
 const WINDOWS_SECS: i64 = 2 * 360 + 30;
 
@@ -49,7 +53,7 @@ pub(crate) fn all(
     text.push_str(&costs(tally));
     bars(&mut text, tally, (config, alone));
     wrongs(&mut text, tally);
-    healthy(&mut text, alone);
+    healthy(&mut text, &alone.each_ref());
     let [shipped, strict, baselines @ ..] = &tally.scores;
     for (score, name) in [shipped, strict].into_iter().zip(POLICIES) {
         thefts(&mut text, score, name);
@@ -291,9 +295,14 @@ fn bars(text: &mut String, tally: &Tally, (config, alone): (&PopulationConfig, &
         row(text, &[bar.to_owned(), measured, met.to_owned()]);
     };
     for (what, alone, most, of) in [
-        ("false kills", benign, 0.05, kills_of as fn(&Benign) -> u64),
+        ("false kills", benign, FALSE_KILLS_MAX, kills_of as fn(&Benign) -> u64),
         ("alerts of detectors", benign, 5.0, alerts_of_detectors),
-        ("false kills with updates of 60 MB and ten times the technicians", stress, 0.2, kills_of),
+        (
+            "false kills with updates of 60 MB and ten times the technicians",
+            stress,
+            FALSE_KILLS_STRESSED_MAX,
+            kills_of,
+        ),
     ] {
         let text = format!("at most {most} {what} per million benign SIM-hours");
         let (count, hours) = (of(alone), alone.hours);
@@ -377,8 +386,25 @@ fn within_caps(config: &PopulationConfig, campaign: &[Act]) -> (String, bool) {
     (format!("within an hour {cut} cut, {held} held for a human; the cap is {most}"), is_met)
 }
 
+/// The tables of healthy SIMs alone.
+pub(crate) fn of_healthy(alone: &[&Benign; 2]) -> String {
+    let mut text = String::new();
+    healthy(&mut text, alone);
+    text
+}
+
+/// What healthy SIMs were cut for, where that is more than the bars allow.
+pub(crate) fn false_kills_over_bar(benign: &Benign, stress: &Benign) -> Option<String> {
+    let is_over = |alone: &Benign, most: f64| {
+        verdict_of_rate(alone.wrong.kills, alone.hours, most) == met(false)
+    };
+    let is_any = is_over(benign, FALSE_KILLS_MAX) || is_over(stress, FALSE_KILLS_STRESSED_MAX);
+    let kills: Vec<String> = benign.kills.iter().chain(&stress.kills).cloned().collect();
+    is_any.then(|| format!("healthy SIMs were cut:\n{}", kills.join("\n")))
+}
+
 /// Healthy SIMs alone, as many as it takes.
-fn healthy(text: &mut String, alone: &[Benign; 2]) {
+fn healthy(text: &mut String, alone: &[&Benign; 2]) {
     let columns = ["", "SIM-hours", "false kills", "per million (95 %)", "alerts"];
     let columns: Vec<&str> = columns.into_iter().chain(["per million (95 %)", "took"]).collect();
     head(text, "Healthy SIMs alone, shipped policy, as if in enforce", &columns);
