@@ -16,7 +16,7 @@ use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Incident, Stage};
 use simfuse_domain::policy::{DEFAULT, Mode, Policy};
-use simfuse_domain::port::{Case, Cases as _, Sim, SimStatus, UsageRecord};
+use simfuse_domain::port::{Case, Cases as _, Clock as _, Sim, SimStatus, UsageRecord};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::SimUsage;
@@ -58,6 +58,7 @@ struct Live {
     service: SuperSimService,
     table: MemoryTable,
     clock: ManualClock,
+    alerts: MemoryAlerts,
     intake: Intake<MemoryTable>,
     aggregator: Aggregator<MemoryTable, SuperSimClient, MemoryAlerts, ManualClock>,
     switch: KillSwitch<MemoryTable, SuperSimClient, MemoryAlerts, ManualClock>,
@@ -97,9 +98,11 @@ impl Live {
         let aggregator = Aggregator::new(of, provider, topic, time);
         let (of, provider, topic, time) = to();
         let switch = KillSwitch::new(of, provider, topic, time, Mode::Enforce);
+        // Each by itself, to be counted.
+        let switch = switch.telling_alone(usize::MAX);
         let intake = Intake::new(table.clone(), Receipt::Live);
         let (recorded, holds) = Default::default();
-        Self { service, table, clock, intake, aggregator, switch, recorded, holds }
+        Self { service, table, clock, alerts, intake, aggregator, switch, recorded, holds }
     }
 
     /// All of the stream, each at its time, and the schedule beside it, up to the end.
@@ -111,6 +114,7 @@ impl Live {
                 next += SignedDuration::from_hours(1);
             }
             self.clock.set(emitted.at);
+            self.expire().await;
             match &emitted.kind {
                 EmittedKind::Event(event) => {
                     let body = event_json(Envelope::Twilio, ACCOUNT, event);
@@ -151,6 +155,13 @@ impl Live {
         self.switch.handle(json!({ "sweep": true })).await.unwrap();
     }
 
+    /// The sweep of the minute, where it has anything to do: an incident that was quiet is over.
+    async fn expire(&self) {
+        if !self.table.open_incidents(self.clock.now(), 1).await.unwrap().is_empty() {
+            self.switch.handle(json!({ "sweep": true })).await.unwrap();
+        }
+    }
+
     /// The table's stream hands the new findings to the kill-switch.
     async fn deliver(&mut self) {
         let sims = self.table.findings_stream();
@@ -165,6 +176,15 @@ impl Live {
                 self.holds.entry(sim).or_default().insert(hold.to_string());
             }
         }
+    }
+
+    /// How often a human was told, of something new or of an act that waits.
+    fn told(&self, sim: SimSid) -> usize {
+        let name = sim.to_string();
+        let alerts = self.alerts.published().into_iter().filter(|alert| {
+            matches!(alert.action.as_str(), "alerted" | "held") && alert.email.contains(&name)
+        });
+        alerts.count()
     }
 
     fn fate(&self, case: &Case, findings: &[Finding], policy: &Policy) -> Fate {
@@ -225,6 +245,17 @@ fn is_of_inventory(finding: &Finding) -> bool {
     matches!(finding.detector, ActiveAfterKill | BytesUnseen | InactiveUsesData | Silent)
 }
 
+/// Whether a human is told as often by both.
+///
+/// What the inventory finds is told besides. While an act waits, what comes with further findings that
+/// ask for it is not told by itself. A device is found for as long as it is there: when its incident
+/// has expired, it is told once more with whatever is found next.
+fn is_told_alike(fate: &Fate, inventory: &[Finding], findings: &[Finding]) -> bool {
+    inventory.is_empty()
+        && fate.holds.is_empty()
+        && findings.iter().all(|finding| finding.device().is_none())
+}
+
 /// Takes the population through both, and says which detectors found something.
 ///
 /// Nobody is switched off, as no SIM is judged further from then on: the policies' own mode, in which
@@ -263,6 +294,9 @@ fn assert_same(config: &PopulationConfig, policy: &str) -> BTreeSet<DetectorId> 
                 .collect(),
             found: course.findings().iter().map(Finding::key).collect(),
         };
+        if is_told_alike(&tried, &inventory, &findings) {
+            assert_eq!(live.told(sim), course.acts().len(), "{sim}");
+        }
         assert_eq!(live.fate(&case, &findings, &policy), tried, "{sim}");
         assert_eq!(case.state.as_ref(), course.state(), "{sim}");
         let learnt = |usage: &SimUsage| (*usage.baseline(), usage.standing().clone());
@@ -303,9 +337,10 @@ fn a_leak_is_found_live_as_in_the_backtest() {
 
 #[test]
 fn limits_near_the_usual_are_broken_live_as_in_the_backtest() {
-    // All that befalls healthy SIMs, some of it more often, over the turn of a month.
+    // All that befalls healthy SIMs, some of it more often, over the turn of a month. It ends where no
+    // limit hangs on what grew since days were last compared.
     let start = "2026-02-20T00:00:00Z".parse().unwrap();
-    let mut config = PopulationConfig::new(60, 16, 11, start);
+    let mut config = PopulationConfig::new(60, 20, 11, start);
     (config.benign.modems_new_model, config.benign.modems_same_model) = (2.0, 2.0);
     (config.benign.steering_days, config.benign.technicians) = (10, 5.0);
     config.delivery.corrected = 0.1;

@@ -333,16 +333,31 @@ impl Incident {
         known.filter(|key| !self.lifted.contains(key)).any(|key| finding.is_about(&key))
     }
 
-    /// Adds findings that the incident does not yet hold.
+    /// Adds findings that the incident does not yet hold: of what a human would not be told anew, as
+    /// many as there is room for.
     pub fn add_findings<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
         for finding in findings {
             self.lifted.retain(|key| !finding.is_about(key));
             let known = self.findings.iter().any(|other| other.key() == finding.key());
-            if !known && self.findings.len() < FINDINGS_MAX {
+            if !known && (self.findings.len() < FINDINGS_MAX || self.make_room_for(finding)) {
                 self.findings.push(finding.clone());
             }
         }
         self.findings.sort_by_key(|finding| finding.at);
+    }
+
+    /// Gives up the latest finding that repeats another, for one that is news to a human: were it not
+    /// held, it would be told again at each look. Says whether there is room.
+    fn make_room_for(&mut self, finding: &Finding) -> bool {
+        let told: Vec<_> = self.findings.iter().map(told_as).collect();
+        if told.contains(&told_as(finding)) {
+            return false;
+        }
+        let first = |place: usize| told.iter().position(|other| Some(other) == told.get(place));
+        let repeats = |place: &usize| first(*place) < Some(*place);
+        let Some(place) = (0..told.len()).rev().find(repeats) else { return false };
+        self.findings.remove(place);
+        true
     }
 
     /// Puts an alert into the incident's outbox.
