@@ -234,7 +234,8 @@ impl Course {
         let open = || Incident::open(self.sim, name, fleet, at);
         let mut incident = self.incident.take().unwrap_or_else(open);
         let told: Vec<_> = incident.findings.iter().map(told_as).collect();
-        let is_news = found.iter().any(|finding| !told.contains(&told_as(finding)));
+        let tells = |finding: &&Finding| rules.verdict_of(finding) >= Verdict::Alert;
+        let is_news = found.iter().filter(tells).any(|finding| !told.contains(&told_as(finding)));
         incident.add_findings(&found);
         let (what, hold) = self.ruled(trial, &rules, verdict);
         let is_told = match what {

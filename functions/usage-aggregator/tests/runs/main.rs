@@ -8,6 +8,7 @@
 mod bench;
 mod crashes;
 mod days;
+mod equal;
 mod evidence;
 mod findings;
 mod model;

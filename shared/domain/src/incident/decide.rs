@@ -166,8 +166,11 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
         let fresh = if waits { news } else { findings.values().collect() };
         return request(look, incident, &rules, &fresh);
     }
+    // What is only watched is told to nobody, whatever it comes with.
+    let is_told = |finding: &&Finding| rules.verdict_of(finding) >= Verdict::Alert;
+    let mut news = news.into_iter().filter(is_told);
     // Of what waited for the provider's answer nobody was told.
-    if !waits || news.iter().any(|finding| !told.contains(&told_as(finding))) {
+    if !waits || news.any(|finding| !told.contains(&told_as(finding))) {
         incident.alert(AlertKind::Opened, look.now);
     }
     if !matches!(incident.stage, Stage::Held(_)) {

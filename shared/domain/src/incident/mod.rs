@@ -333,33 +333,31 @@ impl Incident {
         known.filter(|key| !self.lifted.contains(key)).any(|key| finding.is_about(&key))
     }
 
-    /// For what is another matter than all that is known, the latest of one more window over the same
-    /// limit goes: an hour's after an hour's must not hide a device.
-    fn make_room_for(&mut self, finding: &Finding) {
-        let count = |matter| self.findings.iter().filter(|known| told_as(known) == matter).count();
-        if count(told_as(finding)) > 0 {
-            return;
-        }
-        if let Some(place) = self.findings.iter().rposition(|known| count(told_as(known)) > 1) {
-            self.findings.remove(place);
-        }
-    }
-
-    /// Adds findings that the incident does not yet hold.
+    /// Adds findings that the incident does not yet hold: of what a human would not be told anew, as
+    /// many as there is room for.
     pub fn add_findings<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
         for finding in findings {
             self.lifted.retain(|key| !finding.is_about(key));
-            if self.findings.iter().any(|other| other.key() == finding.key()) {
-                continue;
-            }
-            if self.findings.len() >= FINDINGS_MAX {
-                self.make_room_for(finding);
-            }
-            if self.findings.len() < FINDINGS_MAX {
+            let known = self.findings.iter().any(|other| other.key() == finding.key());
+            if !known && (self.findings.len() < FINDINGS_MAX || self.make_room_for(finding)) {
                 self.findings.push(finding.clone());
             }
         }
         self.findings.sort_by_key(|finding| finding.at);
+    }
+
+    /// Gives up the latest finding that repeats another, for one that is news to a human: were it not
+    /// held, it would be told again at each look. Says whether there is room.
+    fn make_room_for(&mut self, finding: &Finding) -> bool {
+        let told: Vec<_> = self.findings.iter().map(told_as).collect();
+        if told.contains(&told_as(finding)) {
+            return false;
+        }
+        let first = |place: usize| told.iter().position(|other| Some(other) == told.get(place));
+        let repeats = |place: &usize| first(*place) < Some(*place);
+        let Some(place) = (0..told.len()).rev().find(repeats) else { return false };
+        self.findings.remove(place);
+        true
     }
 
     /// Puts an alert into the incident's outbox.

@@ -372,6 +372,19 @@ fn what_is_only_watched_opens_nothing_and_what_policy_wants_told_is_told() {
 }
 
 #[test]
+fn what_is_only_watched_is_not_told_with_what_a_human_knows() {
+    let used = |opened, until| used(opened, until, 31 * MB).in_country("US").on_network("310-260");
+    let before: Vec<Event> = at_home().chain([used("02T10:00", "02T10:30")]).collect();
+    let mut scene = Scene::of(&before).when("02T11:30");
+    scene.policy = "[limits]\nhour_mb = 20".to_owned();
+    let abroad = used("02T13:00", "02T13:30").in_country("MX").on_network("334-020");
+    let mut scene = scene.at(Stage::Alerted).also(abroad);
+    scene.check(Says::Active, "record alerted");
+    scene.policy += "\n[places]\nnew_network = 'alert'";
+    scene.check(Says::Active, "record alerted +Opened");
+}
+
+#[test]
 fn a_sign_that_alone_cuts_nothing_lifts_no_cooldown() {
     let used = |opened, until| used(opened, until, 31 * MB).in_country("US").on_network("310-260");
     let before: Vec<Event> = at_home().chain([used("02T10:00", "02T10:30")]).collect();

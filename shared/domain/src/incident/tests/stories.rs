@@ -303,6 +303,11 @@ fn an_incident_keeps_each_finding_once_and_a_bounded_number_of_them() {
     incident.add_findings(&others);
     assert_eq!(incident.findings.len(), 24);
     assert!(incident.findings.contains(&first[0]));
+    // What nobody was told of yet takes the place of a repetition.
+    let news = Finding { detector: DetectorId::UsageSpike, ..first[0].clone() };
+    incident.add_findings([&news]);
+    assert_eq!(incident.findings.len(), 24);
+    assert!(incident.findings.contains(&first[0]) && incident.findings.contains(&news));
 }
 
 #[test]
