@@ -72,7 +72,8 @@ fn detection(arguments: &[String]) -> Result<(), String> {
 
 /// Whether healthy SIMs are left alone: ten million hours of them, by the shipped policy.
 pub(crate) fn healthy_sims() -> Result<(), String> {
-    let mut bench = cargo(&["bench", "--locked", "--package", "simfuse-backtest", "--bench", "detection"]);
+    let mut bench =
+        cargo(&["bench", "--locked", "--package", "simfuse-backtest", "--bench", "detection"]);
     bench.args(["--", "--gate", "--seed", "2", "--stress-sim-hours", "2000000"]);
     step("healthy SIMs", bench)
 }

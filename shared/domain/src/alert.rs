@@ -133,7 +133,7 @@ pub struct Alert {
     pub sms: Option<String>,
     /// The SIM's fleet.
     pub fleet: Option<FleetSid>,
-    /// The detector that decided.
+    /// The first detector that found what a policy may act on.
     pub detector: Option<DetectorId>,
     /// What was done: `alerted`, `held`, `deactivated` …
     pub action: String,
@@ -170,7 +170,11 @@ impl Alert {
         // A human's word explains an act better than what a machine found before.
         let human =
             incident.human.as_ref().map(|human| format!("By {}: {}", human.by, human.reason));
-        let found = incident.findings.first().map(ToString::to_string);
+        // What is only watched explains no act.
+        let acting = incident.findings.iter().find(|finding| finding.detector.may_act());
+        let found = acting.or(incident.findings.first());
+        let detector = found.map(|finding| finding.detector);
+        let found = found.map(ToString::to_string);
         let why = leak.map(ToString::to_string).or(human).or(found).unwrap_or_default();
         Self {
             id: alert_id(&incident.id, pending.number),
@@ -179,7 +183,7 @@ impl Alert {
             email: email(incident, pending, known, &words, (stack, links)),
             sms: (words.severity >= Severity::Critical).then(|| sms(incident, &words, &why, stack)),
             fleet: incident.fleet,
-            detector: incident.findings.first().map(|finding| finding.detector),
+            detector,
             action: words.action.to_owned(),
             escalated: false,
             stack: None,

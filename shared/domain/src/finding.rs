@@ -74,6 +74,25 @@ pub enum DetectorId {
 }
 
 impl DetectorId {
+    /// Whether a policy may act on what it finds; what it finds is else only told or watched.
+    #[must_use]
+    pub const fn may_act(self) -> bool {
+        matches!(
+            self,
+            Self::DeviceNotAllowed
+                | Self::DeviceIsHandset
+                | Self::CountryNotAllowed
+                | Self::GeofenceLeft
+                | Self::SessionLimit
+                | Self::HourLimit
+                | Self::DayLimit
+                | Self::PeriodLimit
+                | Self::Strike
+                | Self::UsageSpike
+                | Self::AliveAfterKill
+        )
+    }
+
     /// Whether what it found rests on more than a case shows, so that it stands until a human
     /// judged it and is not found anew.
     #[must_use]

@@ -431,7 +431,7 @@ fn healthy(text: &mut String, alone: &[&Benign; 2]) {
     names.dedup();
     for name in names {
         let of = |benign: &Benign| benign.by_detector.get(name).copied().unwrap_or_default();
-        let wrongs = alone.iter().map(of);
+        let wrongs = alone.iter().copied().map(of);
         let cells = wrongs.flat_map(|wrong| [wrong.kills.to_string(), wrong.alerts.to_string()]);
         row(text, &std::iter::once(name.clone()).chain(cells).collect::<Vec<_>>());
     }

@@ -539,3 +539,21 @@ fn links_are_told_below_the_commands() {
         http://127.0.0.1:8787/link/AQMBAQEBAQEBAQEBAQEBAQEBAAABnKm4eMgAAAABAAAAAAAAAABppZlPcHVtcC0xNxzCHGFOTc6UkyjJhT_BD5QO-qP9LUOqkV6F81xgdCCo
         ");
 }
+
+#[test]
+fn what_is_only_watched_explains_no_act() {
+    let finding = |detector, what: &str| Finding {
+        detector,
+        about: what.to_owned(),
+        at: time("01T14:00"),
+        evidence: Evidence::Fault { what: what.to_owned() },
+    };
+    let mut incident = Incident::open(sim(), "pump-17".to_owned(), None, time("01T14:00"));
+    incident.add_findings(&[finding(DetectorId::NetworkNew, "a network")]);
+    assert_eq!(alert(&incident, AlertKind::Killed).detector, Some(DetectorId::NetworkNew));
+    incident.add_findings(&[finding(DetectorId::Strike, "too fast")]);
+    let told = alert(&incident, AlertKind::Killed);
+    assert_eq!(told.detector, Some(DetectorId::Strike));
+    let sms = told.sms.unwrap();
+    assert!(sms.contains("too fast") && !sms.contains("a network"), "{sms}");
+}

@@ -8,7 +8,7 @@ use crate::policy::SpikeAct;
 use crate::policy::strike::{SPEED_KBPS, Strike};
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [strike]")]
 pub(super) struct StrikeLayer {
     pub(super) act: Option<Spanned<SpikeAct>>,
     faster_than_kbps: Option<Speed>,
