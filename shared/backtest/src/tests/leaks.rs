@@ -75,7 +75,7 @@ fn leaks(sims: u32, days: u32, seed: u64) -> PopulationConfig {
     config
 }
 
-const DAYS_ALONE: &str = "[usage_spike]\nact = \"off\"";
+const DAYS_ALONE: &str = "[strike]\nact = \"off\"\n[usage_spike]\nact = \"off\"";
 
 #[test]
 fn leaks_are_told_by_their_days_and_no_healthy_sim_is() {
