@@ -119,16 +119,14 @@ fn carried_in_an_hour(kbps: u32) -> Bytes {
 /// When a window or hour began, when it was over, and its bytes.
 type Span = (Timestamp, Timestamp, Bytes);
 
-/// Each of these after another one. It is about the
-/// hours of both, so that what is found beside one before a restore is not taken for what is found
-/// beside one after it.
+/// Each of these after another one. It is about the hour of the later one, so that what comes late
+/// changes nothing of what is found.
 fn twice(strange: impl Iterator<Item = Span>, usual: &Usual) -> Vec<Finding> {
     let all: Vec<Span> = strange.collect();
     let usual = Some(usual.expected());
     let pairs = all.iter().zip(all.iter().skip(1));
     let finding = |(&(first, _, seen), &(from, to, bytes)): (&Span, &Span)| {
-        let [one, other] = [first, from].map(|from| Hour::of(from).to_string());
-        let about = if one == other { one } else { format!("{one}/{other}") };
+        let about = Hour::of(from).to_string();
         let seen = seen.plus(bytes);
         let evidence = Evidence::Strike { seen, usual, device: None, from: first, to };
         Finding { detector: DetectorId::Strike, about, at: to, evidence }
