@@ -92,7 +92,6 @@ fn leaks_are_told_by_their_days_and_no_healthy_sim_is() {
 }
 
 #[test]
-#[ignore = "half a minute: the half year of docs/detection.md"]
 fn no_healthy_sim_is_told_in_half_a_year() {
     let mut config = leaks(800, 200, 5);
     (config.fleet_sims, config.rogues.sims_each) = (200, 1);

@@ -403,7 +403,7 @@ impl Rules {
             DetectorId::NetworkNew => self.new_network.verdict(),
             DetectorId::AttachStorm => self.attach_storm.act.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
-            DetectorId::Strike => self.strike.verdict(),
+            DetectorId::Strike => self.strike.act.verdict(),
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),
             DetectorId::SlowLeak => self.slow_leak.act.verdict(),
             DetectorId::DeviceFlipFlop

@@ -54,12 +54,12 @@ impl UsageSpike {
     /// The verdict for evidence of this level.
     #[must_use]
     pub fn verdict_of(&self, level: Level) -> Verdict {
-        match self.act.level().map(|act| act.min(level)) {
-            None => Verdict::Clear,
-            Some(Level::Alert) => Verdict::Alert,
-            Some(Level::Quarantine) => Verdict::Quarantine,
-            Some(Level::Deactivate) => Verdict::Deactivate,
-        }
+        let most = match level {
+            Level::Alert => Verdict::Alert,
+            Level::Quarantine => Verdict::Quarantine,
+            Level::Deactivate => Verdict::Deactivate,
+        };
+        most.min(self.act.verdict())
     }
 }
 
@@ -72,6 +72,17 @@ impl SpikeAct {
             Self::Alert => Some(Level::Alert),
             Self::Quarantine => Some(Level::Quarantine),
             Self::Deactivate => Some(Level::Deactivate),
+        }
+    }
+
+    /// The verdict that it leads to.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        match self {
+            Self::Off => Verdict::Clear,
+            Self::Alert => Verdict::Alert,
+            Self::Quarantine => Verdict::Quarantine,
+            Self::Deactivate => Verdict::Deactivate,
         }
     }
 

@@ -3,7 +3,6 @@
 use super::SpikeAct;
 use crate::bytes::Bytes;
 use crate::detector::strike::{DEVICE_BYTES, FASTER_THAN_KBPS};
-use crate::verdict::Verdict;
 
 /// What a speed may be, in kilobits a second: a window of 6 minutes that is slower holds fewer bytes
 /// than are looked at ([`BURST_MIN`](crate::state::BURST_MIN)), and none is faster.
@@ -28,15 +27,4 @@ impl Strike {
         faster_than_kbps: FASTER_THAN_KBPS,
         device_bytes: DEVICE_BYTES,
     };
-
-    /// The verdict for a strike.
-    #[must_use]
-    pub const fn verdict(&self) -> Verdict {
-        match self.act {
-            SpikeAct::Off => Verdict::Clear,
-            SpikeAct::Alert => Verdict::Alert,
-            SpikeAct::Quarantine => Verdict::Quarantine,
-            SpikeAct::Deactivate => Verdict::Deactivate,
-        }
-    }
 }
