@@ -70,6 +70,12 @@ impl Hour {
         Self(self.0.saturating_sub(self.0.rem_euclid(24)))
     }
 
+    /// Which hour of its day of UTC it is: 0 to 23.
+    #[must_use]
+    pub fn of_day(self) -> usize {
+        usize::try_from(self.0.rem_euclid(HOURS_PER_DAY)).unwrap_or(0)
+    }
+
     /// Days of UTC from 1970 to the hour.
     #[must_use]
     pub const fn days(self) -> i32 {

@@ -13,14 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::evidence::{Cohort, Days, Standing, Usual};
+use crate::evidence::{Cohort, Days, Diurnal, Standing, Usual};
 use crate::id::{FleetSid, SimSid};
 use crate::money::{Bill, Money};
 use crate::port::BillingPeriod;
 use crate::time::{Hour, Window};
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const USAGE_SCHEMA: u32 = 4;
+pub const USAGE_SCHEMA: u32 = 5;
 
 /// Hours kept one by one: two whole days, so that yesterday can be judged when its last hour closes.
 pub const HOURS_KEPT: i32 = 50;
@@ -57,6 +57,7 @@ pub struct SimUsage {
     standing: Standing,
     // Apart, so that an item of usage is not far larger than any other.
     days: Box<Days>,
+    diurnal: Diurnal,
 }
 
 /// What an hour that is closed is judged beside.
@@ -133,6 +134,7 @@ impl SimUsage {
             price: Bill::of(Bytes(0), None),
             standing: Standing::default(),
             days: Box::default(),
+            diurnal: Diurnal::default(),
         }
     }
 
@@ -189,11 +191,14 @@ impl SimUsage {
         if let Some(cohort) = cohort
             && let Some(usual) = Usual::beside(&self.baseline, cohort.spread())
         {
+            let usual = usual.at_least(self.diurnal.level_around(hour));
             self.standing.take_up(hour, bytes, &usual);
         }
         // What grows slowly must not teach that it is usual.
         if self.standing.wallet().may_learn() {
-            self.baseline.learn(bytes);
+            let usual = self.diurnal.level_around(hour);
+            self.baseline.learn(bytes, usual);
+            self.diurnal.learn(hour, bytes, self.baseline.middle);
         }
     }
 
@@ -425,7 +430,7 @@ impl SimUsage {
     pub fn forgive(&mut self) {
         self.standing.forgive();
         self.days.forgive();
-        self.baseline = Baseline::default();
+        (self.baseline, self.diurnal) = Default::default();
     }
 
     /// Whether the hour was closed first from this fleet's records: only there the SIM is a peer.
@@ -463,16 +468,22 @@ impl SimUsage {
         let no_price = || postcard::to_stdvec(&Bill::default());
         let no_standing = || postcard::to_stdvec(&Standing::default());
         let no_days = || postcard::to_stdvec(&Days::default());
-        match schema {
-            // It ended before the price, the second before the evidence, the third before the days.
-            ..2 => {
-                let whole = [bytes, &no_price()?, &no_standing()?, &no_days()?].concat();
-                postcard::from_bytes(&whole)
-            }
-            2 => postcard::from_bytes(&[bytes, &no_standing()?, &no_days()?].concat()),
-            3 => postcard::from_bytes(&[bytes, &no_days()?].concat()),
-            4.. => postcard::from_bytes(bytes),
+        let no_diurnal = || postcard::to_stdvec(&Diurnal::default());
+        // Each schema ended before something: the price, the evidence, the days, the hours of the day.
+        let mut whole = bytes.to_vec();
+        if schema < 2 {
+            whole.extend(no_price()?);
         }
+        if schema < 3 {
+            whole.extend(no_standing()?);
+        }
+        if schema < 4 {
+            whole.extend(no_days()?);
+        }
+        if schema < 5 {
+            whole.extend(no_diurnal()?);
+        }
+        postcard::from_bytes(&whole)
     }
 }
 
@@ -516,24 +527,25 @@ impl Baseline {
     /// deviation, turned round: the square root of half of pi.
     const SPREAD_OF_DISTANCE: f64 = 1.2533;
 
-    /// Learns an active hour.
-    pub(crate) fn learn(&mut self, bytes: Bytes) {
-        self.learn_by(bytes, Self::UNCLIPPED_HOURS, Self::WEIGHT_MIN);
+    /// Learns an active hour, at an hour of the day of which this level is usual: what is far from the
+    /// middle and usual there is no spread.
+    pub(crate) fn learn(&mut self, bytes: Bytes, usual: f64) {
+        self.learn_by(bytes, usual, Self::UNCLIPPED_HOURS, Self::WEIGHT_MIN);
     }
 
     /// Learns an active day.
     pub(crate) fn learn_day(&mut self, bytes: Bytes) {
-        self.learn_by(bytes, Self::UNCLIPPED_DAYS, Self::WEIGHT_OF_DAY_MIN);
+        self.learn_by(bytes, 0.0, Self::UNCLIPPED_DAYS, Self::WEIGHT_OF_DAY_MIN);
     }
 
-    fn learn_by(&mut self, bytes: Bytes, unclipped: u32, weight_min: f64) {
+    fn learn_by(&mut self, bytes: Bytes, usual: f64, unclipped: u32, weight_min: f64) {
         let level = Usual::level_of(bytes);
         if self.active_hours == 0 {
             self.middle = level;
         }
         let weight = (1.0 / f64::from(self.active_hours.saturating_add(1))).max(weight_min);
         let mut step = level - self.middle;
-        let mut distance = Self::SPREAD_OF_DISTANCE * step.abs();
+        let mut distance = Self::SPREAD_OF_DISTANCE * (level - self.middle.max(usual)).abs();
         if self.active_hours >= unclipped {
             step = step.clamp(-2.5 * self.spread, 2.5 * self.spread);
             distance = distance.min(4.0 * self.spread);

@@ -55,6 +55,20 @@ async fn what_an_hour_grows_to_is_judged_when_it_is_closed() {
 }
 
 #[tokio::test]
+async fn what_a_closed_hour_grows_to_is_judged_when_its_day_is_compared() {
+    let bench = Bench::new(1).with_policy("[limits]\nhour_mb = 20").await;
+    bench.run().await.unwrap();
+    bench.pass_hours(1);
+    bench.used(1, 1, 15 * MB);
+    bench.run_hourly(4).await;
+    bench.used(1, 5, 6 * MB);
+    bench.run_hourly(3).await;
+    assert!(keys(&bench, 1).is_empty(), "it was closed before it grew");
+    bench.run_hourly(8).await;
+    assert_eq!(keys(&bench, 1), ["hour_limit#2026-03-10T14Z"]);
+}
+
+#[tokio::test]
 async fn a_period_is_the_sims_own_where_it_matters() {
     let bench = Bench::new(2).with_policy("[limits]\nperiod_mb = 100").await;
     let period =

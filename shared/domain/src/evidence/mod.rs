@@ -13,6 +13,7 @@
 mod bins;
 mod cohort;
 mod days;
+mod diurnal;
 mod e_value;
 mod ledger;
 mod ranks;
@@ -27,6 +28,7 @@ mod wallet;
 pub use bins::Bin;
 pub use cohort::{COHORT_SCHEMA, Cohort, Sketch};
 pub use days::Days;
+pub use diurnal::Diurnal;
 pub use e_value::log_e_value;
 pub use ledger::{Active, LOG_EVIDENCE_MAX, Ledger};
 pub use ranks::Ranks;

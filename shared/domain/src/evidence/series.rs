@@ -53,7 +53,7 @@ impl Series {
         };
         let bytes = bytes_of(value, unit);
         let Some(usual) = Usual::of_past(&self.past) else {
-            self.past.learn(bytes);
+            self.past.learn(bytes, 0.0);
             return nothing;
         };
         let may_learn = self.wallet.may_learn();
@@ -62,7 +62,7 @@ impl Series {
         self.wallet.add(self.ranks.p_value(deviation), bytes, &usual);
         self.ranks.add(deviation);
         if may_learn {
-            self.past.learn(bytes);
+            self.past.learn(bytes, 0.0);
         }
         let log_evidence = self.wallet.log_evidence().max(0.0);
         let is_enough = self.wallet.level() >= Some(Level::Alert);
@@ -82,7 +82,7 @@ impl Series {
         sorted.sort_by(f64::total_cmp);
         let median = sorted.get(FIRST_VALUES / 2).copied().unwrap_or_default();
         let unit = if median > 0.0 { MEDIAN_BYTES / median } else { MEDIAN_BYTES };
-        first.iter().for_each(|value| self.past.learn(bytes_of(*value, unit)));
+        first.iter().for_each(|value| self.past.learn(bytes_of(*value, unit), 0.0));
         self.unit = Some(unit);
     }
 }

@@ -132,6 +132,25 @@ fn what_is_strange_is_not_learnt_and_a_human_may_say_that_it_is_usual() {
 }
 
 #[test]
+fn uploads_that_come_every_day_hide_no_leak_of_their_size() {
+    let mut story = Story::of(200);
+    // A third of the fleet uploads once a day, each SIM at its own hour.
+    let uploads = |place: usize, number: u32| {
+        let is_due = usize::try_from(number % 24) == Ok(place % 24);
+        (place.is_multiple_of(3) && is_due).then_some(1_000_000)
+    };
+    story.hours(14 * 24, uploads);
+    let leaks = |place, number| match place {
+        7 => Some(500_000),
+        place => uploads(place, number),
+    };
+    story.hours(24, leaks);
+    assert!(story.log_evidence(7) > 1e8_f64.ln(), "{}", story.log_evidence(7));
+    let others = (0..200).filter(|place| *place != 7).map(|place| story.log_evidence(place));
+    assert!(others.fold(0.0, f64::max) < 9.0);
+}
+
+#[test]
 fn a_theft_within_the_first_day_is_what_is_usual() {
     let mut story = Story::learnt(200);
     // A SIM without any past.

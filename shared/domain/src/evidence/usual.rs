@@ -63,6 +63,12 @@ impl Usual {
         kilobytes.ln_1p()
     }
 
+    /// The same where more than the middle is usual at that hour of the day.
+    #[must_use]
+    pub(crate) fn at_least(self, level: f64) -> Self {
+        Self { middle: self.middle.max(level), ..self }
+    }
+
     /// How far an hour of these bytes is above the usual, in standard deviations.
     #[must_use]
     pub fn deviation(&self, bytes: Bytes) -> f64 {

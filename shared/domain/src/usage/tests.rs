@@ -187,7 +187,7 @@ fn a_period_is_asked_for_when_it_might_matter() {
 fn the_baseline_is_that_of_its_formula() {
     let mut baseline = Baseline::default();
     for bytes in [1_000, 3_000, 1_000, 3_000] {
-        baseline.learn(Bytes(bytes));
+        baseline.learn(Bytes(bytes), 0.0);
     }
     // Levels ln 2 and ln 4: the middle is their mean, and the spread 1.2533 times what each was off
     // from the middle so far: 0, ln 2, ln 2 / 2, 2/3 ln 2.
@@ -200,10 +200,10 @@ fn the_baseline_is_that_of_its_formula() {
 fn one_wild_hour_teaches_little() {
     let mut baseline = Baseline::default();
     for hour in 0..200_u64 {
-        baseline.learn(Bytes(10_000 + (hour % 10) * 1_000));
+        baseline.learn(Bytes(10_000 + (hour % 10) * 1_000), 0.0);
     }
     let usual = baseline;
-    baseline.learn(Bytes(5_000 * MB));
+    baseline.learn(Bytes(5_000 * MB), 0.0);
     assert!(baseline.middle - usual.middle < 2.5 * usual.spread / 168.0 + 1e-9, "{baseline:?}");
 }
 
@@ -214,14 +214,18 @@ fn what_was_stored_is_read_back() {
         usage.close(hour("01T00").plus(at), Bytes(40_000), page(1));
     }
     usage.set_period(period("2026-02-20T00:00:00Z", "2026-03-20T00:00:00Z"), Bytes(MB));
-    // Usage of the third schema ended before the days, that of the second before the evidence, that of
-    // the first before the price.
-    *usage.days = Days::default();
+    // Usage of the fourth schema ended before the hours of the day, that of the third before the days,
+    // that of the second before the evidence, that of the first before the price.
+    (*usage.days, usage.diurnal) = Default::default();
     let stored = usage.encode().unwrap();
+    let no_diurnal = postcard::to_stdvec(&Diurnal::default()).unwrap();
+    let fourth = stored.strip_suffix(no_diurnal.as_slice()).unwrap();
+    assert_eq!(SimUsage::decode(4, fourth).unwrap(), usage);
+    assert!(SimUsage::decode(USAGE_SCHEMA, fourth).is_err());
     let no_days = postcard::to_stdvec(&Days::default()).unwrap();
-    let third = stored.strip_suffix(no_days.as_slice()).unwrap();
+    let third = fourth.strip_suffix(no_days.as_slice()).unwrap();
     assert_eq!(SimUsage::decode(3, third).unwrap(), usage);
-    assert!(SimUsage::decode(USAGE_SCHEMA, third).is_err());
+    assert!(SimUsage::decode(4, third).is_err());
     let no_standing = postcard::to_stdvec(&Standing::default()).unwrap();
     let second = third.strip_suffix(no_standing.as_slice()).unwrap();
     assert_eq!(SimUsage::decode(2, second).unwrap(), usage);
