@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
-use crate::evidence::{Cohort, Days, Diurnal, Standing, Usual};
+use crate::evidence::{Cohort, Days, Diurnal, Standing, Usual, excess_of_hour};
 use crate::id::{FleetSid, SimSid};
 use crate::money::{Bill, Money};
 use crate::port::BillingPeriod;
@@ -188,16 +188,17 @@ impl SimUsage {
     }
 
     fn judge_and_learn(&mut self, hour: Hour, bytes: Bytes, cohort: Option<&Cohort>) {
+        let at_that_hour = self.diurnal.level_around(hour);
+        let mut excess = Bytes(0);
         if let Some(cohort) = cohort
             && let Some(usual) = Usual::beside(&self.baseline, cohort.spread())
         {
-            let usual = usual.at_least(self.diurnal.level_around(hour));
+            let usual = usual.at_least(at_that_hour);
             self.standing.take_up(hour, bytes, &usual);
+            excess = excess_of_hour(bytes, usual.expected());
         }
-        // What grows slowly must not teach that it is usual.
-        if self.standing.wallet().may_learn() {
-            let usual = self.diurnal.level_around(hour);
-            self.baseline.learn(bytes, usual);
+        if excess == Bytes(0) || self.standing.wallet().may_learn() {
+            self.baseline.learn(bytes, at_that_hour);
             self.diurnal.learn(hour, bytes, self.baseline.middle);
         }
     }

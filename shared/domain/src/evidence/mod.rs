@@ -37,3 +37,4 @@ pub use standing::Standing;
 pub use surge::Surge;
 pub use usual::Usual;
 pub use wallet::{Level, Wallet};
+pub(crate) use wallet::excess_of_hour;

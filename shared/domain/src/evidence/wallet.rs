@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::Bytes;
 use crate::evidence::{Usual, log_e_value};
 
-/// While there is more evidence than this, what is usual is not learnt: a leak that grows slowly must
-/// not teach that it is usual.
+/// While there is more evidence than this, an hour is learnt only if it has no excess: a leak must not
+/// teach that it is usual, and a new level that does no harm should.
 const LEARN_BELOW: f64 = 5.0;
 
-/// The more of an hour's bytes that exceeds so many times the expected ones is excess.
-const EXPECTED_TIMES: f64 = 1.5;
+/// What exceeds so many times the expected bytes of an hour is excess. A SIM's usual may come to be up
+/// to twice what it was for good, and again: that is no leak, and is learnt.
+const EXPECTED_TIMES: u64 = 3;
 
 /// How far evidence has come. The names are of the verdicts that policy may give for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,15 +106,8 @@ impl Wallet {
 }
 
 /// What of an hour's bytes is beyond the usual.
-pub(super) fn excess_of_hour(bytes: Bytes, usual: Bytes) -> Bytes {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "saturates; a threshold, not an account"
-    )]
-    let usual = (usual.0 as f64 * EXPECTED_TIMES) as u64;
-    Bytes(bytes.0.saturating_sub(usual))
+pub(crate) fn excess_of_hour(bytes: Bytes, usual: Bytes) -> Bytes {
+    Bytes(bytes.0.saturating_sub(usual.0.saturating_mul(EXPECTED_TIMES)))
 }
 
 #[cfg(test)]
@@ -152,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn excess_is_what_exceeds_one_and_a_half_times_the_expected() {
+    fn excess_is_what_exceeds_three_times_the_expected() {
         let wallet = after(&[(1e-4, 1_000_000), (1e-4, 60_000)]);
         let expected = usual().expected().0;
-        assert_eq!(wallet.excess(), Bytes(1_000_000 - expected * 3 / 2));
+        assert_eq!(wallet.excess(), Bytes(1_000_000 - expected * 3));
     }
 
     #[test]

@@ -66,8 +66,14 @@ impl Unit {
         let plan = rogue_of(index, config).and_then(|scenario| {
             Some((scenario, theft_at(scenario, index, fleet, config, world.calendar)?))
         });
-        let installed = plan.filter(|(scenario, _)| scenario.begins == Begins::WithInstallation);
-        let installed = installed.map(|(_, from)| from - 1_000 * life.draw.within(600..3_000));
+        // What becomes of a SIM that nobody knows yet is R12; any other victim is in service.
+        let installed = plan.map(|(scenario, from)| match scenario.begins {
+            Begins::WithInstallation => from - 1_000 * life.draw.within(600..3_000),
+            Begins::WithTheft
+            | Begins::DaysLater(_)
+            | Begins::WithFirmware
+            | Begins::AllAtOnce => config.start.as_millisecond(),
+        });
         let sensor = Sensor::new(&mut life, world, seat, installed);
         let thief = plan.map(|(scenario, from)| {
             let seat = thief_seat(scenario, seat, index, config.seed);

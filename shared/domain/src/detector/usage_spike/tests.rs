@@ -89,12 +89,19 @@ fn what_is_strange_and_harmless_is_not_cut() {
     // Five times the usual: far outside of what it ever did, and 200 kB an hour.
     let few = level(&[250_000; 9], ALL_ACTS);
     assert_eq!(few, Some(Level::Quarantine), "evidence is there, harm is not");
-    assert_eq!(level(&[250_000; 24], ALL_ACTS), Some(Level::Deactivate), "48 usual hours beyond");
+    assert_eq!(level(&[250_000; 32], ALL_ACTS), Some(Level::Deactivate), "48 usual hours beyond");
     let careful =
         format!("{ALL_ACTS}\n[fleet.{}]\nusage_spike = {{ excess_min_mb = 20 }}", fleet());
     let policy: crate::policy::Policy = format!("version = 1\n{careful}").parse().unwrap();
-    let found = usage_spike(&after(&[250_000; 24]), policy.rules_of_fleet(fleet())).unwrap();
+    let found = usage_spike(&after(&[250_000; 32]), policy.rules_of_fleet(fleet())).unwrap();
     assert!(found.key().ends_with("/quarantine"), "{}", found.key());
+}
+
+#[test]
+fn a_new_level_for_good_is_learnt_and_never_cut() {
+    let levels = [1, 2, 4, 8].map(|days| level(&vec![120_000; days * 24], ALL_ACTS));
+    assert!(!levels.contains(&Some(Level::Deactivate)), "more than twice the usual: {levels:?}");
+    assert_eq!(levels[3], None, "after a week it is usual");
 }
 
 #[test]
