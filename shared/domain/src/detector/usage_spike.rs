@@ -6,7 +6,7 @@
 //! closes an hour. What is found then rests on more than a case shows, so it stands until a human
 //! judged it.
 //!
-//! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload once a day, no
+//! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload at odd hours, no
 //! theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
 //! which teaches what is usual; by growth of a few percent a day, which is learnt as it grows; by peers
 //! that share the theft; and it sees little in a fleet of some ten SIMs, nothing in one of three.
