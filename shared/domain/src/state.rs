@@ -25,7 +25,7 @@ use crate::time::{HORIZON, HORIZON_MS, Hour};
 use added::Added;
 pub use added::{CELLS_MAX, Seen};
 use burst::Bursts;
-pub use burst::{BURST_MIN, BURSTS_MAX, Burst};
+pub use burst::{BURST_KBPS_MIN, BURST_MIN, BURSTS_MAX, Burst};
 use radio::Radio;
 pub use radio::{NETWORKS_MAX, Network};
 

@@ -3,10 +3,10 @@
 use super::SpikeAct;
 use crate::bytes::Bytes;
 use crate::detector::strike::{DEVICE_BYTES, FASTER_THAN_KBPS};
+use crate::state::BURST_KBPS_MIN;
 
-/// What a speed may be, in kilobits a second: a window of 6 minutes that is slower holds fewer bytes
-/// than are looked at ([`BURST_MIN`](crate::state::BURST_MIN)), and none is faster.
-pub const SPEED_KBPS: std::ops::RangeInclusive<u32> = 180..=1_000_000;
+/// What a speed may be, in kilobits a second: slower windows are not kept, and none is faster.
+pub const SPEED_KBPS: std::ops::RangeInclusive<u32> = BURST_KBPS_MIN..=1_000_000;
 
 /// What no sensor of its kind can use, and what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,10 +18,14 @@ pub const BURSTS_MAX: usize = 16;
 /// video in the poorest quality.
 pub const BURST_MIN: Bytes = Bytes(8 * Bytes::MB);
 
+/// Nor is one in which less went to the device, in kilobits a second: 6 minutes of that are the least
+/// bytes. Long windows and uploads so do not push out what is looked for.
+pub const BURST_KBPS_MIN: u32 = 180;
+
 /// A shorter window says nothing of a speed: it is given in whole seconds.
 const MILLIS_MIN: u32 = 10_000;
 
-/// The latest windows with at least [`BURST_MIN`] bytes, in order.
+/// The latest windows with at least [`BURST_MIN`] bytes and [`BURST_KBPS_MIN`], in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Bursts(Vec<Burst>);
 
@@ -74,7 +78,8 @@ impl Burst {
             is_carriable(bytes, length.as_secs()) && counter.is_none_or(|counter| bytes <= counter);
         let down = report.delta.down.map_or(bytes, |down| down.min(bytes));
         let (from_ms, session) = (from.as_millisecond(), report.sid);
-        is_true.then_some(Self { from_ms, millis, bytes, down, counter, session })
+        let burst = Self { from_ms, millis, bytes, down, counter, session };
+        (is_true && burst.is_faster_than(BURST_KBPS_MIN)).then_some(burst)
     }
 
     /// When the window began.

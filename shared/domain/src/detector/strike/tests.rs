@@ -181,6 +181,21 @@ fn moved_to(imei: &str, megabytes: &[u64]) -> Vec<Event> {
 }
 
 #[test]
+fn slow_windows_and_uploads_do_not_push_out_fast_ones() {
+    let open = Opened("01T14:00");
+    let mut events = vec![open.updated("01T14:00", "01T14:06", 31 * MB, 31 * MB)];
+    // Nine windows of an hour with 40 MB, which are 89 kbit/s, and nine of 9 MB that went up.
+    for number in 1..=9 {
+        let at = |minute: u64| format!("01T{:02}:{minute:02}", 14 + number);
+        let sum = 31 + number * 49;
+        events.push(open.updated(&at(0), &at(50), 40 * MB, (sum - 9) * MB));
+        events.push(down(open.updated(&at(51), &at(57), 9 * MB, sum * MB), 1));
+    }
+    events.push(open.updated("02T01:00", "02T01:06", 31 * MB, 503 * MB));
+    assert_eq!(found(&events, &quiet()), "strike#2026-03-02T01Z 2026-03-02T01:06:00Z");
+}
+
+#[test]
 fn in_a_strange_device_one_window_is_enough() {
     let none = Control::default();
     let tablet = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
