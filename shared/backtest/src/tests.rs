@@ -140,9 +140,9 @@ fn an_event_that_comes_twice_leaves_what_is_known() {
     while let Some(emitted) = population.next() {
         let EmittedKind::Event(event) = &emitted.kind else { continue };
         let course = course.get_or_insert_with(|| Course::new(emitted.sim));
-        course.event(trial, event, emitted.at);
+        course.event(trial, event, emitted.at, &Peers::default());
         let once = course.state().cloned();
-        course.event(trial, event, emitted.at);
+        course.event(trial, event, emitted.at, &Peers::default());
         assert!(once.is_some() && course.state() == once.as_ref(), "{event:?}");
     }
     assert!(course.is_some());
@@ -210,7 +210,7 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
             let course = all.entry(emitted.sim).or_insert_with(|| Course::new(emitted.sim));
             match &emitted.kind {
                 EmittedKind::Event(event) => {
-                    course.event(trial, &later(event, by), emitted.at);
+                    course.event(trial, &later(event, by), emitted.at, &peers);
                 }
                 EmittedKind::Usage(record) => {
                     course.record(trial, record, emitted.at);

@@ -186,8 +186,13 @@ impl Bench {
         }
         let policy = self.memory.current_policy().await.unwrap();
         let rules = policy.rules_for(state.fleet(), sim);
-        let snapshot =
-            Snapshot { state: &state, usage: None, rules: &rules, control: Control::default() };
+        let snapshot = Snapshot {
+            state: &state,
+            usage: None,
+            fleet_usual: None,
+            rules: &rules,
+            control: Control::default(),
+        };
         let all: Vec<Finding> =
             detector::ALL.iter().flat_map(|detector| (detector.assess)(&snapshot)).collect();
         let found: BTreeSet<String> = all.iter().map(Finding::key).collect();
