@@ -228,6 +228,23 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
     assert_eq!(rogues(-10), right);
 }
 
+#[test]
+fn who_steals_a_sim_in_its_first_hour_is_cut_where_its_fleet_says_what_is_usual() {
+    let cut = |sims: u32| {
+        let config = with(population(sims, 9), vec![Rogue::FirstHour]);
+        let passed = pass(&config, &DEFAULT.parse().unwrap());
+        let (rogues, healthy): (Vec<_>, Vec<_>) =
+            passed.iter().partition(|passed| passed.truth.is_some());
+        assert!(rogues.len() == 3 && healthy.iter().all(|passed| !passed.course.is_off()));
+        let acts = rogues.iter().filter(|passed| passed.course.is_off());
+        let acts: Vec<&Act> = acts.filter_map(|passed| passed.course.acts().last()).collect();
+        assert!(acts.iter().all(|act| act.detector == DetectorId::Strike), "{acts:?}");
+        acts.len()
+    };
+    assert_eq!(cut(70), 3);
+    assert_eq!(cut(40), 0);
+}
+
 /// The event by a clock that is so far ahead.
 fn later(event: &Event, by: SignedDuration) -> Event {
     let mut event = event.clone();

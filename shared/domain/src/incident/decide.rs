@@ -84,10 +84,9 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
     let unknown = SimState::new(case.sim);
     let state = case.state.as_ref().unwrap_or(&unknown);
     let rules = look.policy.rules_for(fleet, case.sim);
-    let incident = case.incident.as_ref().map(|(incident, _)| incident);
     let allowed: Vec<Imei14> = desired.allowed_devices.iter().copied().collect();
     let control = Control {
-        inactive_at: incident.and_then(|incident| incident.inactive_at),
+        inactive_at: case.incident.as_ref().and_then(|(incident, _)| incident.inactive_at),
         restored_at: desired.restored_at,
         allowed_devices: &allowed,
     };
