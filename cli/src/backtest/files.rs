@@ -209,7 +209,7 @@ impl Files {
         for (at, place, item) in items {
             close_due(&mut trying, trial, at, &mut peers);
             if let Some(sim) = trying.get_mut(place) {
-                sim.take(trial, item);
+                sim.take(trial, item, &peers);
             }
         }
         let end = self.end.unwrap_or(Timestamp::MIN);
@@ -252,14 +252,14 @@ impl Trying {
         Self { course: Course::new(sim), group, meter, fleet: None, rogue_bytes: Vec::new() }
     }
 
-    fn take(&mut self, trial: Trial<'_>, item: &Item) {
+    fn take(&mut self, trial: Trial<'_>, item: &Item, peers: &Peers) {
         match item {
             Item::Event(event) => {
                 self.fleet = event.fleet.or(self.fleet);
                 if let Some(meter) = &mut self.meter {
                     meter.add(event);
                 }
-                self.course.event(trial, event, item.at());
+                self.course.event(trial, event, item.at(), peers);
             }
             Item::Usage(record) => {
                 self.course.record(trial, record, item.at());

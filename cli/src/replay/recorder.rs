@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use simfuse_aws::Table;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -81,6 +82,10 @@ impl Usages for Recorder {
         _sims: &[SimSid],
     ) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
         Ok(BTreeMap::new())
+    }
+
+    async fn read_cohort(&self, _fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        Ok(None)
     }
 }
 

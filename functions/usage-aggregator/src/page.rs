@@ -80,7 +80,9 @@ where
             usage.see(hour, used.total);
             // Nearly every SIM keeps within its limits, and is written when its hour is closed. What
             // was seen before is looked at again: the run that saw it may have died before it told.
-            let broken = shown_by_records(&usage, &rules, hour);
+            // By its fleet a SIM is judged when the hour is closed: until then nothing says which it is
+            // in but this page.
+            let broken = shown_by_records(&usage, None, &rules, hour);
             if !broken.is_empty() {
                 items.push(UsageItem::Base(usage));
                 findings.push((*sim, broken));
@@ -134,13 +136,13 @@ where
         });
         self.learn_periods(context, fleet, &mut changed).await?;
         self.forgive(context, fleet, &mut changed).await?;
-        let mut sketch = Sketch::default();
+        let (mut sketch, fleet_usual) = (Sketch::default(), cohort.usual());
         for (usage, closed) in changed {
             if usage.is_peer_in(fleet, hour) {
                 sketch.add(&usage, hour);
             }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
-            let mut found = shown_by_records(&usage, &rules, hour);
+            let mut found = shown_by_records(&usage, fleet_usual, &rules, hour);
             found.extend(unusual_usage(&usage, &rules));
             if !found.is_empty() {
                 findings.push((usage.sim, found));

@@ -26,7 +26,7 @@ use simfuse_supersim::signature::{SignedRequest, Verifier, sign_twilio};
 use simfuse_testkit::clock::ManualClock;
 use simfuse_testkit::fleet::{Envelope, Fleet, FleetConfig, batch_body};
 use simfuse_testkit::service::{ServiceConfig, SuperSimService};
-use simfuse_webhook::sim::{Look, assess};
+use simfuse_webhook::sim::{Look, fold};
 
 const BATCH: u64 = 50;
 
@@ -151,12 +151,14 @@ fn pipeline(criterion: &mut Criterion) {
                 });
                 let known = BTreeSet::new();
                 let detectors = detector::ALL;
-                let look = Look { policy: &policy, detectors, usage: None, known: &known };
+                let (usage, fleet_usual) = (None, None);
+                let look = Look { policy: &policy, detectors, usage, fleet_usual, known: &known };
                 let mut applied = 0;
                 for (sim, events) in &by_sim {
                     let events: Vec<&Event> = events.iter().collect();
                     let stored = states.remove(sim);
-                    applied += assess(*sim, stored, &events, look, now).unwrap().applied;
+                    let folded = fold(*sim, stored, &events, &policy, now).unwrap();
+                    applied += folded.look(look).applied;
                 }
                 assert_eq!(applied, 50);
                 states

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use simfuse_domain::detector::{self, Detector};
 use simfuse_domain::event::{Event, EventKind};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::evidence::{Cohort, Usual};
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -42,8 +43,8 @@ const WRITE_ATTEMPTS_MAX: u32 = 5;
 /// More than the longest body holds events of the usual length.
 const DEAD_LETTERS_MAX: usize = 5_000;
 
-/// A policy is read again after this long.
-const POLICY_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
+/// A policy, and what is usual in a fleet, is read again after this long.
+const READ_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The heartbeat is sampled: one write for all events of this long.
 const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
@@ -85,6 +86,7 @@ pub struct Intake<T> {
     receipt: Receipt,
     detectors: &'static [Detector],
     policy: Mutex<Option<(Arc<Policy>, Timestamp)>>,
+    fleets: Mutex<BTreeMap<FleetSid, (Option<Usual>, Timestamp)>>,
     pulse: Mutex<Pulse>,
 }
 
@@ -122,6 +124,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
             receipt,
             detectors: detector::ALL,
             policy: Mutex::new(None),
+            fleets: Mutex::default(),
             pulse: Mutex::default(),
         }
     }
@@ -253,11 +256,14 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
         let mut known = BTreeSet::new();
         for _attempt in 0..WRITE_ATTEMPTS_MAX {
             let (policy, detectors) = (batch.policy, self.detectors);
-            let look = Look { policy, detectors, usage, known: &known };
-            let assessed = sim::assess(sim, stored.take(), &events, look, batch.received_at);
-            let Ok(Assessed { applied, late, write, news, kept: _ }) = assessed else {
-                return self.give_up_on(sim, elements, batch).await;
+            let folded = sim::fold(sim, stored.take(), &events, policy, batch.received_at);
+            let Ok(folded) = folded else { return self.give_up_on(sim, elements, batch).await };
+            let fleet_usual = match folded.asks_fleet(usage) {
+                Some(fleet) => self.fleet_usual(fleet, batch.received_at).await,
+                None => None,
             };
+            let look = Look { policy, detectors, usage, fleet_usual, known: &known };
+            let Assessed { applied, late, write, news, kept: _ } = folded.look(look);
             let tally = Tally { applied, late, ..Tally::default() };
             let Some(write) = write else { return Ok(tally) };
             match self.table.write_state(&write).await.map_err(WebhookError::Table)? {
@@ -332,7 +338,7 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
     async fn policy(&self, now: Timestamp) -> Result<Arc<Policy>, WebhookError> {
         let mut held = self.policy.lock().await;
         if let Some((policy, read_at)) = held.as_ref()
-            && now.duration_since(*read_at).abs() < POLICY_MAX_AGE
+            && is_fresh(*read_at, now)
         {
             return Ok(Arc::clone(policy));
         }
@@ -340,6 +346,28 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
         let policy = Arc::new(policy);
         *held = Some((Arc::clone(&policy), now));
         Ok(policy)
+    }
+
+    /// What is usual in a fleet. Where that cannot be read it is unknown: the events are stored all the
+    /// same, and what they show is looked at again with the SIM's next one.
+    async fn fleet_usual(&self, fleet: FleetSid, now: Timestamp) -> Option<Usual> {
+        let mut held = self.fleets.lock().await;
+        held.retain(|_, (_, read_at)| is_fresh(*read_at, now));
+        if let Some((usual, _)) = held.get(&fleet) {
+            return *usual;
+        }
+        match self.table.read_cohort(fleet).await {
+            Ok(cohort) => {
+                let usual = cohort.as_ref().and_then(Cohort::usual);
+                held.insert(fleet, (usual, now));
+                usual
+            }
+            Err(error) => {
+                let error = Chain(&error);
+                tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
+                None
+            }
+        }
     }
 
     /// Records that events arrive: at most once a minute, and each test of the sink.
@@ -364,6 +392,10 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
         *pulse = Pulse { last: Some(received_at), untold: Kinds::default() };
         Ok(())
     }
+}
+
+fn is_fresh(read_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(read_at).abs() < READ_MAX_AGE
 }
 
 /// The sign that events arrive, as it was last written.

@@ -1,5 +1,7 @@
 //! What a batch's events mean for one SIM: fold, detect, and what is to be written.
 //!
+//! In two steps, between which the caller asks what is usual in the SIM's fleet, where that is needed.
+//!
 //! Pure, and guarded against itself: a panic in the fold or in one detector costs that SIM's events
 //! or that detector's findings, and nothing else.
 
@@ -7,10 +9,12 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
+use simfuse_domain::detector::strike::asks_fleet;
 use simfuse_domain::detector::{Control, Detector, Snapshot};
 use simfuse_domain::event::Event;
+use simfuse_domain::evidence::Usual;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{self, News, NewsKind};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{StateWrite, StoredState};
@@ -20,6 +24,17 @@ use simfuse_domain::usage::SimUsage;
 /// Findings of one SIM that are looked at: a transaction holds 100 items. The detectors come in the
 /// order of what their findings may lead to, and a SIM with this many has long been judged.
 const FINDINGS_MAX: usize = 90;
+
+/// A SIM with its events folded in, before anyone looked at it.
+#[derive(Debug)]
+pub struct Unjudged {
+    state: SimState,
+    read_version: Option<u64>,
+    known: BTreeSet<String>,
+    applied: usize,
+    folds: Folds,
+    received_at: Timestamp,
+}
 
 /// What came of a SIM's events.
 #[derive(Debug)]
@@ -45,6 +60,8 @@ pub struct Look<'a> {
     pub detectors: &'a [Detector],
     /// What usage records say of the SIM.
     pub usage: Option<&'a SimUsage>,
+    /// What is usual in its fleet, where it [asks](Unjudged::asks_fleet).
+    pub fleet_usual: Option<Usual>,
     /// Keys of findings that the table turned out to have already.
     pub known: &'a BTreeSet<String>,
 }
@@ -53,53 +70,72 @@ pub struct Look<'a> {
 #[derive(Debug)]
 pub struct FoldPanicked;
 
-/// Folds a SIM's events into its state and looks at the result.
+/// Folds a SIM's events into its state.
 ///
 /// # Errors
 /// [`FoldPanicked`]; nothing is changed then.
-pub fn assess(
+pub fn fold(
     sim: SimSid,
     stored: Option<StoredState>,
     events: &[&Event],
-    look: Look<'_>,
+    policy: &Policy,
     received_at: Timestamp,
-) -> Result<Assessed, FoldPanicked> {
-    let (read_version, before, mut known) = match stored {
+) -> Result<Unjudged, FoldPanicked> {
+    let (read_version, before, known) = match stored {
         Some(StoredState { state, version, found }) => (Some(version), Some(state), found),
         None => (None, None, BTreeSet::new()),
     };
-    known.extend(look.known.iter().cloned());
-    let wanted = wanted_news(sim, before.as_ref(), events, look.policy);
+    let wanted = wanted_news(sim, before.as_ref(), events, policy);
     let mut state = before.unwrap_or_else(|| SimState::new(sim));
-    let folding = AssertUnwindSafe(|| fold(&mut state, events, &wanted, received_at));
-    let Folds { changed, late, news } = catch_unwind(folding).map_err(|_panic| FoldPanicked)?;
-    let applied = events.len().saturating_sub(late);
-    let (mut keys, mut findings) = (BTreeSet::new(), Vec::new());
-    for finding in detect(&state, look).into_iter().take(FINDINGS_MAX) {
-        let key = finding.key();
-        if !known.contains(&key) {
-            findings.push(finding);
+    let folding = AssertUnwindSafe(|| fold_all(&mut state, events, &wanted, received_at));
+    let folds = catch_unwind(folding).map_err(|_panic| FoldPanicked)?;
+    let applied = events.len().saturating_sub(folds.late);
+    Ok(Unjudged { state, read_version, known, applied, folds, received_at })
+}
+
+impl Unjudged {
+    /// The fleet that is to be asked what is usual before the SIM is looked at: of nearly every SIM
+    /// none.
+    #[must_use]
+    pub fn asks_fleet(&self, usage: Option<&SimUsage>) -> Option<FleetSid> {
+        asks_fleet(Some(&self.state), usage)
+    }
+
+    /// Looks at the SIM.
+    #[must_use]
+    pub fn look(self, look: Look<'_>) -> Assessed {
+        let Self { state, read_version, mut known, applied, folds, received_at } = self;
+        let Folds { changed, late, news } = folds;
+        known.extend(look.known.iter().cloned());
+        let (mut keys, mut findings) = (BTreeSet::new(), Vec::new());
+        for finding in detect(&state, look).into_iter().take(FINDINGS_MAX) {
+            let key = finding.key();
+            if !known.contains(&key) {
+                findings.push(finding);
+            }
+            // What is no longer found needs no remembering: should it come back, the table knows it.
+            keys.insert(key);
         }
-        // What is no longer found needs no remembering: should it come back, the table knows it.
-        keys.insert(key);
+        if findings.is_empty() && !changed {
+            let stored = |version| StoredState { state, version, found: known };
+            let kept = read_version.map(stored);
+            return Assessed { applied, late, write: None, kept, news: Vec::new() };
+        }
+        let write = StateWrite { state, read_version, found: keys, findings, received_at };
+        let (write, news) = (Some(write), news::latest_of_each(news));
+        Assessed { applied, late, write, kept: None, news }
     }
-    if findings.is_empty() && !changed {
-        let stored = |version| StoredState { state, version, found: known };
-        let kept = read_version.map(stored);
-        return Ok(Assessed { applied, late, write: None, kept, news: Vec::new() });
-    }
-    let write = StateWrite { state, read_version, found: keys, findings, received_at };
-    Ok(Assessed { applied, late, write: Some(write), kept: None, news: news::latest_of_each(news) })
 }
 
 /// What came of folding a SIM's events.
+#[derive(Debug)]
 struct Folds {
     changed: bool,
     late: usize,
     news: Vec<News>,
 }
 
-fn fold(
+fn fold_all(
     state: &mut SimState,
     events: &[&Event],
     wanted: &[NewsKind],
@@ -155,9 +191,10 @@ fn news_of(
 }
 
 fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
-    let Look { policy, detectors, usage, .. } = look;
+    let Look { policy, detectors, usage, fleet_usual, known: _ } = look;
     let rules = policy.rules_for(state.fleet(), state.sim);
-    let snapshot = Snapshot { state, usage, rules: &rules, control: Control::default() };
+    let control = Control::default();
+    let snapshot = Snapshot { state, usage, fleet_usual, rules: &rules, control };
     let mut findings = Vec::new();
     for detector in detectors {
         match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {

@@ -1,6 +1,6 @@
 //! One SIM's course under a policy.
 //!
-//! Events are folded and judged by the webhook's `assess`; usage records are seen when they come and
+//! Events are folded and judged by the webhook's `fold` and `look`; usage records are seen when they come and
 //! closed three hours after their hour, each hour for all SIMs before the next, as the aggregator does; the guards that hang on one SIM are
 //! asked as the kill-switch asks them. Time is that of the history: when an event or a record was
 //! known.
@@ -20,7 +20,7 @@ use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{Beside, SimUsage, Source};
 use simfuse_domain::verdict::Verdict;
-use simfuse_webhook::sim::{Assessed, Look, assess};
+use simfuse_webhook::sim::{Assessed, Look, fold};
 
 use crate::peers::{Peers, closed_at};
 
@@ -112,26 +112,31 @@ impl Course {
     }
 
     /// An event becomes known. Says whether the SIM is switched off for it.
-    pub fn event(&mut self, trial: Trial<'_>, event: &Event, at: Timestamp) -> bool {
+    pub fn event(&mut self, trial: Trial<'_>, event: &Event, at: Timestamp, peers: &Peers) -> bool {
         if self.is_off {
             return true;
         }
         self.note_time(at);
+        // Live, what was stored stays, and the event is set aside.
+        let Ok(folded) = fold(self.sim, self.stored.take(), &[event], trial.policy, at) else {
+            self.faults = self.faults.saturating_add(1);
+            return self.is_off;
+        };
+        let usage = self.usage.as_ref();
         let look = Look {
             policy: trial.policy,
             detectors: detector::ALL,
-            usage: self.usage.as_ref(),
+            usage,
+            fleet_usual: folded.asks_fleet(usage).and_then(|fleet| peers.usual(fleet)),
             known: &NONE_KNOWN,
         };
-        match assess(self.sim, self.stored.take(), &[event], look, at) {
-            Ok(Assessed { write: Some(write), .. }) => {
+        match folded.look(look) {
+            Assessed { write: Some(write), .. } => {
                 let version = write.read_version.map_or(1, |version| version.saturating_add(1));
                 self.stored = Some(StoredState { state: write.state, version, found: write.found });
                 self.judge(trial, write.findings, at);
             }
-            Ok(Assessed { kept, .. }) => self.stored = kept,
-            // Live, what was stored stays, and the event is set aside.
-            Err(_panic) => self.faults = self.faults.saturating_add(1),
+            Assessed { kept, .. } => self.stored = kept,
         }
         self.is_off
     }
@@ -165,7 +170,7 @@ impl Course {
         let mut usage = self.usage.clone().unwrap_or_else(|| SimUsage::new(self.sim));
         usage.see(hour, total);
         let rules = trial.policy.rules_for(fleet, self.sim);
-        let broken = shown_by_records(&usage, &rules, hour);
+        let broken = shown_by_records(&usage, None, &rules, hour);
         // Nearly every SIM keeps within its limits, and is stored when its hour is closed.
         if !broken.is_empty() {
             self.usage = Some(usage);
@@ -198,6 +203,7 @@ impl Course {
             let is_suspended = rules.is_planned(seen.start(), seen.end());
             // What comes late is found by the day's comparison, which judges nothing.
             let fleet_now = fleet.filter(|_| seen == hour);
+            let fleet_usual = fleet_now.and_then(|fleet| peers.usual(fleet));
             let cohort = fleet_now.map(|fleet| peers.cohort(fleet));
             let usage = self.usage.get_or_insert_with(|| SimUsage::new(self.sim));
             let source = Source { fleet, page: 0 };
@@ -205,7 +211,7 @@ impl Course {
             if let Some(fleet) = fleet_now {
                 peers.count(fleet, usage, seen);
             }
-            let mut found = shown_by_records(usage, &rules, seen);
+            let mut found = shown_by_records(usage, fleet_usual, &rules, seen);
             found.extend(unusual_usage(usage, &rules));
             self.judge(trial, found, closed_at(hour));
             if self.is_off {

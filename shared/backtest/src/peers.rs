@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::evidence::{Cohort, Sketch};
+use simfuse_domain::evidence::{Cohort, Sketch, Usual};
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{CLOSE_AFTER, SimUsage};
@@ -20,7 +20,15 @@ const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
 #[derive(Debug, Default)]
 pub struct Peers {
     next: Option<Hour>,
-    fleets: BTreeMap<FleetSid, (Cohort, Sketch)>,
+    fleets: BTreeMap<FleetSid, Fleet>,
+}
+
+#[derive(Debug, Default)]
+struct Fleet {
+    cohort: Cohort,
+    sketch: Sketch,
+    /// By the cohort as it is merged.
+    usual: Option<Usual>,
 }
 
 impl Peers {
@@ -33,30 +41,35 @@ impl Peers {
 
     /// Every SIM's hour is closed: what they did together is settled.
     pub fn merge(&mut self, hour: Hour) {
-        for (cohort, sketch) in self.fleets.values_mut() {
-            cohort.merge(hour, sketch);
-            *sketch = Sketch::default();
+        for fleet in self.fleets.values_mut() {
+            fleet.cohort.merge(hour, &std::mem::take(&mut fleet.sketch));
+            fleet.usual = fleet.cohort.usual();
         }
         self.next = Some(hour.after());
     }
 
     /// The fleet, merged through the hour before.
     pub(crate) fn cohort(&mut self, fleet: FleetSid) -> &Cohort {
-        &self.fleets.entry(fleet).or_default().0
+        &self.fleets.entry(fleet).or_default().cohort
+    }
+
+    /// What is usual in the fleet by then.
+    pub(crate) fn usual(&self, fleet: FleetSid) -> Option<Usual> {
+        self.fleets.get(&fleet)?.usual
     }
 
     /// What is told of fleets and goes on.
     #[cfg(test)]
     pub(crate) fn surges(&self, policy: &Policy) -> impl Iterator<Item = (FleetSid, Surge)> {
-        self.fleets.iter().filter_map(|(fleet, (cohort, _))| {
-            Some((*fleet, cohort_surge(cohort, policy.rules_of_fleet(*fleet))?))
+        self.fleets.iter().filter_map(|(sid, fleet)| {
+            Some((*sid, cohort_surge(&fleet.cohort, policy.rules_of_fleet(*sid))?))
         })
     }
 
     /// Counts a SIM whose hour was closed.
     pub(crate) fn count(&mut self, fleet: FleetSid, usage: &SimUsage, hour: Hour) {
         if usage.is_peer_in(fleet, hour) {
-            self.fleets.entry(fleet).or_default().1.add(usage, hour);
+            self.fleets.entry(fleet).or_default().sketch.add(usage, hour);
         }
     }
 }

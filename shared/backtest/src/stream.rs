@@ -113,7 +113,7 @@ fn pass_partition(
         match &emitted.kind {
             EmittedKind::Event(event) => {
                 passed.fleet = event.fleet.or(passed.fleet);
-                passed.course.event(trial, event, emitted.at);
+                passed.course.event(trial, event, emitted.at, &peers);
             }
             EmittedKind::Usage(record) => {
                 passed.course.record(trial, record, emitted.at);

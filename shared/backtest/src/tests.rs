@@ -140,9 +140,9 @@ fn an_event_that_comes_twice_leaves_what_is_known() {
     while let Some(emitted) = population.next() {
         let EmittedKind::Event(event) = &emitted.kind else { continue };
         let course = course.get_or_insert_with(|| Course::new(emitted.sim));
-        course.event(trial, event, emitted.at);
+        course.event(trial, event, emitted.at, &Peers::default());
         let once = course.state().cloned();
-        course.event(trial, event, emitted.at);
+        course.event(trial, event, emitted.at, &Peers::default());
         assert!(once.is_some() && course.state() == once.as_ref(), "{event:?}");
     }
     assert!(course.is_some());
@@ -210,7 +210,7 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
             let course = all.entry(emitted.sim).or_insert_with(|| Course::new(emitted.sim));
             match &emitted.kind {
                 EmittedKind::Event(event) => {
-                    course.event(trial, &later(event, by), emitted.at);
+                    course.event(trial, &later(event, by), emitted.at, &peers);
                 }
                 EmittedKind::Usage(record) => {
                     course.record(trial, record, emitted.at);
@@ -226,6 +226,23 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
     assert_eq!(right.len(), 9, "three of each");
     assert_eq!(rogues(10), right);
     assert_eq!(rogues(-10), right);
+}
+
+#[test]
+fn who_steals_a_sim_in_its_first_hour_is_cut_where_its_fleet_says_what_is_usual() {
+    let cut = |sims: u32| {
+        let config = with(population(sims, 9), vec![Rogue::FirstHour]);
+        let passed = pass(&config, &DEFAULT.parse().unwrap());
+        let (rogues, healthy): (Vec<_>, Vec<_>) =
+            passed.iter().partition(|passed| passed.truth.is_some());
+        assert!(rogues.len() == 3 && healthy.iter().all(|passed| !passed.course.is_off()));
+        let acts = rogues.iter().filter(|passed| passed.course.is_off());
+        let acts: Vec<&Act> = acts.filter_map(|passed| passed.course.acts().last()).collect();
+        assert!(acts.iter().all(|act| act.detector == DetectorId::Strike), "{acts:?}");
+        acts.len()
+    };
+    assert_eq!(cut(70), 3);
+    assert_eq!(cut(40), 0);
 }
 
 /// The event by a clock that is so far ahead.

@@ -434,11 +434,16 @@ impl SimUsage {
         (self.baseline, self.diurnal) = Default::default();
     }
 
+    /// The fleet from whose records its latest hour was closed first.
+    #[must_use]
+    pub fn fleet(&self) -> Option<FleetSid> {
+        self.closed_from.first().and_then(|source| source.fleet)
+    }
+
     /// Whether the hour was closed first from this fleet's records: only there the SIM is a peer.
     #[must_use]
     pub fn is_peer_in(&self, fleet: FleetSid, hour: Hour) -> bool {
-        let first = self.closed_from.first().and_then(|source| source.fleet);
-        self.closed_through == Some(hour) && first == Some(fleet)
+        self.closed_through == Some(hour) && self.fleet() == Some(fleet)
     }
 
     /// The latest closed hour in which the SIM used bytes.

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -79,6 +80,7 @@ pub enum Method {
     ReadStop,
     FleetSims,
     ReadUsages,
+    ReadCohort,
     WriteStop,
     LastPaged,
     RecordPaged,
@@ -441,6 +443,11 @@ impl<P: Usages> Usages for Faulty<P> {
     async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
         let call = self.inner.read_usages(sims);
         plain(Method::ReadUsages, self.next(Method::ReadUsages), call).await
+    }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        let call = self.inner.read_cohort(fleet);
+        plain(Method::ReadCohort, self.next(Method::ReadCohort), call).await
     }
 }
 

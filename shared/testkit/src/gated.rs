@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use simfuse_domain::alert::{Alert, Campaign, CampaignScope, HourTexts};
 use simfuse_domain::audit::{AuditEntry, ChainHead, ChainName, DayHeads, Head, HeadsRun};
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -319,6 +320,10 @@ impl<P: States, G: Gate> States for Gated<P, G> {
 impl<P: Usages, G: Gate> Usages for Gated<P, G> {
     async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
         self.table(Call::Plain(Method::ReadUsages), self.inner.read_usages(sims)).await
+    }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        self.table(Call::Plain(Method::ReadCohort), self.inner.read_cohort(fleet)).await
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod clock;
 mod cloud_event;
+pub mod cohorts;
 pub mod contract;
 pub mod faulty;
 pub mod fleet;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use simfuse_domain::alert::{Alert, Campaign, CampaignScope, HourTexts};
 use simfuse_domain::audit::AuditEntry;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -347,16 +348,20 @@ impl Cases for MemoryTable {
         findings.sort_by_key(|item| std::cmp::Reverse(item.finding.at));
         findings.truncate(Case::FINDINGS_MAX);
         let findings = findings.into_iter().map(|item| (item.finding.key(), item.finding.clone()));
-        Ok(Case {
+        let mut case = Case {
             sim,
             state: state.map(|stored| stored.state),
             usage: content.usage.bases.get(&sim).cloned(),
+            fleet_usual: None,
             findings: findings.collect(),
             desired: content.desired.get(&sim).cloned().unwrap_or_default(),
             incident: content.incidents.get(&sim).cloned(),
             stop: content.stop.clone(),
             unread,
-        })
+        };
+        let cohort = case.asks_fleet().and_then(|fleet| content.usage.cohorts.get(&fleet));
+        case.fleet_usual = cohort.and_then(Cohort::usual);
+        Ok(case)
     }
 
     async fn read_kill_window(&self, scope: CapScope) -> Result<(KillWindow, u64), TableError> {

@@ -8,8 +8,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use simfuse_aws::{Table, create_table};
 use simfuse_domain::alert::HourTexts;
+use simfuse_domain::bytes::Bytes;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
@@ -19,7 +20,8 @@ use simfuse_domain::port::{
 use simfuse_domain::signed_link::{LinkAct, SignedLink};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
-use simfuse_domain::usage::SimUsage;
+use simfuse_domain::usage::{SimUsage, Source};
+use simfuse_testkit::cohorts::cohort_of;
 use simfuse_testkit::contract;
 use simfuse_testkit::memory::MemoryTable;
 
@@ -98,6 +100,7 @@ on_both! {
     usages::a_checkpoint_has_one_writer_at_a_time
     usages::the_inventory_is_read_back
     usages::a_case_shows_usage
+    usages::a_case_shows_what_is_usual_in_its_fleet
     table::the_policy_applied_last_is_current
     table::a_policy_replaces_only_the_version_that_was_read
     news::what_was_told_is_kept_by_scope_and_version
@@ -192,6 +195,38 @@ async fn usage_of_a_newer_schema_is_absent_for_readers_and_refused_for_its_write
     let window = UsageWindow::Hour(Hour::of(now));
     let refused = table.read_recorded(&window, &[sim]).await.unwrap_err();
     assert!(matches!(refused, TableError::NewerSchema { found: 99, .. }), "{refused}");
+}
+
+/// A SIM that has to be judged by it has to wait; no other SIM's case is read with it.
+#[tokio::test]
+async fn a_cohort_of_a_newer_schema_is_named_in_the_cases_that_need_it() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    let now: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+    let (fleet, hour) = (FleetSid::from_bytes([9; 16]), Hour::of(now));
+    let sims = [7, 8].map(|number| SimSid::from_bytes([number; 16]));
+    let usage = |(sim, bytes): (&SimSid, u64)| {
+        let mut usage = SimUsage::new(*sim);
+        usage.close(hour, Bytes(bytes), Source { fleet: Some(fleet), page: 0 });
+        UsageItem::Base(usage)
+    };
+    let mut items: Vec<UsageItem> = sims.iter().zip([9_000_000, 50_000]).map(usage).collect();
+    items.push(UsageItem::Cohort(fleet, Box::new(cohort_of(fleet, 60, 50_000, hour))));
+    table.put_usage(&items, now).await.unwrap();
+    let request = client
+        .update_item()
+        .table_name(NAME)
+        .key("pk", AttributeValue::S(format!("FLEET#{fleet}")))
+        .key("sk", AttributeValue::S("COHORT".to_owned()))
+        .update_expression("SET #schema = :schema")
+        .expression_attribute_names("#schema", "schema")
+        .expression_attribute_values(":schema", AttributeValue::N("99".to_owned()));
+    request.send().await.unwrap();
+    let refused = table.read_cohort(fleet).await.unwrap_err();
+    assert!(matches!(refused, TableError::NewerSchema { found: 99, .. }), "{refused}");
+    let unread = async |sim| table.read_case(sim).await.unwrap().unread;
+    assert_eq!(unread(sims[0]).await, [refused.to_string()]);
+    assert!(unread(sims[1]).await.is_empty());
 }
 
 /// The raw item, as the stream, the console and an operator see it.

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainName, Phase};
+use simfuse_domain::detector::strike::asks_fleet;
 use simfuse_domain::detector::{self, Control, Snapshot};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
@@ -16,7 +17,7 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::policy::{Mode, Policy};
 use simfuse_domain::port::{
     Case, Cases as _, Clock as _, Fleet, Policies as _, Sim, SimStatus, StateWrite, States as _,
-    Written,
+    Usages as _, Written,
 };
 use simfuse_domain::state::SimState;
 use simfuse_kill_switch::engine::KillSwitch;
@@ -186,8 +187,13 @@ impl Bench {
         }
         let policy = self.memory.current_policy().await.unwrap();
         let rules = policy.rules_for(state.fleet(), sim);
-        let snapshot =
-            Snapshot { state: &state, usage: None, rules: &rules, control: Control::default() };
+        let cohort = match asks_fleet(Some(&state), None) {
+            Some(fleet) => self.memory.read_cohort(fleet).await.unwrap(),
+            None => None,
+        };
+        let fleet_usual = cohort.and_then(|cohort| cohort.usual());
+        let control = Control::default();
+        let snapshot = Snapshot { state: &state, usage: None, fleet_usual, rules: &rules, control };
         let all: Vec<Finding> =
             detector::ALL.iter().flat_map(|detector| (detector.assess)(&snapshot)).collect();
         let found: BTreeSet<String> = all.iter().map(Finding::key).collect();

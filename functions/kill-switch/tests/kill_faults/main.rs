@@ -26,6 +26,7 @@ mod guards;
 mod held;
 mod humans;
 mod links;
+mod newcomers;
 mod news;
 mod payloads;
 mod policies;

@@ -89,6 +89,10 @@ impl<P: Usages> Usages for Mortal<P> {
     async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
         self.table(self.inner.read_usages(sims)).await
     }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        self.table(self.inner.read_cohort(fleet)).await
+    }
 }
 
 impl<P: UsageStore> UsageStore for Mortal<P> {
@@ -120,10 +124,6 @@ impl<P: UsageStore> UsageStore for Mortal<P> {
         from_page: u32,
     ) -> Result<Vec<Part>, TableError> {
         self.table(self.inner.read_parts(fleet, window, pass, from_page)).await
-    }
-
-    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
-        self.table(self.inner.read_cohort(fleet)).await
     }
 
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {

@@ -329,6 +329,16 @@ fn thieves_are_found_and_held_live_as_in_the_backtest() {
 }
 
 #[test]
+fn sims_that_were_never_used_are_judged_by_their_fleet_live_as_in_the_backtest() {
+    // Without what else finds a thief.
+    let limits = ["hour_mb", "day_mb", "period_mb"];
+    let strikes = DEFAULT.lines().filter(|line| !limits.iter().any(|key| line.starts_with(key)));
+    let strikes = strikes.collect::<Vec<_>>().join("\n");
+    let found = assert_same(&sensors(9, vec![Rogue::FirstHour], 8), &strikes);
+    assert!(found.contains(&DetectorId::Strike), "{found:?}");
+}
+
+#[test]
 fn a_leak_is_found_live_as_in_the_backtest() {
     let soon = DEFAULT.replace("[usage_spike]", "[usage_spike]\nalert_hours = 1000");
     let found = assert_same(&sensors(9, vec![Rogue::LeakTenTimes], 4), &soon);

@@ -6,7 +6,9 @@ use simfuse_domain::finding::{DetectorId, Evidence};
 use simfuse_domain::incident::Desired;
 use simfuse_domain::port::{
     Beat, BillingPeriod, Cases as _, Clock as _, Commit, Heartbeat as _, SimStatus, TargetStatus,
+    UsageItem, UsageStore as _,
 };
+use simfuse_testkit::cohorts::cohort_of;
 
 use crate::bench::{Bench, fleet, fleet_of, later, sim, sim_of};
 
@@ -66,6 +68,29 @@ async fn what_a_closed_hour_grows_to_is_judged_when_its_day_is_compared() {
     assert!(keys(&bench, 1).is_empty(), "it was closed before it grew");
     bench.run_hourly(8).await;
     assert_eq!(keys(&bench, 1), ["hour_limit#2026-03-10T14Z"]);
+}
+
+#[tokio::test]
+async fn hours_of_a_sim_that_was_never_used_are_judged_by_its_fleet_when_they_are_closed() {
+    for (bytes, found) in [(50_000, vec!["strike#2026-03-10T15Z"]), (100 * MB, vec![])] {
+        let bench = Bench::new(1).with_policy("").await;
+        bench.run().await.unwrap();
+        let of = fleet(2);
+        let cohort = cohort_of(of, 60, bytes, bench.hour().plus(-5));
+        let item = UsageItem::Cohort(of, Box::new(cohort));
+        bench.table.put_usage(&[item], bench.clock.now()).await.unwrap();
+        for _hour in 0..2 {
+            bench.pass_hours(1);
+            bench.used(1, 1, 154 * MB);
+            bench.run().await.unwrap();
+        }
+        bench.run_hourly(2).await;
+        assert!(keys(&bench, 1).is_empty(), "seen, and not closed");
+        bench.run_hourly(2).await;
+        assert_eq!(keys(&bench, 1), found);
+        let case = bench.table.read_case(sim(1)).await.unwrap();
+        assert!(case.state.is_none() && case.fleet_usual.is_some(), "the kill-switch rules by it");
+    }
 }
 
 #[tokio::test]

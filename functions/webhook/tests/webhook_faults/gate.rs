@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
-use simfuse_domain::id::SimSid;
+use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::port::{
@@ -98,6 +99,10 @@ impl<T: States> States for Gate<T> {
 impl<T: Usages> Usages for Gate<T> {
     async fn read_usages(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, SimUsage>, TableError> {
         self.pass(self.inner.read_usages(sims)).await
+    }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        self.pass(self.inner.read_cohort(fleet)).await
     }
 }
 

@@ -12,6 +12,7 @@ mod bench;
 mod concurrency;
 mod event_stream;
 mod faults;
+mod fleets;
 mod gate;
 mod news;
 mod panics;

@@ -24,7 +24,7 @@ use super::keys::{
 };
 use super::states::read_state;
 use super::transaction::{Condition, Refusal, Transaction};
-use super::usages::read_usage;
+use super::usages::{read_cohort, read_usage};
 use super::{Put, Table, by_sort_key, contention_pauses};
 
 /// How long a past incident is kept, from its opening: a year, and a month to look back on it.
@@ -58,16 +58,23 @@ impl Cases for Table {
         let state = row("STATE").and_then(|row| readable(read_state(row), &mut unread));
         let usage = row("BASE").and_then(|row| readable(read_usage(row), &mut unread));
         let desired = row("CONTROL").map(|row| versioned(row, "desired")).transpose()?;
-        Ok(Case {
+        let mut case = Case {
             sim,
             state: state.map(|stored| stored.state),
             usage,
+            fleet_usual: None,
             findings,
             desired: desired.unwrap_or_default(),
             incident: row("INCIDENT#OPEN").map(|row| versioned(row, "incident")).transpose()?,
             stop: row("STOP").map(|row| row.json("stop")).transpose()?,
             unread,
-        })
+        };
+        if let Some(fleet) = case.asks_fleet() {
+            let item = Box::pin(self.get(&Key::cohort(fleet))).await?;
+            let cohort = item.and_then(|item| readable(read_cohort(Row(&item)), &mut case.unread));
+            case.fleet_usual = cohort.and_then(|cohort| cohort.usual());
+        }
+        Ok(case)
     }
 
     async fn read_kill_window(&self, scope: CapScope) -> Result<(KillWindow, u64), TableError> {

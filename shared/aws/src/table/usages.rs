@@ -53,6 +53,11 @@ impl Usages for Table {
         let usages = items.iter().filter_map(|item| readable_usage(Row(item)));
         Ok(usages.map(|usage| (usage.sim, usage)).collect())
     }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        let item = self.get(&Key::cohort(fleet)).await?;
+        item.map(|item| read_cohort(Row(&item))).transpose()
+    }
 }
 
 /// Usage for those who only judge by it. What cannot be read, because a newer version wrote it, must
@@ -149,11 +154,6 @@ impl UsageStore for Table {
             .expression_attribute_values(":last", AttributeValue::S(last.sk));
         let answer = request.send().await.map_err(|error| table_error(&doing(), error))?;
         answer.items.unwrap_or_default().iter().map(|item| read_part(Row(item))).collect()
-    }
-
-    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
-        let item = self.get(&Key::cohort(fleet)).await?;
-        item.map(|item| read_cohort(Row(&item))).transpose()
     }
 
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {
@@ -398,7 +398,7 @@ fn read_sketch(row: Row<'_>) -> Result<Sketch, TableError> {
     Sketch::decode(bytes).map_err(|error| row.fault_from("sketch", error))
 }
 
-fn read_cohort(row: Row<'_>) -> Result<Cohort, TableError> {
+pub(super) fn read_cohort(row: Row<'_>) -> Result<Cohort, TableError> {
     let found: u32 = row.number("schema")?;
     if found > COHORT_SCHEMA {
         let what = format!("the cohort at {}", row.text("pk")?);

@@ -239,7 +239,7 @@ impl<'a> Judges<'a> {
     }
 
     fn judge(&mut self, emitted: &Emitted) {
-        let Self { population, trials, sims, first_sim, tally, .. } = self;
+        let Self { population, trials, peers, sims, first_sim, tally, .. } = self;
         let place = usize::try_from(emitted.sim_index.saturating_sub(*first_sim)).unwrap_or(0);
         if sims.len() <= place {
             sims.resize_with(place + 1, || None);
@@ -254,11 +254,11 @@ impl<'a> Judges<'a> {
             EmittedKind::Event(event) => {
                 tally.events += 1;
                 let is_timed = tally.events.is_multiple_of(TIMED_ONE_IN) && !sim.is_noticed;
-                for ((course, trial), is_timed) in
-                    sim.courses.iter_mut().zip(&*trials).zip([is_timed, false])
+                for (((course, trial), peers), is_timed) in
+                    sim.courses.iter_mut().zip(&*trials).zip(&*peers).zip([is_timed, false])
                 {
                     let began = is_timed.then(Instant::now).filter(|_| !course.is_off());
-                    course.event(*trial, event, emitted.at);
+                    course.event(*trial, event, emitted.at, peers);
                     if let Some(began) = began {
                         let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(0);
                         tally.note_ns(ns);

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Control, Detector, Snapshot};
 use crate::bytes::Bytes;
 use crate::event::{Event, EventKind, SessionReport, Usage};
+use crate::evidence::Usual;
 use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
 use crate::network::Plmn;
 use crate::place::{CellId, Location, Point};
@@ -189,8 +190,20 @@ pub(crate) fn claims_beside(
     rules: &Rules,
     control: Control<'_>,
 ) -> Vec<String> {
+    claims_in_fleet(detector, events, (usage, None), rules, control)
+}
+
+/// As [`claims_beside`], in a fleet of which this is usual.
+pub(crate) fn claims_in_fleet(
+    detector: Detector,
+    events: &[Event],
+    (usage, fleet_usual): (Option<&SimUsage>, Option<Usual>),
+    rules: &Rules,
+    control: Control<'_>,
+) -> Vec<String> {
     let state = state_of(events);
-    let findings = (detector.assess)(&Snapshot { state: &state, usage, rules, control });
+    let snapshot = Snapshot { state: &state, usage, fleet_usual, rules, control };
+    let findings = (detector.assess)(&snapshot);
     let claims = findings.iter().map(|found| format!("{} {}: {found}", found.key(), found.at));
     claims.collect()
 }

@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::device::Imei14;
+use crate::evidence::Usual;
 use crate::finding::{DetectorId, Evidence, Finding};
 use crate::policy::Rules;
 use crate::state::SimState;
@@ -46,6 +47,9 @@ pub struct Snapshot<'a> {
     pub state: &'a SimState,
     /// What usage records say about it; `None` where there are none, or none that could be read.
     pub usage: Option<&'a SimUsage>,
+    /// What is usual in its fleet, for one that [asks](strike::asks_fleet); `None` where the fleet does
+    /// not say.
+    pub fleet_usual: Option<Usual>,
     /// The policy as it applies to the SIM.
     pub rules: &'a Rules,
     /// What was done about the SIM, as far as the caller may know: the webhook may not.
@@ -98,13 +102,19 @@ pub(crate) fn is_alive_after_kill(snapshot: &Snapshot<'_>) -> bool {
 /// The limits that usage records alone may break.
 pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
 
-/// What usage records alone show of the limits of windows that the hour is part of, and of strikes.
-/// Whoever acts on it rules again over all that is known.
+/// What usage records alone show of the limits of windows that the hour is part of, and of strikes, by
+/// what is usual in its fleet where too little is known of the SIM. Whoever acts on it rules again over
+/// all that is known.
 #[must_use]
-pub fn shown_by_records(usage: &SimUsage, rules: &Rules, hour: Hour) -> Vec<Finding> {
+pub fn shown_by_records(
+    usage: &SimUsage,
+    fleet_usual: Option<Usual>,
+    rules: &Rules,
+    hour: Hour,
+) -> Vec<Finding> {
     let state = SimState::new(usage.sim);
     let control = Control::default();
-    let snapshot = Snapshot { state: &state, usage: Some(usage), rules, control };
+    let snapshot = Snapshot { state: &state, usage: Some(usage), fleet_usual, rules, control };
     let detectors = LIMITS.iter().chain([&strike::DETECTOR]);
     let found = detectors.flat_map(|detector| (detector.assess)(&snapshot));
     let holds = |finding: &Finding| match &finding.evidence {

@@ -6,9 +6,13 @@
 //! enough. Where events are lost, usage records show it later: two hours, each of more than its modem
 //! carries in one.
 //!
+//! A SIM of which less than 24 active hours are known is judged by its fleet: by what nearly all of
+//! its SIMs stay below, so that a thief is found who has it from its first hour on, and a new camera is
+//! spared where some of the others are cameras. Of hours of usage records it is so when they are closed.
+//!
 //! Fooled by whoever is as slow as the sensor: the limits and [`usage_spike`](super::usage_spike) are
-//! there for that. Silent for a SIM of which less than 24 active hours are known, unless its device
-//! changed. Accused wrongly is a fleet with fast modems that is updated outside of planned work: its
+//! there for that. Silent, unless its device changed, for such a SIM in a fleet of less than 50 whose
+//! past is known, or in one that cannot be asked. Accused wrongly is a fleet with fast modems that is updated outside of planned work: its
 //! policy should name a higher speed. Not more than the caps allow are cut then.
 
 use std::collections::BTreeSet;
@@ -19,9 +23,10 @@ use crate::bytes::Bytes;
 use crate::detector::{Detector, Snapshot, device_changed, device_is_handset, device_not_allowed};
 use crate::evidence::Usual;
 use crate::finding::{DetectorId, Evidence, Finding};
+use crate::id::FleetSid;
 use crate::policy::{Rules, SpikeAct};
 use crate::session::Session;
-use crate::state::Burst;
+use crate::state::{BURST_MIN, Burst, SimState};
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
@@ -50,12 +55,13 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     if snapshot.rules.strike.act == SpikeAct::Off {
         return Vec::new();
     }
-    let usual = snapshot.usage.map(SimUsage::baseline).and_then(Usual::of_past);
+    let own = own_usual(snapshot.usage);
     let mut fast = fast_bursts(snapshot);
-    fast.retain(|burst| usual.is_none_or(|usual| is_strange(burst.bytes(), &usual)));
+    fast.retain(|burst| own.is_none_or(|usual| is_strange(burst.bytes(), &usual)));
     let mut found = in_strange_device(snapshot, &fast);
-    if let Some(usual) = usual {
-        let windows = fast.iter().map(|burst| (burst.from(), burst.to(), burst.bytes()));
+    if let Some(usual) = own.or(snapshot.fleet_usual) {
+        let strange = fast.iter().filter(|burst| is_strange(burst.bytes(), &usual));
+        let windows = strange.map(|burst| (burst.from(), burst.to(), burst.bytes()));
         let both = twice(windows, &usual).into_iter().chain(in_hours(snapshot, &usual));
         found.extend(both.filter(|found| is_beyond_days(snapshot, found)));
     }
@@ -63,6 +69,23 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     found.retain(|finding| told.insert(finding.about.clone()));
     found
+}
+
+fn own_usual(usage: Option<&SimUsage>) -> Option<Usual> {
+    usage.map(SimUsage::baseline).and_then(Usual::of_past)
+}
+
+/// The fleet that is to be asked for what is usual, where too little is known of the SIM itself. Of
+/// nearly every SIM enough is known, or it carried nothing that might be a strike: then none is.
+#[must_use]
+pub fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> Option<FleetSid> {
+    let mut hours = usage.into_iter().flat_map(SimUsage::hours);
+    let is_large = state.is_some_and(|state| !state.bursts().is_empty())
+        || hours.any(|(_, bytes)| bytes >= BURST_MIN);
+    if !is_large || own_usual(usage).is_some() {
+        return None;
+    }
+    state.and_then(SimState::fleet).or_else(|| usage?.fleet())
 }
 
 /// The windows that no sensor's modem carries, none of which tell the same twice.

@@ -20,6 +20,9 @@ const WIDE_FROM: f64 = 8.0;
 /// Width of a spread's bin, in logarithmic units.
 const SPREAD_WIDTH: f64 = 0.03125;
 
+/// Width of a middle's bin, likewise: an eighth more or less. The last one begins at 8 GB an hour.
+const MIDDLE_WIDTH: f64 = 0.125;
+
 /// One bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Bin(u8);
@@ -36,6 +39,10 @@ impl Bin {
 
     pub(super) fn of_spread(spread: f64) -> Self {
         Self::at(spread / SPREAD_WIDTH)
+    }
+
+    pub(super) fn of_middle(middle: f64) -> Self {
+        Self::at(middle / MIDDLE_WIDTH)
     }
 
     /// The bin at a place, counted in bins; saturates at both ends.
@@ -63,7 +70,7 @@ impl Counts {
         self.add_many(bin, 1);
     }
 
-    fn add_many(&mut self, bin: Bin, count: u32) {
+    pub(super) fn add_many(&mut self, bin: Bin, count: u32) {
         let known = self.0.entry(bin).or_default();
         *known = known.saturating_add(count);
     }
@@ -157,6 +164,10 @@ impl Weights {
 
     pub(super) fn spread_at(&self, share: f64) -> Option<f64> {
         self.quantile(share).map(|place| place * SPREAD_WIDTH)
+    }
+
+    pub(super) fn middle_at(&self, share: f64) -> Option<f64> {
+        self.quantile(share).map(|place| place * MIDDLE_WIDTH)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::time::Hour;
 use crate::usage::SimUsage;
 
 /// Version of the stored form. One of a newer version is never overwritten.
-pub const COHORT_SCHEMA: u32 = 2;
+pub const COHORT_SCHEMA: u32 = 3;
 
 /// A SIM stands among its peers with its largest deviation of so many hours: an update that reaches a
 /// fleet over half a day is one event.
@@ -30,6 +30,18 @@ pub(super) const HISTORY_PER_DAY: f64 = 0.97;
 
 /// What spread is usual among peers, in contrast, is that of the last day or two.
 const SPREADS_PER_DAY: f64 = 0.5;
+
+/// What is usual for a SIM of which nothing is known is what this share of the SIMs do not exceed: where
+/// some are cameras, a new one among sensors may be one.
+const MIDDLE_SHARE: f64 = 0.98;
+
+/// SIMs whose own past is known, below which a fleet says nothing of others: one of them would be more
+/// than the rest of that share.
+const SIMS_MIN: f64 = 50.0;
+
+/// A SIM counts for the hours since it was last active, and not for more than these: one that wakes
+/// once a day for as much as one that is always awake.
+const MIDDLE_HOURS_MAX: u32 = 48;
 
 /// Of what a deviation is worth, steps of a nat.
 const STEPS: f64 = 16.0;
@@ -51,6 +63,10 @@ pub struct Cohort {
     worth: BTreeMap<Hour, Vec<u8>>,
     days: PeerDays,
     surges: Surges,
+    /// The middles of what is usual for each SIM whose past is known.
+    middles: Weights,
+    /// The most of them that were active within twelve hours, the older the less.
+    sims: f64,
 }
 
 /// What one page of an hour's records says of a fleet's SIMs.
@@ -62,6 +78,7 @@ pub struct Sketch {
     spreads: Counts,
     /// Deviations of the days that were over with this hour.
     days: BTreeMap<Hour, Counts>,
+    middles: Counts,
 }
 
 impl Sketch {
@@ -80,6 +97,9 @@ impl Sketch {
         // Of one that a human forgave nothing is known.
         if Usual::of_past(usage.baseline()).is_some() {
             self.spreads.add(Bin::of_spread(usage.baseline().spread));
+            let since = place.left.map_or(1, |(left, _)| left.hours_until(hour));
+            let hours = since.clamp(1, MIDDLE_HOURS_MAX);
+            self.middles.add_many(Bin::of_middle(usage.baseline().middle), hours);
         }
     }
 
@@ -94,6 +114,7 @@ impl Sketch {
         for (day, over) in &other.days {
             self.days.entry(*day).or_default().join(over);
         }
+        self.middles.join(&other.middles);
     }
 
     /// Whether no SIM was counted.
@@ -115,10 +136,11 @@ impl Sketch {
     /// # Errors
     /// When the bytes are not a sketch.
     pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        // One that was written before there were days ends where they begin; of one that has them
-        // what follows is not read.
-        let no_days = postcard::to_stdvec(&BTreeMap::<Hour, Counts>::new())?;
-        postcard::from_bytes(&[bytes, &no_days].concat())
+        // One that was written before there were days or middles ends where they begin; of one that
+        // has them what follows is not read.
+        let (no_days, no_middles) = (BTreeMap::<Hour, Counts>::new(), Counts::default());
+        let nothing = postcard::to_stdvec(&(no_days, no_middles))?;
+        postcard::from_bytes(&[bytes, &nothing].concat())
     }
 }
 
@@ -139,6 +161,7 @@ impl Cohort {
         let days = f64::from(passed) / 24.0;
         self.history.fade(HISTORY_PER_DAY.powf(days));
         self.spreads.fade(SPREADS_PER_DAY.powf(days));
+        self.middles.fade(SPREADS_PER_DAY.powf(days));
         let since = |hours: i32| hour.plus(hours.saturating_neg());
         self.peers.retain(|at, _| *at > since(PEER_HOURS));
         for (at, left) in &sketch.left {
@@ -155,6 +178,8 @@ impl Cohort {
         // What an hour holds is judged by what was before it.
         self.history.add(&sketch.deviations);
         self.spreads.add(&sketch.spreads);
+        self.middles.add(&sketch.middles);
+        self.sims = (self.sims * HISTORY_PER_DAY.powf(days)).max(self.peers());
         self.days.merge(hour, &sketch.days);
         self.surges.judge(hour, &sketch.deviations);
     }
@@ -189,6 +214,14 @@ impl Cohort {
         self.spreads.spread_at(0.5)
     }
 
+    /// What is usual for a SIM of which nothing is known by itself: as much as nearly every SIM's own
+    /// middle at most, and a spread as of half of them. `None` where fewer than 50 are known.
+    #[must_use]
+    pub fn usual(&self) -> Option<Usual> {
+        let middle = self.middles.middle_at(MIDDLE_SHARE).filter(|_| self.sims >= SIMS_MIN)?;
+        Some(Usual::of_peers(middle, self.spread()?))
+    }
+
     /// SIMs that were active in the last twelve hours, by the latest that is merged.
     #[must_use]
     pub fn peers(&self) -> f64 {
@@ -211,9 +244,14 @@ impl Cohort {
     /// When the bytes are not a cohort of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
         match schema {
-            // It ended before the days and the surges.
-            ..2 => postcard::from_bytes(&[bytes, &Self::no_days()?].concat()),
-            2.. => postcard::from_bytes(bytes),
+            // It ended before the days and the surges …
+            ..2 => {
+                let nothing = [Self::no_days()?, Self::no_middles()?].concat();
+                postcard::from_bytes(&[bytes, &nothing].concat())
+            }
+            // … or before the middles.
+            2 => postcard::from_bytes(&[bytes, &Self::no_middles()?].concat()),
+            3.. => postcard::from_bytes(bytes),
         }
     }
 }
@@ -224,9 +262,19 @@ impl Cohort {
         postcard::to_stdvec(&(PeerDays::default(), Surges::default()))
     }
 
+    /// What one of the second lacks.
+    pub(super) fn no_middles() -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&(Weights::default(), 0.0_f64))
+    }
+
     #[cfg(test)]
     pub(super) fn forget_days(&mut self) {
         (self.days, self.surges) = Default::default();
+    }
+
+    #[cfg(test)]
+    pub(super) fn forget_middles(&mut self) {
+        (self.middles, self.sims) = Default::default();
     }
 }
 

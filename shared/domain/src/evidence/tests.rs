@@ -251,22 +251,112 @@ fn a_sim_that_changes_its_fleet_leaves_what_waits_behind() {
 }
 
 #[test]
-fn a_cohort_and_a_sketch_without_days_are_still_read() {
-    let mut story = Story::learnt(20);
+fn a_cohort_without_days_or_middles_is_still_read() {
+    let mut story = Story::learnt(60);
+    story.cohort.forget_middles();
+    assert_eq!(story.cohort.usual(), None);
+    let stored = story.cohort.encode().unwrap();
+    let second = stored.strip_suffix(Cohort::no_middles().unwrap().as_slice()).unwrap();
+    assert_eq!(Cohort::decode(2, second).unwrap(), story.cohort);
+    assert!(Cohort::decode(COHORT_SCHEMA, second).is_err());
     story.cohort.forget_days();
     let stored = story.cohort.encode().unwrap();
-    let nothing = stored.strip_suffix(Cohort::no_days().unwrap().as_slice()).unwrap();
-    assert_eq!(Cohort::decode(1, nothing).unwrap(), story.cohort);
-    assert!(Cohort::decode(COHORT_SCHEMA, nothing).is_err());
+    let second = stored.strip_suffix(Cohort::no_middles().unwrap().as_slice()).unwrap();
+    let first = second.strip_suffix(Cohort::no_days().unwrap().as_slice()).unwrap();
+    assert_eq!(Cohort::decode(1, first).unwrap(), story.cohort);
+    assert!(Cohort::decode(2, first).is_err());
+    story.hours(1, |_, _| None);
+    assert!(story.cohort.usual().is_some(), "with the next hour that is merged");
+}
+
+#[test]
+fn a_sketch_without_days_or_middles_is_still_read() {
+    // Of SIMs whose first day is taken up nothing is known, and no day is over.
+    let mut story = Story::of(20);
+    story.hours(23, |_, _| None);
+    let source = Source { fleet: Some(fleet()), page: 0 };
+    let beside = Beside { cohort: Some(&story.cohort), is_suspended: false };
     let mut sketch = Sketch::default();
-    story.sims.iter().for_each(|usage| sketch.add(usage, story.hour.before()));
+    for usage in &mut story.sims {
+        usage.close_beside(story.hour, Bytes(50_000), source, beside);
+        sketch.add(usage, story.hour);
+    }
     let stored = sketch.encode().unwrap();
-    // No day was over with that hour: an empty map is one byte.
-    let old = stored.strip_suffix(&[0]).unwrap();
-    assert_eq!(
-        (Sketch::decode(old).unwrap(), Sketch::decode(&stored).unwrap()),
-        (sketch.clone(), sketch)
-    );
+    // What is empty is one byte.
+    let no_middles = stored.strip_suffix(&[0]).unwrap();
+    for stored in [&stored, no_middles, no_middles.strip_suffix(&[0]).unwrap()] {
+        assert_eq!(Sketch::decode(stored).unwrap(), sketch);
+    }
+    let learnt = Story::learnt(60);
+    let mut sketch = Sketch::default();
+    learnt.sims.iter().for_each(|usage| sketch.add(usage, learnt.hour.before()));
+    assert_eq!(Sketch::decode(&sketch.encode().unwrap()).unwrap(), sketch);
+}
+
+/// How far a window of video is from what a fleet says is usual.
+fn strangeness(cohort: &Cohort) -> Option<f64> {
+    cohort.usual().map(|usual| usual.deviation(Bytes(31_000_000)))
+}
+
+#[test]
+fn a_fleet_of_fifty_says_what_is_usual_for_a_sim_of_which_nothing_is_known() {
+    assert_eq!(Story::of(60).cohort.usual(), None);
+    let mut story = Story::of(60);
+    story.hours(24, |_, _| None);
+    assert_eq!(story.cohort.usual(), None, "of none of them enough is known");
+    story.hours(1, |_, _| None);
+    assert!(strangeness(&story.cohort) > Some(20.0), "{:?}", story.cohort.usual());
+    assert_eq!(Story::learnt(49).cohort.usual(), None);
+    let usual = Story::learnt(50).cohort.usual().unwrap();
+    assert!(usual.deviation(Bytes(40_000)) < 0.0 && usual.deviation(Bytes(100_000)) > 2.0);
+}
+
+#[test]
+fn where_some_are_cameras_a_new_sim_may_be_one() {
+    // Each of them is one of fifty, or as many as wake but once a day.
+    let fleet = |cameras: usize, wakes: u32| {
+        let mut story = Story::of(100);
+        let is_awake = |number: u32| number.checked_rem(wakes) == Some(0);
+        story.hours(40 * 24, |place, number| {
+            (place < cameras).then(|| if is_awake(number) { 40_000_000 } else { 0 })
+        });
+        story
+    };
+    for wakes in [1, 24] {
+        let some = strangeness(&fleet(6, wakes).cohort).unwrap();
+        assert!(some < 3.0, "{some}");
+        let one = strangeness(&fleet(1, wakes).cohort).unwrap();
+        assert!(one > 20.0, "{one}");
+    }
+    let mut gone = fleet(6, 1);
+    gone.hours(10 * 24, |place, _| (place < 6).then_some(0));
+    let without = strangeness(&gone.cohort).unwrap();
+    assert!(without > 20.0, "what was usual is forgotten: {without}");
+}
+
+#[test]
+fn a_fleet_that_wakes_once_a_day_is_known_at_any_hour() {
+    let mut story = Story::of(60);
+    let daily = |_: usize, number: u32| (!number.is_multiple_of(24)).then_some(0);
+    story.hours(30 * 24 + 20, daily);
+    assert!(story.cohort.peers() < 1.0);
+    assert!(strangeness(&story.cohort) > Some(20.0));
+}
+
+#[test]
+fn pages_together_say_what_is_usual() {
+    let story = Story::learnt(60);
+    let (mut whole, mut joined) = (Sketch::default(), Sketch::default());
+    for (place, usage) in story.sims.iter().enumerate() {
+        whole.add(usage, story.hour.before());
+        let mut page = Sketch::default();
+        page.add(usage, story.hour.before());
+        joined.join(&page);
+        assert_eq!(joined, whole, "{place}");
+    }
+    let mut cohort = Cohort::default();
+    cohort.merge(story.hour, &joined);
+    assert!(cohort.usual().is_some());
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl Usual {
         is_known.then(|| Self { middle: past.middle, spread: past.spread.max(SPREAD_MIN) })
     }
 
+    /// What a fleet says of a SIM whose own past says nothing.
+    pub(super) fn of_peers(middle: f64, spread: f64) -> Self {
+        Self { middle, spread: spread.max(SPREAD_MIN) }
+    }
+
     /// What a SIM's own past says, its spread drawn towards the median of its peers' while there is
     /// little of it. The middle is its own alone: a fleet may hold SIMs whose usual is ten times
     /// another's, and after 24 hours it is known well enough.

@@ -97,6 +97,14 @@ impl Desired {
             || device.is_some_and(|device| self.allowed_devices.contains(&device))
     }
 
+    /// Whether a human judged that the SIM uses what it does over time: that is learnt anew then, and
+    /// until it is known, its fleet's is no measure of it.
+    #[must_use]
+    pub fn has_usage_of_its_own(&self) -> bool {
+        let of_usage = [DetectorId::UsageSpike, DetectorId::SlowLeak].map(|id| format!("{id}#"));
+        self.judged.iter().any(|key| of_usage.iter().any(|detector| key.starts_with(detector)))
+    }
+
     /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]
     /// together.
     #[must_use]

@@ -14,7 +14,8 @@ use crate::port::{Fleet, Sim, TableError};
 use crate::time::{Hour, Window};
 use crate::usage::SimUsage;
 
-/// What usage records say of SIMs: the webhook and the kill-switch add to it what events say.
+/// What usage records say of SIMs and their fleets: the webhook and the kill-switch add to it what
+/// events say.
 pub trait Usages: Send + Sync {
     /// Reads the usage of these SIMs; one without records, or whose usage this version cannot read,
     /// is absent from the answer.
@@ -25,6 +26,15 @@ pub trait Usages: Send + Sync {
         &self,
         sims: &[SimSid],
     ) -> impl Future<Output = Result<BTreeMap<SimSid, SimUsage>, TableError>> + Send;
+
+    /// Reads what a fleet's SIMs do; `None` before an hour of it was closed.
+    ///
+    /// # Errors
+    /// [`TableError`]; one of a newer schema too, since it must not be overwritten.
+    fn read_cohort(
+        &self,
+        fleet: FleetSid,
+    ) -> impl Future<Output = Result<Option<Cohort>, TableError>> + Send;
 }
 
 /// What the aggregator reads and writes. It alone writes these items, and one run at a time.
@@ -71,15 +81,6 @@ pub trait UsageStore: Send + Sync {
         pass: Pass,
         from_page: u32,
     ) -> impl Future<Output = Result<Vec<Part>, TableError>> + Send;
-
-    /// Reads what a fleet's SIMs do; `None` before an hour of it was closed.
-    ///
-    /// # Errors
-    /// [`TableError`]; one of a newer schema too, since it must not be overwritten.
-    fn read_cohort(
-        &self,
-        fleet: FleetSid,
-    ) -> impl Future<Output = Result<Option<Cohort>, TableError>> + Send;
 
     /// Reads what the kill-switch wants of these SIMs; one it never touched is absent.
     ///

@@ -67,7 +67,7 @@ fn findings(state: &SimState) -> Vec<Finding> {
         let rules = policy.rules_for(state.fleet(), state.sim);
         for control in [Control::default(), control] {
             let usage = Some(&usage);
-            let snapshot = Snapshot { state, usage, rules: &rules, control };
+            let snapshot = Snapshot { state, usage, fleet_usual: None, rules: &rules, control };
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
     }

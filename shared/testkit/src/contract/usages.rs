@@ -12,6 +12,7 @@ use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{Beside, SimUsage, Source};
 
 use super::{Bytes, at, sim};
+use crate::cohorts::cohort_of;
 
 fn hour() -> Hour {
     Hour::of(at(0))
@@ -160,7 +161,7 @@ fn sketch() -> Sketch {
 }
 
 /// What a fleet's SIMs do is read back, and the later one stands.
-pub async fn a_cohort_is_read_back<T: UsageStore>(table: &T) {
+pub async fn a_cohort_is_read_back<T: UsageStore + Usages>(table: &T) {
     assert_eq!(table.read_cohort(fleet()).await.unwrap(), None);
     let mut cohort = Cohort::default();
     for hours in 0..2 {
@@ -237,4 +238,24 @@ pub async fn a_case_shows_usage<T: UsageStore + Cases>(table: &T) {
     assert_eq!(table.read_case(sim(1)).await.unwrap().usage, None);
     table.put_usage(&[UsageItem::Base(usage(1, 50))], at(0)).await.unwrap();
     assert_eq!(table.read_case(sim(1)).await.unwrap().usage, Some(usage(1, 50)));
+}
+
+/// A SIM's case shows what is usual in its fleet, where too little is known of the SIM itself for what
+/// it carried.
+pub async fn a_case_shows_what_is_usual_in_its_fleet<T: UsageStore + Cases>(table: &T) {
+    let cohort = cohort_of(fleet(), 60, 50_000, hour());
+    assert!(cohort.usual().is_some());
+    let mut known = usage(3, 50_000);
+    for hours in 1..30 {
+        let source = Source { fleet: Some(fleet()), page: 7 };
+        known.close(hour().plus(hours), Bytes(9_000_000), source);
+    }
+    let usages = [usage(1, 9_000_000), usage(2, 50_000), known];
+    let items = usages.map(UsageItem::Base);
+    table.put_usage(&items, at(0)).await.unwrap();
+    let seen = async |number| table.read_case(sim(number)).await.unwrap().fleet_usual;
+    assert_eq!(seen(1).await, None, "no hour of it was closed");
+    let item = UsageItem::Cohort(fleet(), Box::new(cohort.clone()));
+    table.put_usage(&[item], at(0)).await.unwrap();
+    assert_eq!((seen(1).await, seen(2).await, seen(3).await), (cohort.usual(), None, None));
 }

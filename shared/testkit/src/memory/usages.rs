@@ -65,6 +65,10 @@ impl Usages for MemoryTable {
         let known = |sim: &SimSid| Some((*sim, content.usage.bases.get(sim)?.clone()));
         Ok(sims.iter().filter_map(known).collect())
     }
+
+    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
+        Ok(self.content().usage.cohorts.get(&fleet).cloned())
+    }
 }
 
 impl UsageRanks for MemoryTable {
@@ -160,10 +164,6 @@ impl UsageStore for MemoryTable {
         let range = (fleet, *window, pass, from_page)..=(fleet, *window, pass, u32::MAX);
         let parts = content.parts.range(range).map(|(_, part)| part.clone());
         Ok(parts.take(PARTS_MAX).collect())
-    }
-
-    async fn read_cohort(&self, fleet: FleetSid) -> Result<Option<Cohort>, TableError> {
-        Ok(self.content().usage.cohorts.get(&fleet).cloned())
     }
 
     async fn read_desired(&self, sims: &[SimSid]) -> Result<BTreeMap<SimSid, Desired>, TableError> {

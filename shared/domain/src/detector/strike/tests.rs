@@ -3,10 +3,12 @@
 use super::*;
 use crate::detector::Control;
 use crate::detector::fixture::{
-    MB, Opened, SENSOR, SENSOR_2, TABLET, attached, claims_beside, hour_of, hours_in, records,
-    rules, time, used,
+    MB, Opened, SENSOR, SENSOR_2, TABLET, attached, claims_beside, claims_in_fleet, fleet, hour_of,
+    hours_in, records, rules, state_of, time, used,
 };
 use crate::event::Event;
+use crate::evidence::{Cohort, Sketch};
+use crate::usage::Beside;
 
 /// 30 active hours of some 50 kB, in February.
 fn quiet() -> SimUsage {
@@ -150,6 +152,81 @@ fn without_a_past_nothing_is_unusual() {
     assert_eq!(found(&windows(&[31, 31]), &records(&[("01T10", 50_000)])), "");
     assert_eq!(keys(&windows(&[31, 31]), None, "", Control::default()), "");
     assert_eq!(keys(&[], Some(&quiet()), "", Control::default()), "");
+}
+
+/// What a fleet says is usual whose 60 SIMs use so much in every hour.
+fn fleet_usual(bytes: u64) -> Option<Usual> {
+    let (mut sims, mut cohort) = (vec![records(&[]); 60], Cohort::default());
+    for hours in (1..=30).rev() {
+        let (hour, mut sketch) = (hour_of("01T00").plus(-hours), Sketch::default());
+        for usage in &mut sims {
+            let beside = Beside { cohort: Some(&cohort), is_suspended: false };
+            let source = crate::usage::Source { fleet: Some(fleet()), page: 0 };
+            usage.close_beside(hour, Bytes(bytes), source, beside);
+            sketch.add(usage, hour);
+        }
+        cohort.merge(hour, &sketch);
+    }
+    cohort.usual()
+}
+
+fn in_fleet(events: &[Event], usage: Option<&SimUsage>, usual: Option<Usual>) -> String {
+    let none = Control::default();
+    let claims = claims_in_fleet(DETECTOR, events, (usage, usual), &rules(""), none);
+    let keys = claims.iter().map(|claim| claim.split_once(": ").unwrap().0);
+    keys.collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_sim_that_was_never_used_is_judged_by_its_fleet() {
+    let (sensors, cameras) = (fleet_usual(50_000), fleet_usual(20 * MB));
+    assert!(sensors.is_some() && cameras.is_some());
+    let two = windows(&[31, 31]);
+    assert_eq!(in_fleet(&two, None, sensors), SECOND_WINDOW);
+    let began = records(&[("01T10", 50_000)]);
+    assert_eq!(in_fleet(&two, Some(&began), sensors), SECOND_WINDOW);
+    assert_eq!(in_fleet(&windows(&[230]), None, sensors), "", "one may be a fault");
+    assert_eq!(in_fleet(&windows(&[15, 15]), None, sensors), "", "an update");
+    assert_eq!(in_fleet(&two, None, cameras), "");
+    assert_eq!(in_fleet(&two, None, None), "");
+    // What is known of the SIM itself comes first.
+    assert_eq!(in_fleet(&two, Some(&past(20 * MB)), sensors), "");
+    assert_eq!(in_fleet(&two, Some(&quiet()), cameras), SECOND_WINDOW);
+}
+
+#[test]
+fn hours_of_a_sim_that_was_never_used_are_judged_by_its_fleet() {
+    let hours = records(&[("01T10", 154 * MB), ("01T11", 154 * MB)]);
+    let later = "strike#2026-03-01T11Z 2026-03-01T12:00:00Z";
+    assert_eq!(in_fleet(&[], Some(&hours), fleet_usual(50_000)), later);
+    assert_eq!(in_fleet(&[], Some(&hours), fleet_usual(100 * MB)), "");
+    assert_eq!(in_fleet(&[], Some(&hours), None), "");
+}
+
+#[test]
+fn in_a_strange_device_its_fleet_changes_nothing() {
+    let tablet = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
+    for usual in [None, fleet_usual(50_000), fleet_usual(20 * MB)] {
+        assert_eq!(in_fleet(&moved_to(TABLET, &[31]), None, usual), tablet);
+    }
+}
+
+#[test]
+fn a_fleet_is_asked_where_too_little_is_known_of_a_sim_that_carried_much() {
+    let asked =
+        |events: &[Event], usage: &SimUsage| asks_fleet(Some(&state_of(events)), Some(usage));
+    let began = records(&[("01T10", 50_000)]);
+    assert_eq!(asked(&windows(&[8]), &began), Some(fleet()));
+    assert_eq!(asked(&windows(&[7, 7]), &began), None);
+    assert_eq!(asked(&windows(&[31, 31]), &quiet()), None);
+    assert_eq!(asks_fleet(Some(&state_of(&windows(&[8]))), None), Some(fleet()));
+    // Of a SIM without events its records say which fleet it is in.
+    let mut alone = records(&[]);
+    let source = crate::usage::Source { fleet: Some(fleet()), page: 0 };
+    alone.close(hour_of("01T10"), Bytes(8 * MB - 1), source);
+    assert_eq!(asks_fleet(None, Some(&alone)), None);
+    alone.close(hour_of("01T11"), Bytes(8 * MB), source);
+    assert_eq!(asks_fleet(None, Some(&alone)), Some(fleet()));
 }
 
 #[test]
