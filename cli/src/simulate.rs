@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use csv::Writer;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 use simfuse_domain::id::SimSid;
@@ -21,6 +20,7 @@ use simfuse_testkit::population::{Emitted, EmittedKind, Partition, Population, T
 use crate::args::ProviderName;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::progress::Progress;
 
 /// When every population begins: 2026-01-01, a Thursday.
 const START_SECS: i64 = 1_767_225_600;
@@ -104,13 +104,13 @@ pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
     let mut files = Files::create(args)?;
     let mut population = Population::new(&config, Partition::WHOLE);
     let mut report = Report { seed: args.population.seed, ..Report::default() };
-    let progress = progress(args.population.days);
+    let progress = Progress::of(args.population.days.into(), "days");
     while let Some(emitted) = population.next() {
         let since = emitted.at.duration_since(config.start).as_secs();
-        progress.set_position(u64::try_from(since).unwrap_or(0) / DAY_SECS);
+        progress.reach(u64::try_from(since).unwrap_or(0) / DAY_SECS);
         files.write(&emitted, &mut report)?;
     }
-    progress.finish_and_clear();
+    progress.finish();
     files.finish()?;
     report.rogues =
         population.truth().filter(|truth| truth.from <= population.now()).map(rogue).collect();
@@ -138,12 +138,6 @@ impl PopulationArgs {
         };
         config
     }
-}
-
-fn progress(days: u32) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} day {pos} of {len}, {eta} left");
-    let bar = ProgressBar::new(u64::from(days));
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// One of the files.
