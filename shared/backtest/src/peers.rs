@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::evidence::{Cohort, Sketch};
+use simfuse_domain::detector::cohort_surge;
+use simfuse_domain::evidence::{Cohort, Sketch, Surge};
 use simfuse_domain::id::FleetSid;
+use simfuse_domain::policy::Policy;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{CLOSE_AFTER, SimUsage};
-#[cfg(test)]
-use simfuse_domain::{detector::cohort_surge, evidence::Surge, policy::Policy};
 
 /// When history begins, no hour is due that ended this long before.
 const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
@@ -21,6 +21,21 @@ const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
 pub struct Peers {
     next: Option<Hour>,
     fleets: BTreeMap<FleetSid, (Cohort, Sketch)>,
+    /// By fleet and the first hour of the episode.
+    pages: BTreeMap<(FleetSid, Hour), Page>,
+}
+
+/// A page about many SIMs of one fleet that were unusual at once: one an episode, as live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The fleet.
+    pub fleet: FleetSid,
+    /// When a human would have been paged: when the hour that showed it is closed.
+    pub at: Timestamp,
+    /// The surge as the page would have said it.
+    pub told: Surge,
+    /// The same once it was over, or history was: its latest hour, and its largest share.
+    pub in_the_end: Surge,
 }
 
 impl Peers {
@@ -31,26 +46,29 @@ impl Peers {
         (closed_at(next) <= now).then_some(next)
     }
 
-    /// Every SIM's hour is closed: what they did together is settled.
-    pub fn merge(&mut self, hour: Hour) {
-        for (cohort, sketch) in self.fleets.values_mut() {
+    /// Every SIM's hour is closed: what they did together is settled, and what policy has told of it.
+    pub fn merge(&mut self, hour: Hour, policy: &Policy) {
+        for (fleet, (cohort, sketch)) in &mut self.fleets {
             cohort.merge(hour, sketch);
             *sketch = Sketch::default();
+            if let Some(surge) = cohort_surge(cohort, policy.rules_of_fleet(*fleet)) {
+                let at = closed_at(hour);
+                let page = Page { fleet: *fleet, at, told: surge, in_the_end: surge };
+                let page = self.pages.entry((*fleet, surge.since)).or_insert(page);
+                page.in_the_end = surge;
+            }
         }
         self.next = Some(hour.after());
+    }
+
+    /// What humans would have been paged for, by fleet.
+    pub fn pages(&self) -> impl Iterator<Item = Page> {
+        self.pages.values().copied()
     }
 
     /// The fleet, merged through the hour before.
     pub(crate) fn cohort(&mut self, fleet: FleetSid) -> &Cohort {
         &self.fleets.entry(fleet).or_default().0
-    }
-
-    /// What is told of fleets and goes on.
-    #[cfg(test)]
-    pub(crate) fn surges(&self, policy: &Policy) -> impl Iterator<Item = (FleetSid, Surge)> {
-        self.fleets.iter().filter_map(|(fleet, (cohort, _))| {
-            Some((*fleet, cohort_surge(cohort, policy.rules_of_fleet(*fleet))?))
-        })
     }
 
     /// Counts a SIM whose hour was closed.
