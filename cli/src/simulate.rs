@@ -2,6 +2,7 @@
 //!
 //! It is written as it is made, so memory does not grow with its length.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use simfuse_testkit::population::{Emitted, EmittedKind, Partition, Population, T
 
 use crate::args::ProviderName;
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, note};
 use crate::progress::Progress;
 
 /// When every population begins: 2026-01-01, a Thursday.
@@ -114,8 +115,32 @@ pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
     files.finish()?;
     report.rogues =
         population.truth().filter(|truth| truth.from <= population.now()).map(rogue).collect();
+    note_missing(&config, report.rogues.iter().map(|rogue| rogue.rogue));
     output.print(&report, || text(&report, &args.out));
     Ok(0)
+}
+
+/// Says which rogues were asked for and did not begin: whoever looks for them in the files, or in a
+/// backtest, would look for what is not there.
+pub(crate) fn note_missing<'a>(
+    config: &PopulationConfig,
+    began: impl IntoIterator<Item = &'a str>,
+) {
+    let began: BTreeSet<&str> = began.into_iter().collect();
+    let days = config.days;
+    for rogue in config.rogues.scenarios.iter().filter(|rogue| !began.contains(rogue.name())) {
+        let why = match rogue {
+            Rogue::DuringFirmware => {
+                let every = config.benign.firmware_days;
+                format!(
+                    "it begins at the height of a firmware update of its fleet, and there is none in \
+                     time, as they come every {every} days. More days have it, or another seed"
+                )
+            }
+            _ => "its time is later. More days have it".to_owned(),
+        };
+        note(&format!("simfuse: no {} within {days} days: {why}", rogue.name()));
+    }
 }
 
 impl PopulationArgs {

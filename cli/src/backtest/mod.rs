@@ -19,7 +19,7 @@ use crate::error::CliError;
 use crate::output::{Output, note};
 use crate::progress::Progress;
 use crate::replay::policy_of;
-use crate::simulate::PopulationArgs;
+use crate::simulate::{PopulationArgs, note_missing};
 use report::Report;
 
 #[derive(Debug, Args)]
@@ -91,6 +91,13 @@ pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
     let threads = threads.unwrap_or(NonZeroUsize::MIN);
     let (history, whole) = History::of(args)?;
     let tried = history.tried(Trial { policy: &policy, mode }, threads);
+    if let History::Simulated(config) = &history {
+        let began = tried.sims.iter().filter_map(|tried| match tried.group {
+            Group::Rogue { name, .. } => Some(name),
+            Group::Benign | Group::Unlabelled => None,
+        });
+        note_missing(config, began);
+    }
     let mut report = Report::new(history.input(), args.policy.as_deref(), mode, &tried);
     if let Some(other) = &other {
         let others = history.tried(Trial { policy: other, mode }, threads);
