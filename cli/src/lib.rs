@@ -13,6 +13,7 @@ mod names;
 mod operate;
 mod output;
 mod policy;
+mod progress;
 mod replay;
 mod said;
 mod score;

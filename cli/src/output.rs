@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde::Serialize;
 
 /// What a dry run says first.
@@ -50,18 +51,66 @@ pub(crate) const WIDTH: u16 = 100;
 
 /// As [`table`], and no wider than [`WIDTH`]; what stands in the first column is to be copied, and is
 /// not wrapped.
-pub(crate) fn narrow_table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
+pub(crate) fn narrow_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = table(header);
-    table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     if let Some(first) = table.column_mut(0) {
-        first.set_constraint(comfy_table::ColumnConstraint::ContentWidth);
+        first.set_constraint(ColumnConstraint::ContentWidth);
     }
     table
 }
 
 /// A table with thin borders and this header.
-pub(crate) fn table<const N: usize>(header: [&str; N]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::UTF8_FULL_CONDENSED).set_header(header);
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header);
     table
+}
+
+/// How lines stand under one another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aligned {
+    /// Spaces before each.
+    pub(crate) indent: u16,
+    /// The column of what a line is about, with the spaces before it.
+    pub(crate) label_width: u16,
+}
+
+/// Lines under one another, each a label and a text, no wider than [`WIDTH`]: those too long are
+/// wrapped.
+pub(crate) fn aligned<'a>(
+    lines: impl IntoIterator<Item = (&'a str, String)>,
+    aligned: Aligned,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    for (label, text) in lines {
+        table.add_row([label.to_owned(), text]);
+    }
+    if let Some(labels) = table.column_mut(0) {
+        labels.set_padding((aligned.indent, 0));
+        labels.set_constraint(ColumnConstraint::Absolute(Width::Fixed(aligned.label_width)));
+    }
+    if let Some(texts) = table.column_mut(1) {
+        texts.set_padding((0, 0));
+    }
+    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: Aligned = Aligned { indent: 2, label_width: 16 };
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_below_itself() {
+        let text = aligned([("next", "nothing".to_owned()), ("found", "word ".repeat(30))], LINES);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "  next          nothing");
+        assert!(lines[1].starts_with("  found         word word") && lines[1].len() <= 100);
+        assert!(lines[2].starts_with("                word word"), "{text}");
+    }
 }

@@ -21,20 +21,23 @@ const CONTEXT_LINES: usize = 3;
 struct Checked {
     ok: bool,
     error: Option<String>,
+    /// What it does of itself, where it enforces.
+    acts: Vec<String>,
     warnings: Vec<String>,
 }
 
 /// `simfuse policy check`.
 pub(crate) fn check(file: &Path, output: Output) -> Result<u8, CliError> {
-    let (error, warnings) = match policy_of(Some(file)) {
-        Ok(policy) => (None, policy.warnings()),
-        Err(error @ CliError::Policy { .. }) => (Some(sentence(&error)), Vec::new()),
+    let (error, acts, warnings) = match policy_of(Some(file)) {
+        Ok(policy) => (None, policy.acts_for(), policy.warnings()),
+        Err(error @ CliError::Policy { .. }) => (Some(sentence(&error)), Vec::new(), Vec::new()),
         Err(error) => return Err(error),
     };
-    let checked = Checked { ok: error.is_none(), error, warnings };
+    let checked = Checked { ok: error.is_none(), error, acts, warnings };
     output.print(&checked, || {
         let taken = || format!("{}: would be taken", file.display());
         let mut lines = vec![checked.error.clone().unwrap_or_else(taken)];
+        lines.extend(checked.acts.iter().cloned());
         lines.extend(checked.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines.join("\n")
     });

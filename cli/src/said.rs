@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use simfuse_domain::finding::{Evidence, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_kill_switch::request::{
@@ -10,7 +9,7 @@ use simfuse_kill_switch::request::{
 };
 
 use crate::many::is_fine;
-use crate::output::{self, DRY_RUN, WIDTH};
+use crate::output::{self, Aligned, DRY_RUN};
 
 /// Rows of a table that a person reads; of more, those that went wrong come first.
 const ROWS_MAX: usize = 50;
@@ -18,8 +17,8 @@ const ROWS_MAX: usize = 50;
 /// SIMs that are only named, in a line or two.
 const NAMED_MAX: usize = 10;
 
-/// The column of what a line of a SIM's status is about: two spaces, and a word.
-const LABEL_WIDTH: u16 = 16;
+/// A SIM's status, line by line.
+const DETAILS: Aligned = Aligned { indent: 2, label_width: 16 };
 
 /// What a person is told of an answer.
 pub(crate) fn text(answer: &Answer) -> String {
@@ -123,10 +122,13 @@ fn cleared_text(cleared: &[SimSid]) -> String {
         return String::new();
     }
     let mut text = format!(
-        "{count} more are held and left out: policy asks for them no more. To let go of one:\n"
+        "{count} more are held and left out: policy asks for them no more. To switch one \
+         off all\nthe same, or to let go of it:\n"
     );
     for sim in cleared.iter().take(NAMED_MAX) {
-        text.push_str(&format!("  simfuse restore {sim} --reason \"...\"\n"));
+        for command in ["kill", "restore"] {
+            text.push_str(&format!("  simfuse {command} {sim} --reason \"...\"\n"));
+        }
     }
     match count.saturating_sub(NAMED_MAX) {
         0 => {}
@@ -294,7 +296,7 @@ fn details_text(sim: &SimAnswer) -> String {
         called(sim).join(" "),
         status.unwrap_or_default(),
         details.verdict,
-        aligned(lines)
+        output::aligned(lines, DETAILS)
     )
 }
 
@@ -327,25 +329,6 @@ fn collapsed(findings: &[Finding]) -> Vec<String> {
         rest = others;
     }
     said
-}
-
-/// Lines under one another, those too long wrapped.
-fn aligned(lines: Vec<(&str, String)>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
-    for (label, text) in lines {
-        table.add_row([label.to_owned(), text]);
-    }
-    if let Some(labels) = table.column_mut(0) {
-        labels.set_padding((2, 0));
-        labels.set_constraint(ColumnConstraint::Absolute(Width::Fixed(LABEL_WIDTH)));
-    }
-    if let Some(texts) = table.column_mut(1) {
-        texts.set_padding((0, 0));
-    }
-    let lines = table.lines().map(|line| format!("{}\n", line.trim_end()));
-    lines.collect()
 }
 
 #[cfg(test)]
@@ -384,14 +367,5 @@ mod tests {
         degraded: b (at 2026-03-01T09:00:00Z)
         hour_limit: used 7.0 MB in 2026-03-01T03Z, limit 1.0 MB (at 2026-03-01T03:30:00Z); and 5 more of it, 2026-03-01T03:30:00Z to 2026-03-01T08:30:00Z
         ");
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_goes_on_below_itself() {
-        let text = aligned(vec![("next", "nothing".to_owned()), ("found", "word ".repeat(30))]);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "  next          nothing");
-        assert!(lines[1].starts_with("  found         word word") && lines[1].len() <= 100);
-        assert!(lines[2].starts_with("                word word"), "{text}");
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! It is written as it is made, so memory does not grow with its length.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use csv::Writer;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 use simfuse_domain::id::SimSid;
@@ -20,7 +20,8 @@ use simfuse_testkit::population::{Emitted, EmittedKind, Partition, Population, T
 
 use crate::args::ProviderName;
 use crate::error::CliError;
-use crate::output::Output;
+use crate::output::{Output, note};
+use crate::progress::Progress;
 
 /// When every population begins: 2026-01-01, a Thursday.
 const START_SECS: i64 = 1_767_225_600;
@@ -104,18 +105,42 @@ pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
     let mut files = Files::create(args)?;
     let mut population = Population::new(&config, Partition::WHOLE);
     let mut report = Report { seed: args.population.seed, ..Report::default() };
-    let progress = progress(args.population.days);
+    let progress = Progress::of(args.population.days.into(), "days");
     while let Some(emitted) = population.next() {
         let since = emitted.at.duration_since(config.start).as_secs();
-        progress.set_position(u64::try_from(since).unwrap_or(0) / DAY_SECS);
+        progress.reach(u64::try_from(since).unwrap_or(0) / DAY_SECS);
         files.write(&emitted, &mut report)?;
     }
-    progress.finish_and_clear();
+    progress.finish();
     files.finish()?;
     report.rogues =
         population.truth().filter(|truth| truth.from <= population.now()).map(rogue).collect();
+    note_missing(&config, report.rogues.iter().map(|rogue| rogue.rogue));
     output.print(&report, || text(&report, &args.out));
     Ok(0)
+}
+
+/// Says which rogues were asked for and did not begin: whoever looks for them in the files, or in a
+/// backtest, would look for what is not there.
+pub(crate) fn note_missing<'a>(
+    config: &PopulationConfig,
+    began: impl IntoIterator<Item = &'a str>,
+) {
+    let began: BTreeSet<&str> = began.into_iter().collect();
+    let days = config.days;
+    for rogue in config.rogues.scenarios.iter().filter(|rogue| !began.contains(rogue.name())) {
+        let why = match rogue {
+            Rogue::DuringFirmware => {
+                let every = config.benign.firmware_days;
+                format!(
+                    "it begins at the height of a firmware update of its fleet, and there is none in \
+                     time, as they come every {every} days. More days have it, or another seed"
+                )
+            }
+            _ => "its time is later. More days have it".to_owned(),
+        };
+        note(&format!("simfuse: no {} within {days} days: {why}", rogue.name()));
+    }
 }
 
 impl PopulationArgs {
@@ -138,12 +163,6 @@ impl PopulationArgs {
         };
         config
     }
-}
-
-fn progress(days: u32) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} day {pos} of {len}, {eta} left");
-    let bar = ProgressBar::new(u64::from(days));
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// One of the files.

@@ -118,6 +118,16 @@ fn usage_records_alone_break_a_limit() {
     let killed = acts(&report, "deactivate");
     assert_eq!(killed.len(), 2, "{report}");
     assert!(killed.iter().all(|(_, act)| act["detector"] == "hour_limit"));
+    // Of a SIM without events, what records say is what it had used by then.
+    let labels = path(folder.path(), "labels.csv");
+    let known =
+        backtest(&[&usage, "--labels", &labels, "--policy", policy.path().to_str().unwrap()]);
+    for report in [&report, &known] {
+        for (_, act) in acts(report, "deactivate") {
+            let used = act["bytes_before"].as_u64().unwrap();
+            assert!((100_000_000..5_000_000_000).contains(&used), "{act}");
+        }
+    }
     assert_eq!(report["input"]["read"]["events"], 0);
 }
 
@@ -168,6 +178,14 @@ fn two_policies_differ_in_the_sims_that_only_one_acts_on() {
     assert_eq!((only("only_this"), only("only_other")), (2, 2), "{}", report["compared"]);
     let same = backtest(&[&events, "--policy", devices, "--compare", devices]);
     assert_eq!(same["compared"]["only_this"].as_array().unwrap().len(), 0);
+    let of_other = &report["compared"]["groups"]["unlabelled"];
+    assert_eq!((&of_other["sims"], &of_other["deactivated"]), (&16.into(), &2.into()));
+    let text = run(&["backtest", &events, "--policy", devices, "--compare", bytes]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    let tables = [format!("This policy ({devices}):"), format!("The other ({bytes}):")];
+    assert!(tables.iter().all(|table| text.contains(table.as_str())), "{text}");
+    assert!(text.contains("    the other  nothing\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let rows = std::fs::read_to_string(&csv).unwrap();
     assert!(rows.lines().filter(|row| row.contains(",deactivate,,")).count() >= 2, "{rows}");
 }
@@ -199,6 +217,51 @@ fn guards_hold_and_are_named() {
     let rogues = &report["groups"]["rogue"];
     let held = rogues["held"].as_u64().unwrap();
     assert!(held >= 5 && rogues["deactivated"].as_u64().unwrap() >= 1, "{rogues}");
+    assert_eq!(rogues["held_by_cap"], held, "{rogues}");
+    // Nothing else is said of them after that, so how many there are is.
+    let text =
+        run(&[&["backtest"], &size[..], &["--policy", limited.path().to_str().unwrap()]].concat());
+    let text = String::from_utf8(text.stdout).unwrap();
+    let all = report["groups"]["benign"]["held_by_cap"].as_u64().unwrap() + held;
+    let said = format!("A cap would have held the kill of {all} of these SIMs.");
+    assert!(text.contains(&said), "{text}");
+}
+
+#[test]
+fn a_surge_of_a_fleet_is_paged_in_files_as_in_the_simulation() {
+    let size = ["--sims", "70", "--days", "16", "--rogue", "R13", "--seed", "5"];
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let output = run(&[&["simulate"], &size[..], &["--out", &out]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let begins = json(&run(&[&["simulate", "--json"], &size[..], &["--out", &out]].concat()));
+    let begins = begins["rogues"].as_array().unwrap().iter().map(|rogue| rogue["from"].to_string());
+    let hour = begins.min().unwrap()[1..14].to_owned() + "Z";
+    let usage = path(folder.path(), "usage.ndjson");
+    let csv = path(folder.path(), "pages.csv");
+    let watch = file("version = 1\n[strike]\nact = \"alert\"\n");
+    let watch = watch.path().to_str().unwrap();
+    let off = file("version = 1\n[strike]\nact = \"alert\"\n[cohort_surge]\nact = \"off\"\n");
+    let off = off.path().to_str().unwrap();
+    for input in [&[&["--simulate"], &size[..]].concat(), &[usage.as_str()][..]] {
+        let report =
+            backtest(&[input, &["--policy", watch, "--compare", off, "--csv", &csv]].concat());
+        let surges = report["surges"].as_array().unwrap();
+        let surge = surges.iter().find(|surge| surge["since"] == hour.as_str());
+        let surge = surge.unwrap_or_else(|| panic!("{hour}: {surges:?}"));
+        assert!(surge["strange"].as_u64().unwrap() >= 14, "{surge}");
+        assert!(surge["at"].as_str().unwrap() > hour.as_str(), "closed hours after it: {surge}");
+        assert!(report["compared"]["surges"].as_array().unwrap().is_empty());
+        let rows = std::fs::read_to_string(&csv).unwrap();
+        let fleet = surge["fleet"].as_str().unwrap();
+        assert!(rows.contains(&format!("\n,fleet,{fleet},page,,")), "{rows}");
+    }
+    let text = run(&["backtest", &usage, "--policy", watch]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("SIMs use far more"), "{text}");
+    let text = run(&["backtest", &usage, "--policy", off]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("No fleet would have been paged"), "{text}");
 }
 
 #[test]

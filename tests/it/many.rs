@@ -179,7 +179,8 @@ fn held_kills_that_policy_asks_for_no_more_are_said_to_be_left_out() {
     for says in [
         "No kill is held by the cap that policy still asks for.\n",
         "13 more are held and left out: policy asks for them no more.",
-        "  simfuse restore HS0000000000000000000000000000000a --reason \"...\"\n",
+        "  simfuse kill HS0000000000000000000000000000000a --reason \"...\"\n  simfuse restore \
+         HS0000000000000000000000000000000a --reason \"...\"\n",
         "… and 3 more (--json lists all)",
     ] {
         assert!(text.contains(says), "{says}: {text}");

@@ -53,6 +53,27 @@ fn a_seed_gives_the_same_files_and_another_seed_others() {
 }
 
 #[test]
+fn a_rogue_that_did_not_begin_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().display().to_string();
+    let size = ["--sims", "12", "--days", "4", "--rogue", "R1,R14", "--rogue-sims", "1"];
+    let arguments = [&["simulate", "--json"], &size[..], &["--out", &out]].concat();
+    let simulated = run(&arguments);
+    let rogues = json(&simulated)["rogues"].take();
+    let names: Vec<_> = rogues.as_array().unwrap().iter().map(|rogue| &rogue["rogue"]).collect();
+    assert_eq!(names, ["R1"]);
+    let tried = run(&[&["backtest", "--simulate", "--json"], &size[..]].concat());
+    for output in [&simulated, &tried] {
+        let said = said(output);
+        assert!(
+            said.contains("simfuse: no R14 within 4 days: it begins at the height of"),
+            "{said}"
+        );
+        assert!(!said.contains("no R1 "), "{said}");
+    }
+}
+
+#[test]
 fn a_rogue_that_does_not_exist_is_refused_with_those_that_do() {
     let folder = tempfile::tempdir().unwrap();
     let output = simulate(folder.path(), &["--rogue", "R1,R18"]);

@@ -12,13 +12,15 @@ use simfuse_backtest::{Course, Peers, Trial};
 use simfuse_domain::event::Event;
 use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
 use simfuse_domain::port::UsageRecord;
+use simfuse_domain::time::Hour;
 use simfuse_supersim::client::usage_record;
 use simfuse_supersim::envelope::{self, Decoded};
 use simfuse_testkit::population::behaviour::Behaviour;
 use simfuse_testkit::population::rogue::Rogue;
 
-use super::{Group, Tried};
+use super::{Group, Outcome, Tried};
 use crate::error::CliError;
+use crate::progress::Progress;
 use crate::replay::input::{self, Element};
 
 /// Bad lines that are named; the others are counted.
@@ -166,20 +168,25 @@ impl Files {
     }
 
     /// Takes every SIM through its history, each fleet together.
-    pub(super) fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Vec<Tried> {
+    pub(super) fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Outcome {
         let groups = self.groups();
-        let progress = super::progress(u64::try_from(groups.len()).unwrap_or(u64::MAX));
+        let length = u64::try_from(groups.len()).unwrap_or(u64::MAX);
+        let progress = Progress::of(length, "fleets");
         let parts =
             by_partition(u32::try_from(groups.len()).unwrap_or(u32::MAX), threads, |index| {
                 let group = usize::try_from(index).ok().and_then(|index| groups.get(index));
                 let tried = self.try_together(trial, group.map_or(&[], Vec::as_slice));
-                progress.inc(1);
+                progress.advance();
                 tried
             });
-        progress.finish_and_clear();
-        let mut tried: Vec<Tried> = parts.into_iter().flatten().collect();
-        tried.sort_by_key(|tried| tried.course.sim());
-        tried
+        progress.finish();
+        let mut over = Outcome { sims: Vec::new(), pages: Vec::new() };
+        for Outcome { sims, pages } in parts {
+            over.sims.extend(sims);
+            over.pages.extend(pages);
+        }
+        over.sims.sort_by_key(|tried| tried.course.sim());
+        over
     }
 
     /// The SIMs that are judged beside one another: those of the fleet that is named first of each;
@@ -197,7 +204,7 @@ impl Files {
         of_fleets.into_values().chain(of_none).collect()
     }
 
-    fn try_together(&self, trial: Trial<'_>, sims: &[(SimSid, &[Item])]) -> Vec<Tried> {
+    fn try_together(&self, trial: Trial<'_>, sims: &[(SimSid, &[Item])]) -> Outcome {
         let mut trying: Vec<Trying> =
             sims.iter().map(|(sim, _)| Trying::new(*sim, self.group_of(*sim))).collect();
         let numbered = sims.iter().enumerate();
@@ -214,7 +221,8 @@ impl Files {
         }
         let end = self.end.unwrap_or(Timestamp::MIN);
         close_due(&mut trying, trial, end, &mut peers);
-        trying.into_iter().map(|sim| sim.finish(end)).collect()
+        let sims = trying.into_iter().map(|sim| sim.finish(end)).collect();
+        Outcome { sims, pages: peers.pages().collect() }
     }
 
     fn group_of(&self, sim: SimSid) -> Group {
@@ -230,7 +238,7 @@ fn close_due(trying: &mut [Trying], trial: Trial<'_>, now: Timestamp, peers: &mu
             sim.course.close(trial, hour, peers);
             sim.note_bytes(now);
         }
-        peers.merge(hour);
+        peers.merge(hour, trial.policy);
     }
 }
 
@@ -246,7 +254,9 @@ struct Trying {
 impl Trying {
     fn new(sim: SimSid, group: Group) -> Self {
         let meter = match group {
-            Group::Rogue { from, .. } => Some(Meter { from, sessions: BTreeMap::new() }),
+            Group::Rogue { from, .. } => {
+                Some(Meter { from, sessions: BTreeMap::new(), hours: BTreeMap::new() })
+            }
             Group::Benign | Group::Unlabelled => None,
         };
         Self { course: Course::new(sim), group, meter, fleet: None, rogue_bytes: Vec::new() }
@@ -262,6 +272,9 @@ impl Trying {
                 self.course.event(trial, event, item.at(), peers);
             }
             Item::Usage(record) => {
+                if let Some(meter) = &mut self.meter {
+                    meter.add_record(record);
+                }
                 self.course.record(trial, record, item.at());
             }
         }
@@ -337,11 +350,13 @@ fn note_label(labels: &mut BTreeMap<SimSid, Group>, sim: SimSid, group: Group) {
 }
 
 /// Bytes of a SIM since a time, by its sessions' counters; one that starts again from 0 loses what it
-/// had.
+/// had. Without any session, by records of the hours that end after it.
 struct Meter {
     from: Timestamp,
     /// What each session's counter was at that time, and is.
     sessions: BTreeMap<SessionSid, (u64, u64)>,
+    /// What records say of each hour, the latest of each.
+    hours: BTreeMap<Hour, u64>,
 }
 
 impl Meter {
@@ -355,7 +370,18 @@ impl Meter {
         }
     }
 
+    fn add_record(&mut self, record: &UsageRecord) {
+        if let (Some(hour), Some(total)) = (record.hour(), record.total)
+            && hour.end() > self.from
+        {
+            self.hours.insert(hour, total.0);
+        }
+    }
+
     fn bytes(&self) -> u64 {
+        if self.sessions.is_empty() {
+            return self.hours.values().copied().fold(0, u64::saturating_add);
+        }
         let used = self.sessions.values().map(|(before, now)| now.saturating_sub(*before));
         used.fold(0, u64::saturating_add)
     }

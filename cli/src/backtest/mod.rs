@@ -2,22 +2,24 @@
 
 mod files;
 mod report;
+mod surges;
+mod totals;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use simfuse_backtest::{Act, Course, ModeFrom, Trial, hold_over_caps, stream};
+use simfuse_backtest::{Act, Course, ModeFrom, Page, Trial, hold_over_caps, stream};
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::policy::Policy;
 
 use crate::error::CliError;
 use crate::output::{Output, note};
+use crate::progress::Progress;
 use crate::replay::policy_of;
-use crate::simulate::PopulationArgs;
+use crate::simulate::{PopulationArgs, note_missing};
 use report::Report;
 
 #[derive(Debug, Args)]
@@ -73,6 +75,13 @@ struct Tried {
     rogue_bytes: Vec<Option<u64>>,
 }
 
+/// All of a history after the policy was tried on it.
+struct Outcome {
+    sims: Vec<Tried>,
+    /// What was told of fleets.
+    pages: Vec<Page>,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
     let policy = policy_of(args.policy.as_deref())?;
@@ -82,10 +91,17 @@ pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
     let threads = threads.unwrap_or(NonZeroUsize::MIN);
     let (history, whole) = History::of(args)?;
     let tried = history.tried(Trial { policy: &policy, mode }, threads);
-    let mut report = Report::new(history.input(), mode, &tried);
+    if let History::Simulated(config) = &history {
+        let began = tried.sims.iter().filter_map(|tried| match tried.group {
+            Group::Rogue { name, .. } => Some(name),
+            Group::Benign | Group::Unlabelled => None,
+        });
+        note_missing(config, began);
+    }
+    let mut report = Report::new(history.input(), args.policy.as_deref(), mode, &tried);
     if let Some(other) = &other {
         let others = history.tried(Trial { policy: other, mode }, threads);
-        report.compare(&tried, &others);
+        report.compare(args.compare.as_deref(), &tried, &others);
     }
     if let Some(path) = &args.csv {
         report.write_csv(path)?;
@@ -130,18 +146,20 @@ impl History {
     }
 
     /// Takes every SIM through it, and asks the caps.
-    fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Vec<Tried> {
-        let mut tried = match self {
+    fn tried(&self, trial: Trial<'_>, threads: NonZeroUsize) -> Outcome {
+        let mut outcome = match self {
             Self::Simulated(config) => {
-                let progress = progress(u64::from(stream::partitions(config.sims)));
-                let passed = stream::pass(config, trial, threads, || progress.inc(1));
-                progress.finish_and_clear();
-                passed.into_iter().map(of_passed).collect()
+                let parts = stream::partitions(config.sims);
+                let progress = Progress::of(parts.into(), "parts of the fleets");
+                let over = stream::judge(config, trial, threads, || progress.advance());
+                progress.finish();
+                let sims = over.sims.into_iter().map(of_passed).collect();
+                Outcome { sims, pages: over.pages }
             }
             Self::Read(files) => files.tried(trial, threads),
         };
-        ask_caps(&mut tried, trial.policy);
-        tried
+        ask_caps(&mut outcome.sims, trial.policy);
+        outcome
     }
 }
 
@@ -162,9 +180,4 @@ fn ask_caps(tried: &mut [Tried], policy: &Policy) {
         *size = size.saturating_add(1);
     }
     hold_over_caps(tried.iter_mut().flat_map(|tried| &mut tried.acts), policy, &sizes);
-}
-
-fn progress(length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {percent} %, {eta} left");
-    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -6,19 +6,24 @@ use std::path::Path;
 use csv::Writer;
 use jiff::Timestamp;
 use serde::Serialize;
-use simfuse_backtest::{Act, ModeFrom};
+use simfuse_backtest::ModeFrom;
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::finding::Finding;
+use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::verdict::Verdict;
 
 use super::files::Counts;
-use super::{Group, Tried};
+use super::surges::{self, SurgeReport};
+use super::totals::Totals;
+use super::{Group, Outcome, Tried};
 use crate::error::CliError;
-use crate::output;
+use crate::output::{self, Aligned};
 
 /// SIMs printed as text; `--json` and `--csv` have them all.
 const SIMS_PRINTED_MAX: usize = 40;
+
+/// Below a SIM, what each policy does.
+const DIFFERING: Aligned = Aligned { indent: 4, label_width: 15 };
 
 /// What a policy was tried on.
 #[derive(Debug, Clone, Serialize)]
@@ -31,28 +36,17 @@ pub(super) enum Input {
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     input: Input,
+    policy: String,
     judged_as: &'static str,
-    groups: BTreeMap<&'static str, Sum>,
+    groups: Totals,
+    /// Pages about whole fleets.
+    surges: Vec<SurgeReport>,
     /// SIMs of which anything was found.
     sims: Vec<SimReport>,
     /// Events that could not be folded, and cost nothing else.
     faults: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<Compared>,
-}
-
-/// What was done to the SIMs of a group. A rogue before its time is a benign SIM.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
-struct Sum {
-    sims: u64,
-    sim_hours: f64,
-    deactivated: u64,
-    quarantined: u64,
-    held: u64,
-    alerted: u64,
-    alerts: u64,
-    kills_per_million_sim_hours: f64,
-    alerts_per_million_sim_hours: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,9 +82,13 @@ struct FindingReport {
     sentence: String,
 }
 
-/// SIMs that only one of two policies acts on: deactivates, moves, holds or tells of.
+/// Another policy on the same history, and the SIMs that only one of both acts on: deactivates, moves,
+/// holds or tells of.
 #[derive(Debug, Serialize)]
 struct Compared {
+    policy: String,
+    groups: Totals,
+    surges: Vec<SurgeReport>,
     only_this: Vec<Differing>,
     only_other: Vec<Differing>,
 }
@@ -103,38 +101,41 @@ struct Differing {
 }
 
 impl Report {
-    pub(super) fn new(input: Input, mode: ModeFrom, tried: &[Tried]) -> Self {
-        let mut groups: BTreeMap<&'static str, Sum> = BTreeMap::new();
-        for tried in tried {
-            add(&mut groups, tried);
-        }
-        for sum in groups.values_mut() {
-            let hours = sum.sim_hours.max(1.0);
-            #[expect(clippy::cast_precision_loss, reason = "a rate of far fewer than 2^52")]
-            let rate = |count: u64| count as f64 * 1e6 / hours;
-            sum.kills_per_million_sim_hours = rate(sum.deactivated.saturating_add(sum.quarantined));
-            sum.alerts_per_million_sim_hours = rate(sum.alerts);
-        }
+    pub(super) fn new(
+        input: Input,
+        policy: Option<&Path>,
+        mode: ModeFrom,
+        outcome: &Outcome,
+    ) -> Self {
+        let tried = &outcome.sims;
         let found = tried.iter().filter(|tried| !tried.course.findings().is_empty());
         Self {
             input,
+            policy: name_of(policy),
             judged_as: match mode {
                 ModeFrom::Enforce => "enforce",
                 ModeFrom::Policy => "its own mode",
             },
-            groups,
+            groups: Totals::of(tried),
+            surges: surges::reports(&outcome.pages),
             sims: found.map(sim_report).collect(),
             faults: tried.iter().map(|tried| u64::from(tried.course.faults())).sum(),
             compared: None,
         }
     }
 
-    /// Adds what differs from another policy's acts on the same SIMs.
-    pub(super) fn compare(&mut self, these: &[Tried], others: &[Tried]) {
+    /// Adds what another policy does on the same SIMs, and what differs.
+    pub(super) fn compare(&mut self, policy: Option<&Path>, this: &Outcome, other: &Outcome) {
+        let mut compared = Compared {
+            policy: name_of(policy),
+            groups: Totals::of(&other.sims),
+            surges: surges::reports(&other.pages),
+            only_this: Vec::new(),
+            only_other: Vec::new(),
+        };
         let others: BTreeMap<SimSid, &Tried> =
-            others.iter().map(|tried| (tried.course.sim(), tried)).collect();
-        let mut compared = Compared { only_this: Vec::new(), only_other: Vec::new() };
-        for tried in these {
+            other.sims.iter().map(|tried| (tried.course.sim(), tried)).collect();
+        for tried in &this.sims {
             let sim = tried.course.sim();
             let Some(other) = others.get(&sim) else { continue };
             let (this, other) = (strongest(tried), strongest(other));
@@ -172,6 +173,21 @@ impl Report {
                 writer.write_record(row).map_err(failed)?;
             }
         }
+        for surge in &self.surges {
+            let row = [
+                "",
+                "fleet",
+                &surge.fleet.to_string(),
+                "page",
+                "",
+                &surge.at.to_string(),
+                &DetectorId::CohortSurge.to_string(),
+                &surge.sentence(),
+                "",
+                "",
+            ];
+            writer.write_record(row).map_err(failed)?;
+        }
         writer.flush().map_err(|error| CliError::local(&doing)(error.into()))
     }
 
@@ -181,32 +197,23 @@ impl Report {
             "enforce" => "Judged as if all of the policy were in mode enforce.\n".to_owned(),
             mode => format!("Judged by {mode}.\n"),
         });
-        let mut table = output::table([
-            "group",
-            "SIMs",
-            "SIM-hours",
-            "deactivated",
-            "quarantined",
-            "held",
-            "alerted",
-            "kills, alerts per million SIM-hours",
-        ]);
-        for (group, sum) in &self.groups {
-            table.add_row([
-                (*group).to_owned(),
-                sum.sims.to_string(),
-                format!("{:.0}", sum.sim_hours),
-                sum.deactivated.to_string(),
-                sum.quarantined.to_string(),
-                sum.held.to_string(),
-                sum.alerted.to_string(),
-                format!(
-                    "{:.2}, {:.2}",
-                    sum.kills_per_million_sim_hours, sum.alerts_per_million_sim_hours
-                ),
-            ]);
+        match &self.compared {
+            None => {
+                text.push_str(&self.groups.text());
+                text.push_str(&surges::text(&self.surges));
+            }
+            Some(other) => {
+                let sides = [
+                    ("This policy", &self.policy, &self.groups, &self.surges),
+                    ("The other", &other.policy, &other.groups, &other.surges),
+                ];
+                for (side, name, groups, surges) in sides {
+                    text.push_str(&format!("\n{side} ({name}):\n{}", groups.text()));
+                    text.push_str(&surges::text(surges));
+                }
+                text.push('\n');
+            }
         }
-        text.push_str(&format!("{table}\n"));
         self.add_sims(&mut text);
         if let Some(compared) = &self.compared {
             text.push_str("Only this policy, or it more than the other:\n");
@@ -272,6 +279,10 @@ impl ActReport {
     }
 }
 
+fn name_of(policy: Option<&Path>) -> String {
+    policy.map_or_else(|| "the compiled-in policy".to_owned(), |path| path.display().to_string())
+}
+
 fn add_differing(text: &mut String, differing: &[Differing]) {
     if differing.is_empty() {
         text.push_str("  no SIM\n");
@@ -283,51 +294,13 @@ fn add_differing(text: &mut String, differing: &[Differing]) {
             }
             None => "nothing".to_owned(),
         };
-        text.push_str(&format!("  {sim}: {}; the other: {}\n", words(this), words(other)));
+        text.push_str(&format!("  {sim}\n"));
+        let sides = [("this", words(this)), ("the other", words(other))];
+        text.push_str(&output::aligned(sides, DIFFERING));
     }
     let more = differing.len().saturating_sub(SIMS_PRINTED_MAX);
     if more > 0 {
         text.push_str(&format!("  … and {more} more; --json has them all\n"));
-    }
-}
-
-/// Counts a SIM; what was done to a rogue before its time was done to a benign one.
-fn add(groups: &mut BTreeMap<&'static str, Sum>, tried: &Tried) {
-    let (name, from) = match tried.group {
-        Group::Rogue { from, .. } => ("rogue", Some(from)),
-        Group::Benign => ("benign", None),
-        Group::Unlabelled => ("unlabelled", None),
-    };
-    let hours = tried.course.judged().as_secs_f64() / 3_600.0;
-    let first = tried.course.first();
-    let before = first.zip(from).map_or(0.0, |(first, from)| {
-        (from.duration_since(first).as_secs_f64() / 3_600.0).clamp(0.0, hours)
-    });
-    let is_early = |act: &&Act| from.is_some_and(|from| act.at < from);
-    let of_group: Vec<&Act> = tried.acts.iter().filter(|act| !is_early(act)).collect();
-    let early: Vec<&Act> = tried.acts.iter().filter(is_early).collect();
-    let sum = groups.entry(name).or_default();
-    sum.sims = sum.sims.saturating_add(1);
-    sum.sim_hours += hours - before;
-    sum.count(&of_group);
-    if from.is_some() {
-        let sum = groups.entry("benign").or_default();
-        sum.sim_hours += before;
-        sum.count(&early);
-    }
-}
-
-impl Sum {
-    fn count(&mut self, acts: &[&Act]) {
-        let any = |is: fn(&Act) -> bool| u64::from(acts.iter().any(|act| is(act)));
-        let is_alert = |act: &&&Act| act.what == Verdict::Alert;
-        let done = |act: &Act, what| act.what == what && act.hold.is_none();
-        self.deactivated += any(|act| act.what == Verdict::Deactivate && act.hold.is_none());
-        self.quarantined += u64::from(acts.iter().any(|act| done(act, Verdict::Quarantine)));
-        self.held += any(|act| act.hold.is_some());
-        self.alerted += any(|act| act.what == Verdict::Alert);
-        let alerts = acts.iter().filter(is_alert).count();
-        self.alerts = self.alerts.saturating_add(u64::try_from(alerts).unwrap_or(0));
     }
 }
 

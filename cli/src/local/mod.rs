@@ -10,6 +10,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb as dynamodb;
+use dynamodb::types::StreamSpecification;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use simfuse_aws::{Table, create_table};
@@ -96,12 +97,42 @@ pub(crate) struct LocalTable {
 impl LocalTable {
     /// An empty table in memory, with this policy as its first version.
     pub(crate) async fn start(policy: &Policy, now: Timestamp) -> Result<Self, CliError> {
+        let (client, endpoint) = Self::serve().await?;
+        Self::begin(client, endpoint, policy, now).await
+    }
+
+    /// The same without a stream of its changes, which no one will read: the embedded table looks
+    /// through all of the stream with each write.
+    pub(crate) async fn start_unstreamed(
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, CliError> {
+        let fault = CliError::local("switching the embedded table's stream off");
+        let (client, endpoint) = Self::serve().await?;
+        let off = StreamSpecification::builder().stream_enabled(false).build();
+        let off = off.map_err(|error| fault(error.into()))?;
+        let request = client.update_table().table_name(TABLE).stream_specification(off);
+        Box::pin(request.send()).await.map_err(|error| fault(error.into()))?;
+        Self::begin(client, endpoint, policy, now).await
+    }
+
+    async fn serve() -> Result<(dynamodb::Client, String), CliError> {
         let fault = CliError::local("starting the embedded table");
         let database = dynoxide::Database::memory().map_err(|error| fault(error.into()))?;
         let (listener, endpoint) = listen("127.0.0.1:0").await?;
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let client = dynamodb::Client::new(&simfuse_aws::client::local_config(&endpoint));
         create_table(&client, TABLE).await.map_err(|error| fault(error.into()))?;
+        Ok((client, endpoint))
+    }
+
+    async fn begin(
+        client: dynamodb::Client,
+        endpoint: String,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Self, CliError> {
+        let fault = CliError::local("starting the embedded table");
         let table = Table::new(client, TABLE);
         let replaced = table.replace_policy(&first_policy(policy, now)).await;
         replaced.map_err(|error| fault(error.into()))?;

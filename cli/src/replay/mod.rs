@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -33,6 +32,7 @@ use crate::error::CliError;
 use crate::local::http::function_url_request;
 use crate::local::{FixedSecrets, LocalTable, random_secret};
 use crate::output::{self, Output};
+use crate::progress::Progress;
 use input::Element;
 use meter::{Meter, Used};
 use recorder::Recorder;
@@ -200,7 +200,7 @@ type Found = BTreeMap<SimSid, (Verdict, Vec<Finding>)>;
 
 /// Sends the bodies to the handler, on an empty table.
 async fn decide(policy: &Policy, bodies: &[Vec<u8>]) -> Result<(Tally, Found), CliError> {
-    let local = LocalTable::start(policy, simfuse_aws::SystemClock.now()).await?;
+    let local = LocalTable::start_unstreamed(policy, simfuse_aws::SystemClock.now()).await?;
     let recorder = Recorder::new(local.table, policy.clone());
     let secret = random_secret();
     let fault = CliError::local("making a secret");
@@ -229,9 +229,9 @@ async fn decide(policy: &Policy, bodies: &[Vec<u8>]) -> Result<(Tally, Found), C
             return Err(CliError::Remote(format!("the webhook answered {status}: {answered}")));
         }
         sum = plus(sum, &answered)?;
-        progress.inc(1);
+        progress.advance();
     }
-    progress.finish_and_clear();
+    progress.finish();
     Ok((sum, recorder.found()))
 }
 
@@ -261,9 +261,9 @@ async fn post(
             return Err(CliError::Remote(format!("the webhook answered {status}: {answered}")));
         }
         sum = plus(sum, &answered)?;
-        progress.inc(1);
+        progress.advance();
     }
-    progress.finish_and_clear();
+    progress.finish();
     Ok(sum)
 }
 
@@ -292,10 +292,8 @@ fn sim_report(sim: SimSid, bytes: Used, found: Option<(Verdict, Vec<Finding>)>) 
     SimReport { sim, verdict, findings: findings.collect(), bytes }
 }
 
-fn progress(bodies: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} batches, {eta} left");
-    let length = u64::try_from(bodies).unwrap_or(u64::MAX);
-    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+fn progress(bodies: usize) -> Progress {
+    Progress::of(u64::try_from(bodies).unwrap_or(u64::MAX), "batches")
 }
 
 fn summary(events: &Events) -> String {

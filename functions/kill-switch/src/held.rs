@@ -49,7 +49,7 @@ where
     }
 
     /// Whether policy asks for it no more. What cannot be read may be asked for still.
-    async fn is_cleared(&self, held: Incident, policy: &Policy) -> (SimSid, bool) {
+    pub(crate) async fn is_cleared(&self, held: Incident, policy: &Policy) -> (SimSid, bool) {
         let case = match self.read_case(held.sim).await {
             Ok(case) => case,
             Err(error) => {

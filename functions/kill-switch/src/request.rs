@@ -223,7 +223,7 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<String>>,
     /// Of `approve` without SIMs: those that the cap holds and that policy asks for no more. They are
-    /// left out; `restore` lets go of each.
+    /// left out: `deactivate` switches one off all the same, `restore` lets go of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cleared: Vec<SimSid>,
     /// What a selection rests on.

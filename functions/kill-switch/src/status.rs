@@ -1,7 +1,8 @@
 //! How things are: of the whole, and of one SIM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::incident::{self, Hold, Incident, Look, Stage};
@@ -16,9 +17,14 @@ use crate::engine::KillSwitch;
 use crate::error::{Chain, KillSwitchError};
 use crate::publish::LAST_ALERT;
 use crate::request::{Attention, Details, Status};
+use crate::sweep::SIMS_AT_ONCE;
 
 /// Open incidents counted.
 const OPEN_MAX: usize = 5_000;
+
+/// What is said of a held SIM that no approval takes any more.
+const CLEARED: &str =
+    "policy asks for it no more: kill it if it should be off, or restore it to let go of it";
 
 /// SIMs listed in the status of the whole: a screen.
 const ATTENTION_MAX: usize = 20;
@@ -41,7 +47,7 @@ where
         let last_beat = last_beat.map_err(KillSwitchError::table("reading the heartbeat"))?;
         let last_alert = self.table.last_paged(LAST_ALERT).await;
         let last_alert = last_alert.map_err(KillSwitchError::table("reading the last alert"))?;
-        let (attention, attention_more) = self.attention(&open).await?;
+        let (attention, attention_more) = self.attention(&open, &policy).await?;
         let count =
             |of: fn(Stage) -> bool| open.iter().filter(|open| of(open.incident.stage)).count();
         Ok(Status {
@@ -67,6 +73,7 @@ where
     async fn attention(
         &self,
         open: &[OpenIncident],
+        policy: &Policy,
     ) -> Result<(Vec<Attention>, usize), KillSwitchError> {
         let open = open.iter().map(|open| &open.incident);
         let mut waiting: Vec<&Incident> = open.filter(|incident| needs_look(incident)).collect();
@@ -84,8 +91,21 @@ where
             tracing::error!(error = %Chain(&error), "states not read; the status is without them");
             BTreeMap::new()
         });
-        let seen = |incident| attention_of(incident, states.get(&incident.sim));
+        let cleared = self.cleared(&waiting, policy).await;
+        let seen = |incident: &Incident| {
+            let is_cleared = cleared.contains(&incident.sim);
+            attention_of(incident, states.get(&incident.sim), is_cleared)
+        };
         Ok((waiting.into_iter().map(seen).collect(), more))
+    }
+
+    /// Those held of which an approval would be refused: hours may have passed since they were, and
+    /// what was found then may not stand any more.
+    async fn cleared(&self, waiting: &[&Incident], policy: &Policy) -> BTreeSet<SimSid> {
+        let held = waiting.iter().filter(|incident| matches!(incident.stage, Stage::Held(_)));
+        let ruled = held.map(|incident| self.is_cleared((*incident).clone(), policy));
+        let ruled = stream::iter(ruled.collect::<Vec<_>>()).buffer_unordered(SIMS_AT_ONCE);
+        ruled.filter_map(async |(sim, is_cleared)| is_cleared.then_some(sim)).collect().await
     }
 
     /// What is known of one SIM.
@@ -133,6 +153,9 @@ where
                     if incident.is_some_and(|incident| incident.quarantine.is_some()) =>
                 {
                     "it goes on to quarantine by itself; restore it if it was a mistake"
+                }
+                Some(Stage::Held(_)) if verdict < Verdict::Quarantine && case.unread.is_empty() => {
+                    CLEARED
                 }
                 Some(Stage::Held(_)) if case.desired.0.protected_by.is_some() => {
                     "approve it with --override-protection, or let it be: it is not deactivated by \
@@ -212,18 +235,20 @@ fn since(incident: &Incident) -> Timestamp {
     incident.sent_at.unwrap_or(incident.opened_at)
 }
 
-fn attention_of(incident: &Incident, stored: Option<&StoredState>) -> Attention {
+fn attention_of(incident: &Incident, stored: Option<&StoredState>, is_cleared: bool) -> Attention {
     let state = stored.map(|stored| &stored.state);
     let device = state.and_then(|state| state.devices().iter().max_by_key(|device| device.last()));
     let imei = device.map(|device| device.imei);
     let sim = incident.sim;
     let command = match incident.stage {
+        Stage::Held(_) if is_cleared => format!("simfuse kill {sim} --reason \"...\""),
         Stage::Held(Hold::Protected) => {
             format!("simfuse approve {sim} --override-protection --reason \"...\"")
         }
         Stage::Held(_) => format!("simfuse approve {sim} --reason \"...\""),
         _ => format!("simfuse status {sim}"),
     };
+    let next = if is_cleared { CLEARED } else { next_step(Some(incident.stage), incident.verdict) };
     Attention {
         sim,
         name: incident.name.clone(),
@@ -233,7 +258,7 @@ fn attention_of(incident: &Incident, stored: Option<&StoredState>) -> Attention 
         imei,
         tac: imei.map(|imei| imei.tac()),
         used_bytes: state.map(|state| incident.bytes_since(state)),
-        next_step: next_step(Some(incident.stage), incident.verdict).to_owned(),
+        next_step: next.to_owned(),
         command,
     }
 }

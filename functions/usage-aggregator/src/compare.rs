@@ -105,7 +105,7 @@ where
             if total == used.total { used.clone() } else { Used { total, ..Used::default() } };
         items.push(UsageItem::Sim(sim, Some(fleet), UsageWindow::Day(day), day_used));
         let rules = context.policy.rules_for(Some(fleet), sim);
-        let broken = changed.iter().flat_map(|hour| shown_by_records(&usage, &rules, *hour));
+        let broken = changed.iter().flat_map(|hour| shown_by_records(&usage, None, &rules, *hour));
         let broken: Vec<Finding> = broken.collect();
         items.push(UsageItem::Base(usage));
         let put = self.table.put_together(&items, self.clock.now()).await;

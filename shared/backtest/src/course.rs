@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::detector::{self, shown_by_records, unusual_usage};
 use simfuse_domain::event::Event;
-use simfuse_domain::finding::{DetectorId, Finding};
+use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::{Desired, Hold, Incident, QUIET_MAX, quarantine_for, told_as};
 use simfuse_domain::policy::{Mode, Policy, Rules};
@@ -67,7 +67,8 @@ pub struct Act {
     pub sentence: String,
     /// When the behaviour began that the findings show.
     pub since: Timestamp,
-    /// Bytes since then up to the act, as far as the SIM's state shows them.
+    /// Bytes since then up to the act, at least: the most of what events, usage records and the
+    /// findings themselves show.
     pub bytes: Bytes,
 }
 
@@ -158,7 +159,7 @@ impl Course {
                 usage.amend(hour, was, total);
                 let of_events = self.stored.as_ref().and_then(|stored| stored.state.fleet());
                 let rules = trial.policy.rules_for(record.fleet.or(of_events), self.sim);
-                let broken = shown_by_records(usage, &rules, hour);
+                let broken = shown_by_records(usage, None, &rules, hour);
                 self.judge(trial, broken, at);
             }
             return self.is_off;
@@ -255,7 +256,6 @@ impl Course {
             }
         };
         if !is_told {
-            let state = self.stored.as_ref().map(|stored| &stored.state);
             self.acts.push(Act {
                 sim: self.sim,
                 fleet,
@@ -265,13 +265,27 @@ impl Course {
                 detector: deciding.detector,
                 sentence: deciding.to_string(),
                 since: incident.rogue_since(),
-                bytes: state.map_or(Bytes(0), |state| incident.bytes_since(state)),
+                bytes: self.bytes_since(&incident),
             });
         }
         self.incident = Some(incident);
         if what == Verdict::Deactivate && hold.is_none() {
             self.switch_off();
         }
+    }
+
+    /// What the SIM used since what was found began, at least. Of a SIM without events only records and
+    /// findings say it, and of records the latest hours are kept.
+    fn bytes_since(&self, incident: &Incident) -> Bytes {
+        let since = incident.rogue_since();
+        let by_events = self.stored.as_ref().map(|stored| incident.bytes_since(&stored.state));
+        let mut hours: BTreeMap<Hour, Bytes> =
+            self.usage.iter().flat_map(SimUsage::hours).collect();
+        hours.extend(self.seen.iter().map(|(hour, (total, _))| (*hour, *total)));
+        let of_it = hours.into_iter().filter(|(hour, _)| hour.start() >= since);
+        let by_records = of_it.map(|(_, bytes)| bytes).sum();
+        let by_findings = incident.findings.iter().map(shown_by).max();
+        by_events.unwrap_or(Bytes(0)).max(by_records).max(by_findings.unwrap_or(Bytes(0)))
     }
 
     /// What becomes of a verdict: an act, or what a guard makes of it.
@@ -362,6 +376,15 @@ impl Course {
     #[must_use]
     pub const fn usage(&self) -> Option<&SimUsage> {
         self.usage.as_ref()
+    }
+}
+
+/// What a finding says was used since it began.
+fn shown_by(finding: &Finding) -> Bytes {
+    match &finding.evidence {
+        Evidence::Bytes { seen, .. } | Evidence::Strike { seen, .. } => *seen,
+        Evidence::Unusual { excess, .. } => *excess,
+        _ => Bytes(0),
     }
 }
 

@@ -13,4 +13,4 @@ mod tests;
 
 pub use caps::hold_over_caps;
 pub use course::{Act, Course, ModeFrom, Trial};
-pub use peers::Peers;
+pub use peers::{Page, Peers};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use simfuse_domain::evidence::{Cohort, Sketch, Usual};
+use simfuse_domain::detector::cohort_surge;
+use simfuse_domain::evidence::{Cohort, Sketch, Surge, Usual};
 use simfuse_domain::id::FleetSid;
+use simfuse_domain::policy::Policy;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{CLOSE_AFTER, SimUsage};
-#[cfg(test)]
-use simfuse_domain::{detector::cohort_surge, evidence::Surge, policy::Policy};
 
 /// When history begins, no hour is due that ended this long before.
 const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
@@ -21,6 +21,8 @@ const FIRST_DUE: SignedDuration = SignedDuration::from_hours(4);
 pub struct Peers {
     next: Option<Hour>,
     fleets: BTreeMap<FleetSid, Fleet>,
+    /// By fleet and the first hour of the episode.
+    pages: BTreeMap<(FleetSid, Hour), Page>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,19 @@ struct Fleet {
     usual: Option<Usual>,
 }
 
+/// A page about many SIMs of one fleet that were unusual at once: one an episode, as live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The fleet.
+    pub fleet: FleetSid,
+    /// When a human would have been paged: when the hour that showed it is closed.
+    pub at: Timestamp,
+    /// The surge as the page would have said it.
+    pub told: Surge,
+    /// The same once it was over, or history was: its latest hour, and its largest share.
+    pub in_the_end: Surge,
+}
+
 impl Peers {
     /// The first hour that is to be closed by now and is not; `None` when there is none.
     pub fn due(&mut self, now: Timestamp) -> Option<Hour> {
@@ -39,13 +54,24 @@ impl Peers {
         (closed_at(next) <= now).then_some(next)
     }
 
-    /// Every SIM's hour is closed: what they did together is settled.
-    pub fn merge(&mut self, hour: Hour) {
-        for fleet in self.fleets.values_mut() {
+    /// Every SIM's hour is closed: what they did together is settled, and what policy has told of it.
+    pub fn merge(&mut self, hour: Hour, policy: &Policy) {
+        for (sid, fleet) in &mut self.fleets {
             fleet.cohort.merge(hour, &std::mem::take(&mut fleet.sketch));
             fleet.usual = fleet.cohort.usual();
+            if let Some(surge) = cohort_surge(&fleet.cohort, policy.rules_of_fleet(*sid)) {
+                let at = closed_at(hour);
+                let page = Page { fleet: *sid, at, told: surge, in_the_end: surge };
+                let page = self.pages.entry((*sid, surge.since)).or_insert(page);
+                page.in_the_end = surge;
+            }
         }
         self.next = Some(hour.after());
+    }
+
+    /// What humans would have been paged for, by fleet.
+    pub fn pages(&self) -> impl Iterator<Item = Page> {
+        self.pages.values().copied()
     }
 
     /// The fleet, merged through the hour before.
@@ -56,14 +82,6 @@ impl Peers {
     /// What is usual in the fleet by then.
     pub(crate) fn usual(&self, fleet: FleetSid) -> Option<Usual> {
         self.fleets.get(&fleet)?.usual
-    }
-
-    /// What is told of fleets and goes on.
-    #[cfg(test)]
-    pub(crate) fn surges(&self, policy: &Policy) -> impl Iterator<Item = (FleetSid, Surge)> {
-        self.fleets.iter().filter_map(|(sid, fleet)| {
-            Some((*sid, cohort_surge(&fleet.cohort, policy.rules_of_fleet(*sid))?))
-        })
     }
 
     /// Counts a SIM whose hour was closed.

@@ -14,7 +14,7 @@ use simfuse_testkit::population::config::PopulationConfig;
 use simfuse_testkit::population::{EmittedKind, Partition, Population, Truth};
 
 use crate::course::{Course, Trial};
-use crate::peers::Peers;
+use crate::peers::{Page, Peers};
 
 /// SIMs of a partition: their states, 5 kB each, stay near a processor's cache.
 const PARTITION_SIMS: u32 = 1_000;
@@ -41,23 +41,46 @@ pub fn partitions(sims: u32) -> u32 {
     sims.div_ceil(PARTITION_SIMS).max(1)
 }
 
-/// Judges a whole population; the SIMs are in the order of their numbers. `done` is called with each
-/// partition that is over.
-///
-/// A deactivation is felt by the SIM, as are those that a cap would hold.
+/// A whole population at the end of its course.
+#[derive(Debug)]
+pub struct Over {
+    /// The SIMs, in the order of their numbers.
+    pub sims: Vec<Passed>,
+    /// What was told of their fleets.
+    pub pages: Vec<Page>,
+}
+
+/// The SIMs of a population that was [judged](judge).
 pub fn pass(
     config: &PopulationConfig,
     trial: Trial<'_>,
     threads: NonZeroUsize,
     done: impl Fn() + Sync,
 ) -> Vec<Passed> {
+    judge(config, trial, threads, done).sims
+}
+
+/// Judges a whole population. `done` is called with each partition that is over.
+///
+/// A deactivation is felt by the SIM, as are those that a cap would hold.
+pub fn judge(
+    config: &PopulationConfig,
+    trial: Trial<'_>,
+    threads: NonZeroUsize,
+    done: impl Fn() + Sync,
+) -> Over {
     let of = partitions(config.sims);
     let over_all = by_partition(of, threads, |index| {
         let passed = pass_partition(config, Partition { index, of }, trial);
         done();
         passed
     });
-    over_all.into_iter().flatten().collect()
+    let mut over = Over { sims: Vec::new(), pages: Vec::new() };
+    for Over { sims, pages } in over_all {
+        over.sims.extend(sims);
+        over.pages.extend(pages);
+    }
+    over
 }
 
 /// Does something for each of so many partitions, on so many threads; the answers are in order.
@@ -87,11 +110,7 @@ pub fn by_partition<T: Send>(
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-fn pass_partition(
-    config: &PopulationConfig,
-    partition: Partition,
-    trial: Trial<'_>,
-) -> Vec<Passed> {
+fn pass_partition(config: &PopulationConfig, partition: Partition, trial: Trial<'_>) -> Over {
     let mut population = Population::new(config, partition);
     let first = partition.sims(config).start;
     let (mut all, mut peers): (Vec<Option<Passed>>, Peers) = Default::default();
@@ -136,7 +155,7 @@ fn pass_partition(
         let bytes = passed.truth.map(|truth| truth.bytes);
         passed.rogue_bytes.resize(passed.course.acts().len(), bytes);
     }
-    all.into_iter().flatten().collect()
+    Over { sims: all.into_iter().flatten().collect(), pages: peers.pages().collect() }
 }
 
 /// Closes the hours that are due by now, each for all SIMs before the next.
@@ -156,7 +175,7 @@ fn close_due(
                 population.deactivate(passed.course.sim(), now);
             }
         }
-        peers.merge(hour);
+        peers.merge(hour, trial.policy);
     }
 }
 

@@ -205,7 +205,7 @@ fn thieves_are_cut_by_their_speed_and_a_clock_ten_minutes_off_changes_nothing() 
                 for course in all.values_mut() {
                     Course::close(course, trial, hour, &mut peers);
                 }
-                peers.merge(hour);
+                peers.merge(hour, &policy);
             }
             let course = all.entry(emitted.sim).or_insert_with(|| Course::new(emitted.sim));
             match &emitted.kind {

@@ -6,10 +6,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::Bytes;
+use crate::detector::strike::FASTER_THAN_KBPS;
 use crate::device::{Imei14, Tac};
 use crate::evidence::Level;
 use crate::id::SessionSid;
 use crate::network::{Country, NamedPlmn};
+use crate::number::grouped;
 use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
 
@@ -396,22 +398,33 @@ impl fmt::Display for Finding {
             Evidence::Bytes { seen, limit, .. } => {
                 write!(f, "used {seen} in {}, limit {limit}", self.about)
             }
-            Evidence::Strike { seen, device: Some(device), from, .. } => {
-                write!(f, "used {seen} in device {device} since {from}, faster than a sensor can")
+            Evidence::Strike { seen, device: Some(device), from, to, .. } => {
+                write!(f, "used {seen} in device {device} since {from}")?;
+                at_speed(f, *seen, *from, *to)?;
+                f.write_str(", faster than a sensor can")
             }
             Evidence::Strike { seen, usual, from, to, .. } => {
-                write!(f, "used {seen} from {from} to {to}, more and faster than a sensor can")?;
+                write!(f, "used {seen} from {from} to {to}")?;
+                at_speed(f, *seen, *from, *to)?;
+                f.write_str(", more and faster than a sensor can")?;
                 usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
             Evidence::Unusual { chance_hours, seen, usual, excess, from, .. } => {
-                let is_of_days = self.detector == DetectorId::SlowLeak;
-                let (unit, units) =
-                    if is_of_days { ("a day", "days") } else { ("an hour", "hours") };
-                write!(
-                    f,
-                    "used {seen} in {unit}, usual are {usual}; {excess} beyond the usual since \
-                     {from}, by chance once in {chance_hours} {units}"
-                )
+                let chance = grouped(*chance_hours);
+                if self.detector == DetectorId::SlowLeak {
+                    write!(
+                        f,
+                        "used {seen} in a day, usual are {usual}; at least {excess} beyond the \
+                         usual since {from} (what counts of one day is bounded), by chance once in \
+                         {chance} days"
+                    )
+                } else {
+                    write!(
+                        f,
+                        "used {seen} in an hour, usual are {usual}; {excess} beyond the usual \
+                         since {from}, by chance once in {chance} hours"
+                    )
+                }
             }
             Evidence::Country { seen, allowed } => {
                 write!(f, "in country {seen}, allowed are ")?;
@@ -461,6 +474,23 @@ impl fmt::Display for Finding {
             Evidence::Fault { what } => f.write_str(what),
         }
     }
+}
+
+/// How fast that was over the whole time, where that alone is more than the modem of a sensor carries;
+/// with pauses between, it says nothing of the speed at which anything came.
+fn at_speed(
+    f: &mut fmt::Formatter<'_>,
+    seen: Bytes,
+    from: Timestamp,
+    to: Timestamp,
+) -> fmt::Result {
+    let millis = u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0);
+    // One kilobit a second is one bit a millisecond.
+    let kbps = seen.0.saturating_mul(8).checked_div(millis);
+    let Some(kbps) = kbps.filter(|kbps| *kbps > u64::from(FASTER_THAN_KBPS)) else {
+        return Ok(());
+    };
+    write!(f, ", {} kbit/s over all of it", grouped(kbps))
 }
 
 fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {

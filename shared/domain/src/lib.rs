@@ -20,6 +20,7 @@ pub mod money;
 pub mod network;
 pub mod news;
 pub mod notice;
+mod number;
 pub mod place;
 pub mod policy;
 pub mod port;

@@ -67,6 +67,31 @@ async fn what_policy_asks_for_no_more_is_neither_offered_nor_counted_nor_confirm
 }
 
 #[tokio::test]
+async fn status_offers_no_approval_of_what_has_lapsed() {
+    let bench = Bench::new(7).await;
+    for number in 1..=7 {
+        bench.steal_and_tell([number]).await;
+    }
+    let offered = async || {
+        let status = bench.ask(request("status", &[])).await["status"].take();
+        let listed = status["attention"].as_array().unwrap().iter();
+        let held = listed.filter(|sim| sim["stage"] == "held (cap on kills reached)");
+        held.map(|sim| sim["command"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let command = |act: &str, number| format!("simfuse {act} {} --reason \"...\"", sim(number));
+    assert_eq!(offered().await, [6, 7].map(|number| command("approve", number)));
+    // The strange device was there more than a horizon ago, and the sensor's own is again.
+    bench.pass(27 * 3_600);
+    bench.appears(6, SENSOR, 1_000).await;
+    assert_eq!(offered().await, [command("kill", 6), command("approve", 7)]);
+    let details = bench.ask(request("status", &[&name(6)])).await["sims"][0]["details"].take();
+    let next = details["next_step"].as_str().unwrap();
+    assert!(next.starts_with("policy asks for it no more: kill it"), "{details}");
+    let (outcome, reason) = bench.act("approve", &name(6)).await;
+    assert!(outcome == "refused" && reason.contains("asks for it no more"), "{reason}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_ruled_again_is_offered() {
     use simfuse_testkit::faulty::{Fault, Method};
     let bench = Bench::new(6).await;

@@ -233,7 +233,7 @@ impl<'a> Judges<'a> {
                 for course in courses.filter_map(|sim| sim.courses.get_mut(place)) {
                     course.close(trial, hour, peers);
                 }
-                peers.merge(hour);
+                peers.merge(hour, trial.policy);
             }
         }
     }

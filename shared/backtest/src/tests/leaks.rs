@@ -24,15 +24,12 @@ fn records_alone(config: &PopulationConfig, policy: &str) -> Told {
     let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
     let mut population = Population::new(config, Partition::WHOLE);
     let (mut all, mut peers): (BTreeMap<u32, Course>, Peers) = Default::default();
-    let mut surges = BTreeMap::new();
     while let Some(emitted) = population.next() {
         while let Some(hour) = peers.due(emitted.at) {
             for course in all.values_mut() {
                 course.close(trial, hour, &mut peers);
             }
-            peers.merge(hour);
-            let told = peers.surges(&policy);
-            surges.extend(told.map(|(fleet, surge)| ((fleet, surge.since), surge)));
+            peers.merge(hour, &policy);
         }
         let EmittedKind::Usage(record) = &emitted.kind else { continue };
         let course = all.entry(emitted.sim_index).or_insert_with(|| Course::new(emitted.sim));
@@ -40,7 +37,8 @@ fn records_alone(config: &PopulationConfig, policy: &str) -> Told {
     }
     let end = population.now();
     let sims = all.into_iter().map(|(index, course)| (course, population.truth_of(index, end)));
-    Told { sims: sims.collect(), surges }
+    let surges = peers.pages().map(|page| ((page.fleet, page.told.since), page.in_the_end));
+    Told { sims: sims.collect(), surges: surges.collect() }
 }
 
 impl Told {

@@ -64,6 +64,7 @@ mod tests {
 
     const MIDDLE: f64 = 4.0;
 
+    #[expect(clippy::arithmetic_side_effects, reason = "small numbers")]
     fn hour(day: i32, of_day: i32) -> Hour {
         "2026-03-02T00Z".parse::<Hour>().unwrap().plus(day * 24 + of_day)
     }

@@ -36,5 +36,5 @@ pub use series::{Judged, Series};
 pub use standing::Standing;
 pub use surge::Surge;
 pub use usual::Usual;
-pub use wallet::{Level, Wallet};
 pub(crate) use wallet::excess_of_hour;
+pub use wallet::{Level, Wallet};

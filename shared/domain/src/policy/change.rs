@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 
+use super::arming::acts_for;
 use super::{Binding, BindingMode, Cap, Enrol, LimitAct, Limits, Mode, Policy, Rules};
 use super::{CohortSurge, SlowLeak, SpikeAct, Strike, TellAct, UsageSpike, WatchAct};
 use crate::bytes::Bytes;
 use crate::id::FleetSid;
+use crate::number::grouped;
 use crate::place::Area;
 
 impl Policy {
@@ -51,6 +53,9 @@ fn changes(old: &Rules, new: &Rules) -> Vec<String> {
                 "mode enforce → observe: nothing is deactivated automatically".to_owned()
             }
         });
+        if new.mode == Mode::Enforce {
+            said.push(format!("enforce {}", acts_for(new)));
+        }
     }
     binding(&old.binding, &new.binding, &mut said);
     limits(&old.limits, &new.limits, &mut said);
@@ -259,6 +264,7 @@ fn usage_spike(old: UsageSpike, new: UsageSpike, said: &mut Vec<String>) {
         ("deactivate_hours", old.deactivate_hours, new.deactivate_hours),
     ] {
         if old != new {
+            let (old, new) = (grouped(old), grouped(new));
             said.push(format!("usage_spike.{name} {old} → {new}: by chance once in so many"));
         }
     }
@@ -276,8 +282,8 @@ fn slow_leak(old: SlowLeak, new: SlowLeak, said: &mut Vec<String>) {
         };
         said.push(format!("slow_leak.act {} → {}: {means}", old.act.name(), new.act.name()));
     }
-    let (before, after) = (old.alert_days, new.alert_days);
-    if before != after {
+    if old.alert_days != new.alert_days {
+        let (before, after) = (grouped(old.alert_days), grouped(new.alert_days));
         said.push(format!("slow_leak.alert_days {before} → {after}: by chance once in so many"));
     }
     if old.excess_min != new.excess_min {
@@ -397,6 +403,7 @@ mod tests {
                      [places]\ncountries = ['US']";
         insta::assert_snapshot!(changes("", armed), @r#"
     mode observe → enforce: SIMs are deactivated automatically, where the function is armed too
+    enforce deactivates for device_not_allowed, country_not_allowed
     binding learnt → strict: an unknown device is deactivated
     limits.act alert → deactivate: a broken limit deactivates
     countries any → US: a SIM elsewhere is deactivated
@@ -464,6 +471,7 @@ mod tests {
         let new = format!("mode = 'enforce'\n[fleet.{FLEET}.binding]\nmode = 'strict'");
         insta::assert_snapshot!(changes(&old, &new), @r#"
     mode observe → enforce: SIMs are deactivated automatically, where the function is armed too
+    enforce deactivates for nothing
     HF00000000000000000000000000000001: binding learnt → strict: an unknown device is deactivated
     "#);
         let sim = "[sim.HS00000000000000000000000000000001.limits]\nday_mb = 5";

@@ -7,6 +7,7 @@ mod places;
 mod slow_leak;
 mod strike;
 mod usage_spike;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -90,7 +91,7 @@ impl std::str::FromStr for Policy {
 
 fn read(text: &str) -> Result<File, PolicyError> {
     let refused = |key: Option<String>, error: &toml::de::Error| {
-        let reason = error.message().replace('\n', " ");
+        let reason = words::in_words(error.message());
         located(text, error.span().map(|span| span.start), key, reason)
     };
     let document = toml::Deserializer::parse(text).map_err(|error| refused(None, &error))?;
@@ -232,7 +233,7 @@ const EMPTY: Rules = Rules {
 };
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a policy")]
 struct File {
     #[serde(rename = "version")]
     _version: Version,
@@ -291,7 +292,7 @@ impl File {
 
 /// What one layer of the file says; what it leaves out holds as in the layer below.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [fleet.HF…]")]
 pub(super) struct Layer {
     mode: Option<Mode>,
     #[serde(default)]
@@ -400,7 +401,7 @@ impl TryFrom<i64> for Version {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [binding]")]
 struct BindingLayer {
     mode: Option<BindingMode>,
     enrol: Option<Enrol>,
@@ -409,7 +410,7 @@ struct BindingLayer {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [limits]")]
 struct LimitsLayer {
     hour_mb: Option<Megabytes>,
     day_mb: Option<Megabytes>,
@@ -481,7 +482,7 @@ impl<'de> Deserialize<'de> for Megabytes {
 struct MaintenanceLayer(Option<Maintenance>);
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [[maintenance]]")]
 struct MaintenanceText {
     from: Option<Moment>,
     to: Option<Moment>,
@@ -510,7 +511,7 @@ struct Moment(Timestamp);
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "must be a time with an offset, e.g. 2026-03-01T02:00:00Z")]
         enum Text {
             Toml(toml::value::Datetime),
             Text(String),
@@ -546,19 +547,19 @@ impl Minutes {
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [quarantine]")]
 struct QuarantineLayer {
     fleet: Option<FleetSid>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [notify]")]
 struct NotifyLayer {
     events: Option<Vec<NewsKind>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [proof]")]
 struct ProofLayer {
     window_mins: Option<Minutes>,
 }

@@ -3,6 +3,7 @@
 //! A policy file has a layer for the whole account and may have one for a fleet and one for a SIM;
 //! [`Policy::rules_for`] lays them over one another.
 
+mod arming;
 mod change;
 mod file;
 mod leak;

@@ -69,10 +69,9 @@ impl Unit {
         // What becomes of a SIM that nobody knows yet is R12; any other victim is in service.
         let installed = plan.map(|(scenario, from)| match scenario.begins {
             Begins::WithInstallation => from - 1_000 * life.draw.within(600..3_000),
-            Begins::WithTheft
-            | Begins::DaysLater(_)
-            | Begins::WithFirmware
-            | Begins::AllAtOnce => config.start.as_millisecond(),
+            Begins::WithTheft | Begins::DaysLater(_) | Begins::WithFirmware | Begins::AllAtOnce => {
+                config.start.as_millisecond()
+            }
         });
         let sensor = Sensor::new(&mut life, world, seat, installed);
         let thief = plan.map(|(scenario, from)| {

@@ -67,7 +67,8 @@ fn two_windows_that_no_modem_of_a_sensor_carries_are_found() {
     assert_eq!(
         found,
         ["strike#2026-03-01T14Z 2026-03-01T14:12:00Z: used 62.0 MB from 2026-03-01T14:00:00Z to \
-          2026-03-01T14:12:00Z, more and faster than a sensor can; usual are 60.7 kB an hour"]
+          2026-03-01T14:12:00Z, 688 kbit/s over all of it, more and faster than a sensor can; \
+          usual are 60.7 kB an hour"]
     );
 }
 

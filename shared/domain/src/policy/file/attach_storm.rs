@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::policy::watched::{AttachStorm, FAILED_MINUTES, WatchAct};
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [attach_storm]")]
 pub(super) struct AttachStormLayer {
     act: Option<WatchAct>,
     minutes_max: Option<FailedMinutes>,

@@ -7,7 +7,7 @@ use super::Minutes;
 use crate::policy::Cap;
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [guards]")]
 pub(super) struct GuardsLayer {
     pub(super) protected: Option<Vec<String>>,
     pub(super) max_kills: Option<Spanned<CapLayer>>,
@@ -16,7 +16,7 @@ pub(super) struct GuardsLayer {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a cap, such as { count = 5, window_mins = 60 }")]
 pub(super) struct CapLayer {
     count: Count,
     percent: Option<Percent>,

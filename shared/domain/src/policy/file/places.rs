@@ -9,7 +9,7 @@ use crate::policy::LimitAct;
 use crate::policy::watched::WatchAct;
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [places]")]
 pub(super) struct PlacesLayer {
     pub(super) countries: Option<Vec<Country>>,
     pub(super) geofence: Option<Geofence>,
@@ -24,7 +24,10 @@ pub(super) struct PlacesLayer {
 pub(super) struct Geofence(pub(super) Option<Area>);
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an area, such as { lat = 48.1, lon = 11.6, radius_km = 80 }"
+)]
 struct GeofenceText {
     lat: Option<f64>,
     lon: Option<f64>,

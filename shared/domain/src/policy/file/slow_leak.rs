@@ -7,7 +7,7 @@ use super::usage_spike::Chance;
 use crate::policy::leak::{CohortSurge, SlowLeak, TellAct};
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [slow_leak]")]
 pub(super) struct SlowLeakLayer {
     act: Option<TellAct>,
     alert_days: Option<Chance>,
@@ -16,7 +16,7 @@ pub(super) struct SlowLeakLayer {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [cohort_surge]")]
 pub(super) struct CohortSurgeLayer {
     act: Option<TellAct>,
     share_min_percent: Option<Percent>,

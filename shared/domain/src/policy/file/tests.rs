@@ -204,7 +204,7 @@ fn leaving_an_area_for_quarantine_needs_a_fleet_too() {
 fn what_is_wrong_is_named_with_its_line() {
     insta::assert_snapshot!(refused("version = 2"), @"line 1: `version = 2`: version: this SimFuse knows version 1 only");
     insta::assert_snapshot!(refused("mode = \"observe\""), @r#"line 1: `mode = "observe"`: missing field `version`"#);
-    insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: limits.huor_mb: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `fleet_limit_mb`, `act`");
+    insta::assert_snapshot!(refused("version = 1\n\n[limits]\nhuor_mb = 20"), @"line 4: `huor_mb = 20`: limits.huor_mb: unknown field `huor_mb`, expected one of `hour_mb`, `day_mb`, `period_mb`, `session_mb`, `fleet_limit_mb`, `act`; did you mean `hour_mb`?");
     insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = -3"), @"line 3: `hour_mb = -3`: limits.hour_mb: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
     insta::assert_snapshot!(refused("version = 1\n[limits]\nhour_mb = \"20\""), @r#"line 3: `hour_mb = "20"`: limits.hour_mb: invalid type: string "20", expected a number of megabytes"#);
     insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\"353\"]"), @r#"line 3: `allowed_tacs = ["353"]`: binding.allowed_tacs[0]: not a TAC: 8 digits"#);
@@ -230,10 +230,10 @@ fn what_is_wrong_is_named_with_its_line() {
 fn what_is_wrong_in_a_nested_key_is_named_with_all_that_it_lies_in() {
     insta::assert_snapshot!(refused("version = 1\n[binding]\nallowed_tacs = [\n  \"35378572\",\n  \"353\",\n]"), @r#"line 5: `"353",`: binding.allowed_tacs[1]: not a TAC: 8 digits"#);
     insta::assert_snapshot!(refused("version = 1\n[fleet.HF00000000000000000000000000000001.limits]\nday_mb = 5\nhour_mb = 0"), @"line 4: `hour_mb = 0`: fleet.HF00000000000000000000000000000001.limits.hour_mb: must be more than 0 and at most 2,000,000 MB; leave it out for no limit");
-    insta::assert_snapshot!(refused("version = 1\n[fleet.HF00000000000000000000000000000001]\nguards = { max_kills = { count = 1, windows_mins = 5 } }"), @"line 3: `guards = { max_kills = { count = 1, windows_mins = 5 } }`: fleet.HF00000000000000000000000000000001.guards.max_kills.windows_mins: unknown field `windows_mins`, expected one of `count`, `percent`, `window_mins`");
+    insta::assert_snapshot!(refused("version = 1\n[fleet.HF00000000000000000000000000000001]\nguards = { max_kills = { count = 1, windows_mins = 5 } }"), @"line 3: `guards = { max_kills = { count = 1, windows_mins = 5 } }`: fleet.HF00000000000000000000000000000001.guards.max_kills.windows_mins: unknown field `windows_mins`, expected one of `count`, `percent`, `window_mins`; did you mean `window_mins`?");
     insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001]\nmode = \"observe\"\n[sim.HS00000000000000000000000000000001.places]\ncountries = [\"US\", \"USA\"]"), @r#"line 5: `countries = ["US", "USA"]`: sim.HS00000000000000000000000000000001.places.countries[1]: not a country: two letters of ISO 3166-1"#);
     insta::assert_snapshot!(refused("version = 1\n[[fleet.HF00000000000000000000000000000001.maintenance]]\nfrom = 2026-03-02T00:00:00Z\n\n[[fleet.HF00000000000000000000000000000001.maintenance]]\nfrom = \"tomorrow\""), @"line 2: `[[fleet.HF00000000000000000000000000000001.maintenance]]`: fleet.HF00000000000000000000000000000001.maintenance[0]: `from`, `to` and `bytes_max_mb` belong together");
-    insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001.maintenance]\nfrom = 2026-03-02T00:00:00Z"), @"line 2: `[sim.HS00000000000000000000000000000001.maintenance]`: sim.HS00000000000000000000000000000001.maintenance: invalid type: map, expected a sequence");
+    insta::assert_snapshot!(refused("version = 1\n[sim.HS00000000000000000000000000000001.maintenance]\nfrom = 2026-03-02T00:00:00Z"), @"line 2: `[sim.HS00000000000000000000000000000001.maintenance]`: sim.HS00000000000000000000000000000001.maintenance: invalid type: a section, expected a list");
     insta::assert_snapshot!(refused("version = 1\n[limits]\nfleet_limit_mb = 0"), @"line 3: `fleet_limit_mb = 0`: limits.fleet_limit_mb: must be a whole number from 1 to 2,000,000 MB");
 }
 
@@ -372,7 +372,7 @@ fn slow_leaks_are_told_by_default() {
     assert_eq!((leak.act, leak.excess_days), (TellAct::Off, 7));
     let before = "version = 1".parse().unwrap();
     insta::assert_snapshot!(policy.changes_since(&before).join("\n"), @r"
-    slow_leak.alert_days 1000000 → 1000: by chance once in so many
+    slow_leak.alert_days 1,000,000 → 1,000: by chance once in so many
     slow_leak.excess_min_mb 20 MB → 5 MB
     slow_leak.excess_days 14 → 7: told after so many usual days
     HF00000000000000000000000000000001: slow_leak.act alert → off: days that are unusual for a SIM and its peers are no finding
@@ -403,8 +403,8 @@ fn usage_evidence_is_told_by_default_and_its_chances_do_not_fall() {
     let shipped = UsageSpike { act: SpikeAct::Deactivate, ..UsageSpike::UNSAID };
     assert_eq!(default.base().usage_spike, shipped);
     let of = |text: &str| format!("version = 1\n[usage_spike]\n{text}");
-    insta::assert_snapshot!(refused(&of("alert_hours = 20000000")), @"line 3: `alert_hours = 20000000`: usage_spike.alert_hours: quarantine_hours is 10000000, and alert_hours 20000000: it must not fall");
-    insta::assert_snapshot!(refused(&of("deactivate_hours = 1000")), @"line 3: `deactivate_hours = 1000`: usage_spike.deactivate_hours: deactivate_hours is 1000, and quarantine_hours 10000000: it must not fall");
+    insta::assert_snapshot!(refused(&of("alert_hours = 20000000")), @"line 3: `alert_hours = 20000000`: usage_spike.alert_hours: quarantine_hours is 10,000,000, and alert_hours 20,000,000: it must not fall");
+    insta::assert_snapshot!(refused(&of("deactivate_hours = 1000")), @"line 3: `deactivate_hours = 1000`: usage_spike.deactivate_hours: deactivate_hours is 1,000, and quarantine_hours 10,000,000: it must not fall");
     insta::assert_snapshot!(refused(&of("alert_hours = 999")), @"line 3: `alert_hours = 999`: usage_spike.alert_hours: must be from 1,000 to 1,000,000,000,000");
     insta::assert_snapshot!(refused(&of("act = \"quarantine\"")), @r#"line 3: `act = "quarantine"`: usage_spike.act: no fleet to move SIMs to: name it with `quarantine = { fleet = "HF…" }`"#);
     let layered = of(

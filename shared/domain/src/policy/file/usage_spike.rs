@@ -4,10 +4,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Megabytes, PolicyError, located};
+use crate::number::grouped;
 use crate::policy::spike::{CHANCE_HOURS, SpikeAct, UsageSpike};
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section, such as [usage_spike]")]
 pub(super) struct UsageSpikeLayer {
     pub(super) act: Option<Spanned<SpikeAct>>,
     alert_hours: Option<Spanned<Chance>>,
@@ -63,6 +64,7 @@ impl UsageSpikeLayer {
             }
             let (name, set) = if set_more.is_some() { (more, set_more) } else { (less, set_less) };
             let start = set.as_ref().map(|hours| hours.span().start);
+            let (more_hours, less_hours) = (grouped(*more_hours), grouped(*less_hours));
             let reason =
                 format!("{more} is {more_hours}, and {less} {less_hours}: it must not fall");
             return Err(located(text, start, Some(format!("{prefix}usage_spike.{name}")), reason));
