@@ -172,6 +172,33 @@ fn a_leak_that_keeps_every_limit_is_found_by_what_is_usual_among_peers() {
 }
 
 #[test]
+fn a_sim_in_another_device_is_cut_on_less_evidence_of_usage() {
+    let config = with(population(60, 14), vec![Rogue::SameModel]);
+    let off = "binding = { mode = \"off\" }\nplaces = { new_network = \"off\" }\n\
+               download_heavy = { act = \"off\" }";
+    let cuts = "usage_spike = { act = \"deactivate\" }\nstrike = { act = \"off\" }";
+    let cut = |policy: &str| {
+        let passed = pass(&config, &format!("version = 1\n{cuts}\n{policy}").parse().unwrap());
+        let (rogues, healthy): (Vec<_>, Vec<_>) =
+            passed.into_iter().partition(|passed| passed.truth.is_some());
+        assert!(healthy.iter().all(|passed| passed.course.acts().is_empty()));
+        let last = rogues.iter().map(|passed| passed.course.acts().last().cloned().unwrap());
+        last.collect::<Vec<Act>>()
+    };
+    let (alone, joined) = (cut(off), cut(""));
+    assert_eq!((alone.len(), joined.len()), (3, 3));
+    for (alone, joined) in alone.iter().zip(&joined) {
+        assert_eq!((alone.what, joined.what), (Verdict::Deactivate, Verdict::Deactivate));
+        assert!(!alone.sentence.contains("counted in"), "{}", alone.sentence);
+        let counted = "counted in: device_changed:";
+        assert!(joined.sentence.contains(counted), "{}", joined.sentence);
+        assert!(joined.sentence.ends_with(", download_heavy"), "{}", joined.sentence);
+        let sooner = alone.at.duration_since(joined.at);
+        assert!(sooner > SignedDuration::from_hours(24), "{sooner}");
+    }
+}
+
+#[test]
 fn in_a_fleet_of_three_only_limits_tell() {
     let mut config = with(population(3, 9), vec![Rogue::LeakTenTimes]);
     config.rogues.sims_each = 1;

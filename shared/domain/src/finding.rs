@@ -1,5 +1,6 @@
 //! One detector's claim about one window or value of one SIM.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ pub enum DetectorId {
     NetworkNew,
     /// Attachments and sessions that fail over and over.
     AttachStorm,
+    /// Far more is loaded than sent, by a SIM that sends.
+    DownloadHeavy,
     /// Cells outside the policy's area.
     GeofenceLeft,
     /// Two places in less time than any vehicle needs between them.
@@ -95,6 +98,11 @@ impl DetectorId {
         )
     }
 
+    /// Whether what it found is one matter whatever the day: that a SIM cannot attach, or loads.
+    const fn is_of_any_day(self) -> bool {
+        matches!(self, Self::AttachStorm | Self::DownloadHeavy)
+    }
+
     /// Whether what it found rests on more than a case shows, so that it stands until a human
     /// judged it and is not found anew.
     #[must_use]
@@ -123,6 +131,7 @@ impl fmt::Display for DetectorId {
             Self::CountryNew => "country_new",
             Self::NetworkNew => "network_new",
             Self::AttachStorm => "attach_storm",
+            Self::DownloadHeavy => "download_heavy",
             Self::GeofenceLeft => "geofence_left",
             Self::ImpossibleTravel => "impossible_travel",
             Self::SessionLimit => "session_limit",
@@ -157,6 +166,52 @@ pub struct Finding {
     pub at: Timestamp,
     /// What was seen beside what is usual or allowed.
     pub evidence: Evidence,
+}
+
+/// What another detector found, where a claim rests on that as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sign {
+    /// Who found it.
+    pub detector: DetectorId,
+    /// What it is about.
+    pub about: String,
+    /// When it became true.
+    pub at: Timestamp,
+    /// The device that it holds against the SIM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Imei14>,
+}
+
+impl Sign {
+    /// The finding as a sign.
+    #[must_use]
+    pub fn of(found: &Finding) -> Self {
+        let Finding { detector, about, at, .. } = found.clone();
+        Self { detector, about, at, device: found.device() }
+    }
+
+    /// Whether one of the keys is the finding's, or is about the same.
+    #[must_use]
+    pub fn is_among(&self, keys: &BTreeSet<String>) -> bool {
+        let of_detector = format!("{}#", self.detector);
+        let is_it = |key: &String| {
+            key.strip_prefix(&of_detector)
+                .is_some_and(|about| about == self.about || self.detector.is_of_any_day())
+        };
+        keys.iter().any(is_it)
+    }
+
+    /// What tells it from every other sign, as far as that stays the same while it lasts: a day and a
+    /// square of the map do not.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let changes = [DetectorId::DownloadHeavy, DetectorId::ImpossibleTravel];
+        if changes.contains(&self.detector) {
+            self.detector.to_string()
+        } else {
+            format!("{}:{}", self.detector, self.about)
+        }
+    }
 }
 
 /// What was seen, beside what is usual or allowed.
@@ -217,6 +272,9 @@ pub enum Evidence {
         from: Timestamp,
         /// End of the latest one.
         to: Timestamp,
+        /// What else was counted against the SIM, beside its usage.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        signs: Vec<Sign>,
     },
     /// A country.
     Country {
@@ -248,6 +306,19 @@ pub enum Evidence {
         /// Begin of the first of these minutes.
         from: Timestamp,
         /// End of the last one.
+        to: Timestamp,
+    },
+    /// Sessions that load, of a SIM that sends.
+    Downloads {
+        /// What went to the device in them.
+        down: Bytes,
+        /// What went from it.
+        up: Bytes,
+        /// How much of what the SIM used in the last weeks went to it, in percent.
+        usual_down_percent: u8,
+        /// When the first of them was opened.
+        from: Timestamp,
+        /// The latest event of them.
         to: Timestamp,
     },
     /// Two devices of one SIM.
@@ -341,6 +412,7 @@ impl Finding {
             | Evidence::NewCountry { .. }
             | Evidence::NewNetwork { .. }
             | Evidence::Failures { .. }
+            | Evidence::Downloads { .. }
             | Evidence::Outside { .. }
             | Evidence::Travel { .. }
             | Evidence::Alive { .. }
@@ -352,7 +424,7 @@ impl Finding {
     }
 
     /// Whether this is what the key is about: its own, or that of another claim about the same
-    /// place, or about failures on another day. What a human judged, or a guard holds, does not come
+    /// place, or about failures or loading on another day. What a human judged, or a guard holds, does not come
     /// to be new by a mast that is a little farther on, or by going on.
     #[must_use]
     pub fn is_about(&self, key: &str) -> bool {
@@ -361,8 +433,7 @@ impl Finding {
         }
         let Some((detector, about)) = key.split_once('#') else { return false };
         let is_its = detector == self.detector.to_string();
-        // Whatever the day: a SIM that cannot attach is one matter.
-        is_its && (self.detector == DetectorId::AttachStorm || self.is_same_place(about))
+        is_its && (self.detector.is_of_any_day() || self.is_same_place(about))
     }
 
     fn is_same_place(&self, about: &str) -> bool {
@@ -409,22 +480,26 @@ impl fmt::Display for Finding {
                 f.write_str(", more and faster than a sensor can")?;
                 usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
-            Evidence::Unusual { chance_hours, seen, usual, excess, from, .. } => {
+            Evidence::Unusual { chance_hours, seen, usual, excess, from, signs, .. } => {
                 let chance = grouped(*chance_hours);
                 if self.detector == DetectorId::SlowLeak {
-                    write!(
+                    return write!(
                         f,
                         "used {seen} in a day, usual are {usual}; at least {excess} beyond the \
                          usual since {from} (what counts of one day is bounded), by chance once in \
                          {chance} days"
-                    )
-                } else {
-                    write!(
-                        f,
-                        "used {seen} in an hour, usual are {usual}; {excess} beyond the usual \
-                         since {from}, by chance once in {chance} hours"
-                    )
+                    );
                 }
+                write!(
+                    f,
+                    "used {seen} in an hour, usual are {usual}; {excess} beyond the usual since \
+                     {from}, by chance once in {chance} hours"
+                )?;
+                if signs.is_empty() {
+                    return Ok(());
+                }
+                f.write_str("; counted in: ")?;
+                list(f, &signs.iter().map(Sign::name).collect::<Vec<_>>())
             }
             Evidence::Country { seen, allowed } => {
                 write!(f, "in country {seen}, allowed are ")?;
@@ -442,6 +517,12 @@ impl fmt::Display for Finding {
                 f,
                 "attachments or sessions failed in {minutes} minutes since {from}, limit {limit}"
             ),
+            Evidence::Downloads { down, up, usual_down_percent, from, .. } => {
+                write!(
+                    f,
+                    "{down} down and {up} up since {from}; usual is {usual_down_percent} % down"
+                )
+            }
             Evidence::Devices { first, second, at_once: true, .. } => {
                 write!(f, "devices {first} and {second} carry traffic at once")
             }

@@ -41,6 +41,13 @@ impl Plmn {
         let mnc = mnc.parse().map_err(|_not_a_number| ERROR)?;
         Ok(Self { mcc, mnc, mnc_digits })
     }
+
+    /// The part of the world that the network is in, by the first digit of its country code: 2 is
+    /// Europe, 3 North America, 4 Asia, 5 Oceania, 6 Africa, 7 South America (ITU-T E.212).
+    #[must_use]
+    pub const fn zone(self) -> u16 {
+        self.mcc.wrapping_div(100)
+    }
 }
 
 impl FromStr for Plmn {
@@ -121,6 +128,13 @@ mod tests {
         assert_ne!(two, three);
         assert_eq!(two.to_string(), "310-26");
         assert_eq!(three.to_string().parse(), Ok(three));
+    }
+
+    #[test]
+    fn networks_of_neighbours_are_of_one_zone() {
+        let zone = |plmn: &str| plmn.parse::<Plmn>().unwrap().zone();
+        assert_eq!((zone("310-260"), zone("334-020"), zone("262-01")), (3, 3, 2));
+        assert_eq!(zone("001-01"), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod added;
 mod burst;
+mod directions;
 mod radio;
 
 use std::collections::BTreeSet;
@@ -26,18 +27,20 @@ use added::Added;
 pub use added::{CELLS_MAX, Seen};
 use burst::Bursts;
 pub use burst::{BURST_KBPS_MIN, BURST_MIN, BURSTS_MAX, Burst};
+use directions::Directions;
+pub use directions::Habit;
 use radio::Radio;
 pub use radio::{NETWORKS_MAX, Network};
 
 /// Version of the stored form. A state of a newer version is never overwritten.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Sessions kept: an hourly sensor opens 26 within the horizon; the latest are kept.
 pub const SESSIONS_MAX: usize = 64;
 
 /// Bytes that the sessions may take in the stored state, which holds 8 kB in all. An hourly sensor
 /// needs a quarter of it; beyond, the usage of the earliest hours is dropped.
-const SESSIONS_BYTES_MAX: usize = 5_800;
+const SESSIONS_BYTES_MAX: usize = 5_300;
 
 /// Devices kept: a SIM that sat in more within a day is being tried out in every phone of a shop.
 pub const DEVICES_MAX: usize = 8;
@@ -78,6 +81,8 @@ pub struct SimState {
     /// What the second schema did not have, behind that.
     bursts: Bursts,
     radio: Radio,
+    /// What the third schema did not have, behind that.
+    directions: Directions,
 }
 
 /// A value with the time at which it was last seen to hold.
@@ -137,6 +142,7 @@ impl SimState {
             added: Added::NOTHING,
             bursts: Bursts::NOTHING,
             radio: Radio::NOTHING,
+            directions: Directions::NOTHING,
         }
     }
 
@@ -174,6 +180,7 @@ impl SimState {
             && event.kind != EventKind::SessionFailed
         {
             changed |= self.fold_session(report, event, horizon);
+            changed |= self.fold_directions(report, event);
             changed |= report.update_start >= Some(horizon.start()) && self.bursts.fold(report);
             if let Some(imei) = event.device {
                 changed |= self.fold_device_session(imei, report.sid);
@@ -257,8 +264,8 @@ impl SimState {
     /// many sessions either had since.
     fn fold_device_session(&mut self, imei: Imei14, session: SessionSid) -> bool {
         let is_kept = self.devices.iter().any(|device| device.imei == imei);
-        let place = self.sessions.binary_search_by_key(&session, |session| session.sid);
-        place.is_ok_and(|place| is_kept && self.added.reported(imei, place))
+        let place = self.place_of(session);
+        place.is_some_and(|place| is_kept && self.added.reported(imei, place))
     }
 
     fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) -> bool {
@@ -277,11 +284,13 @@ impl SimState {
         session.fold(report, event, horizon);
         self.sessions.insert(place, session);
         self.added.session_came(place);
+        self.directions.session_came(place);
         if self.sessions.len() > SESSIONS_MAX {
             let oldest = self.sessions.iter().enumerate();
             let oldest = oldest.min_by_key(|(_, session)| (session.start(), session.sid));
             if let Some((oldest, _)) = oldest {
                 self.added.session_went(oldest);
+                self.directions.session_went(oldest);
                 if self.sessions.remove(oldest).sid == report.sid {
                     return false;
                 }
@@ -331,11 +340,13 @@ impl SimState {
                 place = place.saturating_add(1);
             } else {
                 self.added.session_went(place);
+                self.directions.session_is_over(place, session.last());
             }
             stays
         });
         self.added.forget_before(begin);
         self.bursts.forget_before(begin);
+        self.directions.forget_before(begin);
         self.radio.forget_before(horizon);
         for session in &mut self.sessions {
             session.forget_before(horizon);
@@ -511,6 +522,9 @@ impl SimState {
         }
         if schema < 3 {
             bytes.extend(postcard::to_stdvec(&(Bursts::NOTHING, Radio::NOTHING))?);
+        }
+        if schema < 4 {
+            bytes.extend(postcard::to_stdvec(&Directions::NOTHING)?);
         }
         postcard::from_bytes(&bytes)
     }

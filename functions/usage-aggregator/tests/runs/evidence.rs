@@ -87,6 +87,23 @@ async fn what_a_human_judged_is_learnt_anew() {
 }
 
 #[tokio::test]
+async fn what_a_human_judged_of_evidence_with_a_sign_is_learnt_anew_though_it_is_not_found_alone() {
+    let bench = account("").await;
+    hours(&bench, 6, None).await;
+    hours(&bench, 10, Some(5 * MB)).await;
+    let stolen = || bench.table.usage_content().bases[&sim(STOLEN)].clone();
+    let (evidence, since) =
+        (stolen().standing().wallet().log_evidence(), stolen().standing().since());
+    assert!((5.0..13.8).contains(&evidence) && found(&bench).is_empty(), "{evidence}");
+    let key = format!("usage_spike#{}/alert/device_changed:35378572000002", since.unwrap());
+    let desired = Desired { judged: [key].into(), ..Desired::default() };
+    let commit = Commit { desired: Some((desired, 0)), ..Commit::of(sim(STOLEN)) };
+    bench.table.commit(&commit).await.unwrap();
+    hours(&bench, 1, Some(5 * MB)).await;
+    assert_eq!((stolen().standing().since(), stolen().baseline().active_hours), (None, 0));
+}
+
+#[tokio::test]
 async fn planned_work_suspends_evidence_and_no_longer_than_it_lasts() {
     let work = "[[maintenance]]\nfrom = 2026-03-10T20:00:00Z\nto = 2026-03-11T08:00:00Z\n\
                 bytes_max_mb = 100";

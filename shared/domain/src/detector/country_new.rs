@@ -7,7 +7,7 @@
 //! theft within the country, one in a SIM's first three days, and one to where the SIM has been
 //! lately. Where policy lists countries, those outside are `country_not_allowed`'s to find.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::detector::{Detector, Snapshot};
 use crate::finding::{DetectorId, Evidence, Finding};
@@ -21,11 +21,16 @@ pub(super) const DETECTOR: Detector = Detector { id: DetectorId::CountryNew, ass
 const LEARNT_OVER: SignedDuration = SignedDuration::from_hours(72);
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
+    found_since(snapshot, snapshot.state.horizon())
+}
+
+/// The countries that were new from the time on, which may lie before the horizon.
+pub(super) fn found_since(snapshot: &Snapshot<'_>, since: Timestamp) -> Vec<Finding> {
     let (state, rules) = (snapshot.state, snapshot.rules);
     if rules.new_country == WatchAct::Off {
         return Vec::new();
     }
-    let (countries, horizon) = (state.all_countries().unwrap_or_default(), state.horizon());
+    let countries = state.all_countries().unwrap_or_default();
     let is_listed = |visited: &Visited| {
         rules.countries.is_empty() || rules.countries.contains(&visited.country)
     };
@@ -34,7 +39,7 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
             home.last().duration_since(home.first()) >= LEARNT_OVER
                 && visited.first().duration_since(home.first()) >= LEARNT_OVER
         };
-        visited.first() >= horizon && is_listed(visited) && countries.iter().any(is_home)
+        visited.first() >= since && is_listed(visited) && countries.iter().any(is_home)
     };
     let found = countries.iter().filter(is_new).map(|visited| {
         let before = countries.iter().filter(|other| other.first() < visited.first());

@@ -149,6 +149,22 @@ pub(crate) fn used(opened: &'static str, until: &str, bytes: u64) -> Event {
     Opened(opened).updated(opened, until, bytes, bytes)
 }
 
+/// The same of a session that tells how much of it went up.
+pub(crate) fn carries(opened: &'static str, until: &str, up: u64, down: u64) -> Event {
+    let bytes = up.saturating_add(down);
+    Opened(opened).updated(opened, until, bytes, bytes).with(|report| {
+        (report.cumulative.up, report.cumulative.down) = (Some(up), Some(down));
+    })
+}
+
+/// A session in each of so many hours, from midnight of the first of March, each of these bytes.
+pub(crate) fn reports(hours: u32, up: u64, down: u64) -> Vec<Event> {
+    let at = |hour: u32, minute: u32| {
+        format!("{:02}T{:02}:{minute:02}", (hour / 24).saturating_add(1), hour % 24)
+    };
+    (0..hours).map(|hour| carries(at(hour, 0).leak(), &at(hour, 6), up, down)).collect()
+}
+
 /// An attachment in the device in each of so many hours, from midnight of the first of March.
 pub(crate) fn hours_in(imei: &str, hours: u32) -> Vec<Event> {
     let at = |hour: u32| format!("{:02}T{:02}:05", (hour / 24).saturating_add(1), hour % 24);

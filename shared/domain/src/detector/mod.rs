@@ -13,6 +13,7 @@ mod device_changed;
 mod device_flip_flop;
 mod device_is_handset;
 mod device_not_allowed;
+pub mod download_heavy;
 mod geofence_left;
 mod impossible_travel;
 mod limits;
@@ -38,7 +39,7 @@ use crate::usage::SimUsage;
 
 pub use cohort_surge::cohort_surge;
 pub use slow_leak::{is_leak_judged, slow_leak};
-pub use usage_spike::{is_spike_judged, usage_spike};
+pub use usage_spike::{is_spike_judged, may_be_joined, usage_spike};
 
 /// All that a detector may see.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +84,8 @@ pub struct Control<'a> {
     pub restored_at: Option<Timestamp>,
     /// The devices that a human allowed for it.
     pub allowed_devices: &'a [Imei14],
+    /// Keys of findings that a human judged; `None` where nobody did, or that is not known.
+    pub judged: Option<&'a BTreeSet<String>>,
 }
 
 /// One detector.
@@ -125,6 +128,7 @@ pub fn shown_by_records(
         | Evidence::NewCountry { .. }
         | Evidence::NewNetwork { .. }
         | Evidence::Failures { .. }
+        | Evidence::Downloads { .. }
         | Evidence::Devices { .. }
         | Evidence::Outside { .. }
         | Evidence::Travel { .. }
@@ -157,6 +161,7 @@ pub const ALL: &[Detector] = &[
     device_changed::DETECTOR,
     device_flip_flop::DETECTOR,
     strike::DETECTOR,
+    usage_spike::DETECTOR,
     country_not_allowed::DETECTOR,
     geofence_left::DETECTOR,
     impossible_travel::DETECTOR,
@@ -168,4 +173,5 @@ pub const ALL: &[Detector] = &[
     country_new::DETECTOR,
     network_new::DETECTOR,
     attach_storm::DETECTOR,
+    download_heavy::DETECTOR,
 ];

@@ -5,6 +5,8 @@
 //! by another network, and no SIM was touched. So it is recorded, and alone it tells nothing. Misses a
 //! theft within the reach of the same network, and one in a SIM's first three days.
 
+use jiff::Timestamp;
+
 use crate::detector::{Detector, Snapshot};
 use crate::finding::{DetectorId, Evidence, Finding};
 use crate::network::NamedPlmn;
@@ -17,14 +19,19 @@ pub(super) const DETECTOR: Detector = Detector { id: DetectorId::NetworkNew, ass
 const KNOWN_DAYS: u32 = 3;
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
+    found_since(snapshot, snapshot.state.horizon())
+}
+
+/// The networks that were new from the time on, which may lie before the horizon.
+pub(super) fn found_since(snapshot: &Snapshot<'_>, since: Timestamp) -> Vec<Finding> {
     let state = snapshot.state;
     if snapshot.rules.new_network == WatchAct::Off {
         return Vec::new();
     }
-    let (networks, horizon) = (state.networks().unwrap_or_default(), state.horizon());
+    let networks = state.networks().unwrap_or_default();
     let is_new = |network: &&Network| {
         let is_known = |other: &Network| other.days_before(network.first()) >= KNOWN_DAYS;
-        network.first() >= horizon && networks.iter().any(is_known)
+        network.first() >= since && networks.iter().any(is_known)
     };
     let found = networks.iter().filter(is_new).map(|network| {
         let before = networks.iter().filter(|other| other.first() < network.first());

@@ -65,6 +65,7 @@ pub fn slow_leak(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
             excess,
             from: since.start(),
             to,
+            signs: Vec::new(),
         },
     })
 }

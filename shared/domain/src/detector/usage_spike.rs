@@ -12,14 +12,23 @@
 //! that share the theft; and it sees little in a fleet of some ten SIMs, nothing in one of three.
 //! Accused wrongly is a SIM that has a new use of its own: a human who calls it a false alarm makes
 //! that usual.
+//!
+//! What else speaks against the SIM at the same time is added by [`joined`], where it is known.
+
+mod joined;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::bytes::Bytes;
 use crate::evidence::Level;
-use crate::finding::{DetectorId, Evidence, Finding};
+use crate::finding::{DetectorId, Evidence, Finding, Sign};
 use crate::policy::Rules;
 use crate::usage::SimUsage;
+
+pub(super) use joined::DETECTOR;
+pub use joined::may_be_joined;
 
 /// Told when chance alone would show it once in so many active hours of a SIM.
 pub const ALERT_HOURS: u64 = 1_000_000;
@@ -44,41 +53,51 @@ const HOURS_TOLD_MAX: f64 = 1e13;
 /// of it.
 #[must_use]
 pub fn usage_spike(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
+    let (since, level) = (usage.standing().since()?, level_with(usage, rules, 0.0)?);
+    finding(usage, level, format!("{since}/{level}"), 0.0, Vec::new())
+}
+
+/// The claim that usage, and what was added to it, is evidence of this level.
+fn finding(
+    usage: &SimUsage,
+    level: Level,
+    about: String,
+    added: f64,
+    signs: Vec<Sign>,
+) -> Option<Finding> {
     let standing = usage.standing();
     let (since, judged) = (standing.since()?, standing.judged()?);
-    let level = level_of(usage, rules)?;
-    let hours = standing.wallet().log_evidence().exp().min(HOURS_TOLD_MAX);
+    let hours = (standing.wallet().log_evidence() + added).exp().min(HOURS_TOLD_MAX);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "between 1 and 1e13"
     )]
     let chance_hours = hours as u64;
-    Some(Finding {
-        detector: DetectorId::UsageSpike,
-        about: format!("{since}/{level}"),
-        at: judged.hour.end(),
-        evidence: Evidence::Unusual {
-            level,
-            chance_hours,
-            seen: judged.bytes(),
-            usual: judged.usual(),
-            excess: standing.wallet().excess(),
-            from: since.start(),
-            to: judged.hour.end(),
-        },
-    })
+    let to = judged.hour.end();
+    let at = signs.iter().map(|sign| sign.at).fold(to, Timestamp::max);
+    let evidence = Evidence::Unusual {
+        level,
+        chance_hours,
+        seen: judged.bytes(),
+        usual: judged.usual(),
+        excess: standing.wallet().excess(),
+        from: since.start(),
+        to,
+        signs,
+    };
+    Some(Finding { detector: DetectorId::UsageSpike, about, at, evidence })
 }
 
-/// The level of the evidence, as far as policy has a use for it.
-fn level_of(usage: &SimUsage, rules: &Rules) -> Option<Level> {
+/// The level of the evidence with so much added, as far as policy has a use for it.
+fn level_with(usage: &SimUsage, rules: &Rules, added: f64) -> Option<Level> {
     let (wallet, spike) = (usage.standing().wallet(), &rules.usage_spike);
     let usual = usage.standing().judged()?.usual();
     let harm = Bytes(usual.0.saturating_mul(EXCESS_HOURS)).max(spike.excess_min);
     let is_above = |hours: u64| {
         #[expect(clippy::cast_precision_loss, reason = "its logarithm is taken")]
         let hours = hours as f64;
-        wallet.log_evidence() > hours.ln()
+        wallet.log_evidence() + added > hours.ln()
     };
     let levels = [
         (Level::Deactivate, is_above(spike.deactivate_hours) && wallet.excess() > harm),

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::judged::told_as;
 use super::outcome::{
     CHECK_EVERY, page_once, page_when_late, retry_after, until_late, went_inactive,
 };
@@ -13,7 +14,7 @@ use super::{Desired, Hold, Incident, Quarantine, Stage, freeze, positive_sign, q
 use crate::alert::AlertKind;
 use crate::detector::{self, Control, Snapshot};
 use crate::device::Imei14;
-use crate::finding::{DetectorId, Evidence, Finding};
+use crate::finding::{DetectorId, Finding};
 use crate::id::FleetSid;
 use crate::policy::{Mode, Policy, Rules};
 use crate::port::{Case, Change, ProviderError, Sim, SimStatus, TargetStatus};
@@ -89,6 +90,7 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
         inactive_at: case.incident.as_ref().and_then(|(incident, _)| incident.inactive_at),
         restored_at: desired.restored_at,
         allowed_devices: &allowed,
+        judged: Some(&desired.judged),
     };
     let fleet_usual = case.fleet_usual.filter(|_| !desired.has_usage_of_its_own());
     let usage = case.usage.as_ref();
@@ -179,14 +181,6 @@ fn consider(look: &Look<'_>, known: Option<&Incident>) -> Decision {
     }
     incident.next_check = later(look.now, QUIET_MAX);
     Decision::Record(Box::new(incident))
-}
-
-/// What a human who was told of a finding knows: each device is another matter, and so is traffic of two at once; one more window over
-/// the same limit is not.
-#[must_use]
-pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>, bool) {
-    let at_once = matches!(finding.evidence, Evidence::Devices { at_once: true, .. });
-    (finding.detector, finding.device(), at_once)
 }
 
 /// Policy asks for the SIM to be deactivated: asks the provider, then the guards.
@@ -335,7 +329,10 @@ fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -
             !judged.iter().any(|key| key.starts_with(&detector))
         }
         // What never asks for an act must not set free what a human judged.
-        DetectorId::CountryNew | DetectorId::NetworkNew | DetectorId::AttachStorm => false,
+        DetectorId::CountryNew
+        | DetectorId::NetworkNew
+        | DetectorId::AttachStorm
+        | DetectorId::DownloadHeavy => false,
         DetectorId::DeviceNotAllowed
         | DetectorId::DeviceChanged
         | DetectorId::DeviceIsHandset
@@ -478,8 +475,8 @@ fn prove(look: &Look<'_>, incident: &Incident) -> Decision {
         };
     }
     let (_, findings) = assess(look, known_fleet(look));
-    let leaks = findings.values().filter(|found| found.detector == DetectorId::AliveAfterKill);
-    let leaks: Vec<&Finding> = leaks.collect();
+    let is_leak = |found: &&Finding| found.detector == DetectorId::AliveAfterKill;
+    let leaks: Vec<&Finding> = findings.values().filter(is_leak).collect();
     if !leaks.is_empty() {
         incident.add_findings(leaks);
         if incident.stage != Stage::Leaking {
@@ -590,8 +587,7 @@ pub(super) fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
 }
 
 fn name_of(look: &Look<'_>) -> String {
-    let state = look.case.state.as_ref();
-    let name = state.and_then(|state| state.unique_name().map(str::to_owned));
+    let name = look.case.state.as_ref().and_then(|state| state.unique_name().map(str::to_owned));
     name.unwrap_or_else(|| look.case.sim.to_string())
 }
 

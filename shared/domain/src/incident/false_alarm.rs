@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::{Desired, Incident, Stage, quarantine};
 use crate::device::Imei14;
-use crate::finding::{DetectorId, Evidence, Finding};
+use crate::finding::{DetectorId, Evidence, Finding, Sign};
 use crate::port::{Case, Sim, SimStatus, TargetStatus};
 
 /// Devices allowed for one SIM, at most. A SIM that moves between more has no device of its own:
@@ -95,6 +95,19 @@ impl Desired {
         let device = finding.device().filter(|_| !is_of_two);
         self.judged.iter().any(|key| finding.is_about(key))
             || device.is_some_and(|device| self.allowed_devices.contains(&device))
+            || self.is_settled_in_part(&finding.evidence)
+    }
+
+    /// Whether usage evidence rests on a sign that says nothing against the SIM, or on hours before a
+    /// restore. Whoever added the sign did not know of that; who does adds up anew.
+    fn is_settled_in_part(&self, evidence: &Evidence) -> bool {
+        let Evidence::Unusual { from, signs, .. } = evidence else { return false };
+        let is_settled = |sign: &Sign| {
+            Some(sign.at) < self.restored_at
+                || sign.is_among(&self.judged)
+                || sign.device.is_some_and(|device| self.allowed_devices.contains(&device))
+        };
+        !signs.is_empty() && (Some(*from) < self.restored_at || signs.iter().any(is_settled))
     }
 
     /// Whether a human judged that the SIM uses what it does over time: that is learnt anew then, and

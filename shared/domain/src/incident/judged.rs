@@ -1,20 +1,28 @@
-//! What a human judges who makes a SIM active again.
+//! What a human knows who was told, and what one judges who makes a SIM active again.
 
 use std::collections::BTreeSet;
 
 use super::Incident;
 use super::decide::{Look, assess};
-use crate::finding::Finding;
+use crate::device::Imei14;
+use crate::finding::{DetectorId, Evidence, Finding};
 
 /// Keys that earlier restores judged, and that are kept. A SIM with as many devices, countries and
 /// places has none of its own.
 const JUDGED_BEFORE_MAX: usize = 200;
 
 /// Detectors whose claims do not pass by themselves: a device, country, network or place that was
-/// judged once stays judged, and so does that a SIM cannot attach. A window of time is soon over, and
+/// judged once stays judged, and so does that a SIM cannot attach, or loads. A window of time is soon over, and
 /// a session is soon closed.
-const LASTING: [&str; 6] =
-    ["device_", "country_", "network_", "geofence_left#", "impossible_travel#", "attach_storm#"];
+const LASTING: [&str; 7] = [
+    "device_",
+    "country_",
+    "network_",
+    "geofence_left#",
+    "impossible_travel#",
+    "attach_storm#",
+    "download_heavy#",
+];
 
 /// Keys of all that is or was found of the SIM.
 #[must_use]
@@ -28,4 +36,12 @@ pub fn judged_keys(look: &Look<'_>, incident: &Incident) -> BTreeSet<String> {
     let before = look.case.desired.0.judged.iter().filter(is_lasting);
     let before = before.take(JUDGED_BEFORE_MAX).cloned();
     stored.chain(known).chain(current.into_keys()).chain(before).collect()
+}
+
+/// What a human who was told of a finding knows: each device is another matter, and so is traffic of
+/// two at once; one more window over the same limit is not.
+#[must_use]
+pub fn told_as(finding: &Finding) -> (DetectorId, Option<Imei14>, bool) {
+    let at_once = matches!(finding.evidence, Evidence::Devices { at_once: true, .. });
+    (finding.detector, finding.device(), at_once)
 }

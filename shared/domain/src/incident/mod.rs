@@ -39,11 +39,9 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::verdict::Verdict;
 
-pub use decide::{
-    Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for, told_as,
-};
+pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for};
 pub use false_alarm::{ALLOWED_DEVICES_MAX, FalseAlarm, PAST_LOOKED_AT_MAX, false_alarm};
-pub use judged::judged_keys;
+pub use judged::{judged_keys, told_as};
 pub use outcome::outcome_of;
 pub use proof::{Proof, positive_sign};
 pub use quarantine::{kept_out, next_step_back};
@@ -446,6 +444,7 @@ pub fn began<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Time
         | Evidence::Unseen { from, .. }
         | Evidence::Strike { from, .. }
         | Evidence::Failures { from, .. }
+        | Evidence::Downloads { from, .. }
         | Evidence::Unusual { from, .. } => (false, *from),
         Evidence::Alive { began, .. } => (false, *began),
         Evidence::Silence { since, .. } => (false, *since),

@@ -1,6 +1,7 @@
 mod edges;
 mod false_alarms;
 mod freezes;
+mod joined;
 mod judgements;
 mod quarantines;
 mod returns;

@@ -228,10 +228,12 @@ fn strike(old: Strike, new: Strike, said: &mut Vec<String>) {
 
 fn watched(old: &Rules, new: &Rules, said: &mut Vec<String>) {
     let failing = "attachments that fail over and over";
+    let loading = "a SIM that loads, and used to send";
     for (key, sign, old, new) in [
         ("places.new_country", "a country new for a SIM", old.new_country, new.new_country),
         ("places.new_network", "a network new for a SIM", old.new_network, new.new_network),
         ("attach_storm.act", failing, old.attach_storm.act, new.attach_storm.act),
+        ("download_heavy.act", loading, old.download_heavy, new.download_heavy),
     ] {
         if old != new {
             let means = match new {
@@ -456,11 +458,12 @@ mod tests {
     #[test]
     fn what_new_places_and_failures_mean_is_said_in_words() {
         let new = "[places]\nnew_country = 'alert'\nnew_network = 'off'\n[attach_storm]\n\
-                   act = 'watch'\nminutes_max = 100";
+                   act = 'watch'\nminutes_max = 100\n[download_heavy]\nact = 'alert'";
         insta::assert_snapshot!(changes("", new), @r#"
     places.new_country watch → alert: a country new for a SIM: a human is told
     places.new_network watch → off: a network new for a SIM: no finding
     attach_storm.act alert → watch: attachments that fail over and over: recorded, nobody is told
+    download_heavy.act watch → alert: a SIM that loads, and used to send: a human is told
     attach_storm.minutes_max 360 → 100: so many of 26 hours may fail
     "#);
     }

@@ -2,6 +2,7 @@
 //! its line, its key and the reason.
 
 mod attach_storm;
+mod download_heavy;
 mod guards;
 mod places;
 mod slow_leak;
@@ -25,6 +26,7 @@ use crate::device::Tac;
 use crate::id::{FleetSid, SimSid};
 use crate::news::NewsKind;
 use attach_storm::AttachStormLayer;
+use download_heavy::DownloadHeavyLayer;
 use guards::{CapLayer, GuardsLayer};
 use places::PlacesLayer;
 use slow_leak::{CohortSurgeLayer, SlowLeakLayer};
@@ -221,6 +223,7 @@ const EMPTY: Rules = Rules {
     geofence_act: LimitAct::Alert,
     new_country: WatchAct::Watch,
     new_network: WatchAct::Watch,
+    download_heavy: WatchAct::Watch,
     guards: Guards {
         protected: Vec::new(),
         max_kills: Cap { count: 5, percent: Some(1.0), window_mins: 60 },
@@ -248,6 +251,8 @@ struct File {
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
     attach_storm: AttachStormLayer,
+    #[serde(default)]
+    download_heavy: DownloadHeavyLayer,
     #[serde(default)]
     slow_leak: SlowLeakLayer,
     cohort_surge: Option<Spanned<CohortSurgeLayer>>,
@@ -278,6 +283,7 @@ impl File {
             strike: self.strike.clone(),
             usage_spike: self.usage_spike.clone(),
             attach_storm: self.attach_storm.clone(),
+            download_heavy: self.download_heavy,
             slow_leak: self.slow_leak,
             cohort_surge: self.cohort_surge.clone(),
             maintenance: self.maintenance.clone(),
@@ -305,6 +311,8 @@ pub(super) struct Layer {
     usage_spike: UsageSpikeLayer,
     #[serde(default)]
     attach_storm: AttachStormLayer,
+    #[serde(default)]
+    download_heavy: DownloadHeavyLayer,
     #[serde(default)]
     slow_leak: SlowLeakLayer,
     cohort_surge: Option<Spanned<CohortSurgeLayer>>,
@@ -371,6 +379,7 @@ impl Layer {
                 .map_or(below.geofence_act, |act| *act.get_ref()),
             new_country: self.places.new_country.unwrap_or(below.new_country),
             new_network: self.places.new_network.unwrap_or(below.new_network),
+            download_heavy: self.download_heavy.act.unwrap_or(below.download_heavy),
             guards: Guards {
                 protected,
                 max_kills: cap(&guards.max_kills, below.guards.max_kills),

@@ -85,6 +85,8 @@ pub struct Rules {
     pub new_country: WatchAct,
     /// What such a network means.
     pub new_network: WatchAct,
+    /// What it means that a SIM loads that sends.
+    pub download_heavy: WatchAct,
     /// What bounds automatic acts.
     pub guards: Guards,
     /// The fleet that a SIM is moved to where it should do no harm and yet not be dark.
@@ -403,6 +405,7 @@ impl Rules {
             DetectorId::CountryNew => self.new_country.verdict(),
             DetectorId::NetworkNew => self.new_network.verdict(),
             DetectorId::AttachStorm => self.attach_storm.act.verdict(),
+            DetectorId::DownloadHeavy => self.download_heavy.verdict(),
             DetectorId::AliveAfterKill => Verdict::Deactivate,
             DetectorId::Strike => self.strike.act.verdict(),
             DetectorId::UsageSpike => self.verdict_of_unusual(&finding.evidence),

@@ -210,7 +210,7 @@ mod tests {
     use crate::detector::fixture::{
         attached, failed, hours_in, rejected, sim, state_of, time, used,
     };
-    use crate::state::{Folded, SCHEMA};
+    use crate::state::{Bursts, Directions, Folded, SCHEMA};
 
     /// Bytes that a state takes in which all is full that came with the third schema.
     const BYTES_MAX: usize = 750;
@@ -343,8 +343,9 @@ mod tests {
         events.push(used("01T03:00", "01T03:06", 1).on_network("310-260"));
         events.push(failed("01T03:10"));
         let state = state_of(&events);
-        let bare = SimState { radio: Radio::NOTHING, ..state.clone() };
-        let nothing = postcard::to_stdvec(&Radio::NOTHING).unwrap();
+        let (radio, directions) = (Radio::NOTHING, Directions::NOTHING);
+        let nothing = postcard::to_stdvec(&(Bursts::NOTHING, &radio, &directions)).unwrap();
+        let bare = SimState { radio, directions, ..state.clone() };
         let stored = bare.encode().unwrap();
         let second = stored.strip_suffix(nothing.as_slice()).unwrap();
         assert_eq!(SimState::decode(2, second).unwrap(), bare);

@@ -343,8 +343,10 @@ fn a_state_of_the_first_schema_is_read_without_what_came_later() {
     let mut events = hours_in(SENSOR, 3);
     events.push(used("01T03:00", "01T03:06", MB).in_device(SENSOR));
     let state = state_of(&events);
-    let nothing_added = postcard::to_stdvec(&(Added::NOTHING, Radio::NOTHING)).unwrap();
-    let bare = SimState { added: Added::NOTHING, radio: Radio::NOTHING, ..state.clone() };
+    let nothing = (Added::NOTHING, Bursts::NOTHING, Radio::NOTHING, Directions::NOTHING);
+    let nothing_added = postcard::to_stdvec(&nothing).unwrap();
+    let (added, bursts, radio, directions) = nothing;
+    let bare = SimState { added, bursts, radio, directions, ..state.clone() };
     let stored = bare.encode().unwrap();
     let first = stored.strip_suffix(nothing_added.as_slice()).unwrap();
     assert_eq!(SimState::decode(1, first).unwrap(), bare);

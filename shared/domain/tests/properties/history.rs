@@ -229,6 +229,8 @@ impl SessionPlan {
             let mut report = self.report(number, start);
             (report.update_start, report.update_end) = (Some(time(from)), Some(time(to)));
             (report.delta.total, report.cumulative.total) = (Some(delta), Some(counter));
+            let (up, down) = self.directions(counter);
+            (report.cumulative.up, report.cumulative.down) = (Some(up), Some(down));
             report.end = ends.then(|| time(to));
             if step.fate != Fate::Lost {
                 spoil(&mut report, step.fate);
@@ -247,6 +249,12 @@ impl SessionPlan {
         }
         history.uses.push((session_sid(number), uses));
         history.told.push(told);
+    }
+
+    /// What of a counter went up and down: some sessions load.
+    pub(crate) fn directions(&self, counter: u64) -> (u64, u64) {
+        let up = if self.device == Some(0) { counter / 20 } else { counter - counter / 5 };
+        (up, counter - up)
     }
 
     fn report(&self, number: usize, start: i64) -> SessionReport {
@@ -324,7 +332,10 @@ fn spoil(report: &mut SessionReport, fate: Fate) {
         Fate::NoTimes => {
             (report.start, report.update_start, report.update_end) = (None, None, None);
         }
-        Fate::WildCounter => report.cumulative.total = Some(WILD),
+        Fate::WildCounter => {
+            report.cumulative.total = Some(WILD);
+            report.cumulative.down = Some(WILD);
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::detector::{self, Control, Snapshot};
-use simfuse_domain::event::{Event, EventKind};
+use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::finding::{Evidence, Finding};
+use simfuse_domain::id::SessionSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
 use simfuse_domain::time::Hour;
@@ -24,9 +25,26 @@ const POLICIES: &[&str] = &[
      [[maintenance]]\nfrom = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:30:00Z\nbytes_max_mb = 60",
 ];
 
-/// A SIM that was at home on the four days before a history, so that what is new can be.
+/// A SIM that was at home on the four days before a history, so that what is new can be, and sent
+/// before that, so that what loads can be strange.
 fn settled() -> SimState {
     let mut state = SimState::new(sim());
+    for number in 0..30 {
+        let at = begin_ms() - 10 * 86_400_000 + i64::from(number) * 3_600_000;
+        let up = Usage { up: Some(40_000), down: Some(10_000), total: Some(50_000) };
+        let report = SessionReport {
+            sid: SessionSid::from_bytes([100 + number; 16]),
+            start: Some(time(at)),
+            end: None,
+            update_start: Some(time(at)),
+            update_end: Some(time(at + 360_000)),
+            delta: up,
+            cumulative: up,
+        };
+        let sent = Event { plmn: None, error_code: None, ..failure(0, at + 360_000) };
+        let kind = EventKind::SessionUpdated;
+        state.fold(&Event { kind, session: Some(report), ..sent });
+    }
     for day in 2..=5 {
         let home = Event {
             plmn: "310-260".parse().ok(),
@@ -60,6 +78,7 @@ fn findings(state: &SimState) -> Vec<Finding> {
         inactive_at: Some(time(begin_ms() + 20 * 3_600_000)),
         restored_at: Some(time(begin_ms() + 5 * 3_600_000)),
         allowed_devices: &["35378571000001".parse().unwrap()],
+        judged: None,
     };
     let (usage, mut findings) = (quiet(), Vec::new());
     for text in POLICIES {

@@ -10,8 +10,8 @@ use simfuse_domain::state::{Folded, SimState};
 
 use crate::history::{begin_ms, session_sid, sim, time};
 
-/// Two kilobytes, and what its network takes.
-const SENSOR_BYTES_MAX: usize = 2_050;
+/// Two kilobytes, and what its network and its habit take.
+const SENSOR_BYTES_MAX: usize = 2_200;
 const STATE_BYTES_MAX: usize = 8_000;
 
 fn event(sid: u128, kind: EventKind, at_ms: i64) -> Event {
@@ -52,7 +52,11 @@ fn an_hourly_sensor_takes_two_kilobytes_after_ten_days() {
             update_start: Some(time(from)),
             update_end: Some(time(to)),
             delta: Usage { total: Some(delta), ..Usage::default() },
-            cumulative: Usage { total: Some(cumulative), ..Usage::default() },
+            cumulative: Usage {
+                up: Some(cumulative - cumulative / 5),
+                down: Some(cumulative / 5),
+                total: Some(cumulative),
+            },
         };
         let wake = [
             (EventKind::SessionStarted, start, report(start, start, 0, 0)),
@@ -82,7 +86,11 @@ fn hostile([a, b, c, d]: [u64; 4], sessions: u64, modes: u64) -> Event {
     let update_start = at_ms - (b % 7_200_000) as i64;
     let start = at_ms - (c % (10 * 86_400_000)) as i64;
     let mode = d % modes;
-    let bytes = |number: u64| Usage { total: Some(number), ..Usage::default() };
+    let bytes = |number: u64| Usage {
+        up: Some(number / 3),
+        down: Some(number - number / 3),
+        total: Some(number),
+    };
     let report = SessionReport {
         sid: SessionSid::from_bytes((u128::from(c % sessions) << 100 | 7).to_be_bytes()),
         start: (mode != 3).then(|| time(start)),

@@ -6,18 +6,18 @@ use crate::time::Hour;
 use crate::usage::{Beside, Source};
 use crate::verdict::Verdict;
 
-const ALL_ACTS: &str = "[usage_spike]\nact = \"deactivate\"\n[quarantine]\nfleet = \
+pub(super) const ALL_ACTS: &str = "[usage_spike]\nact = \"deactivate\"\n[quarantine]\nfleet = \
                         \"HF00000000000000000000000000000009\"";
 
 const PAST_HOURS: usize = 10 * 24;
 
 /// The SIM beside 399 peers that did what is usual for ten days, after these hours of its own.
-fn after(own: &[u64]) -> SimUsage {
+pub(super) fn after(own: &[u64]) -> SimUsage {
     after_past(PAST_HOURS, own)
 }
 
 /// Of the SIM only the last hours of that past are known.
-fn after_past(past_hours: usize, own: &[u64]) -> SimUsage {
+pub(super) fn after_past(past_hours: usize, own: &[u64]) -> SimUsage {
     let mut hour: Hour = "2026-03-01T00Z".parse().unwrap();
     let mut cohort = Cohort::default();
     let mut usage = SimUsage::new(sim());

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::detector;
-use crate::detector::fixture::{SENSOR, SENSOR_2, failed};
+use crate::detector::fixture::{SENSOR, SENSOR_2, carries, failed, reports};
 use crate::device::Imei14;
 use crate::finding::{DetectorId, Evidence};
 use crate::place::Point;
@@ -114,6 +114,30 @@ fn fails() -> Story {
     }
 }
 
+/// It sent for a day of February, and loads since.
+fn loads() -> Story {
+    let sent = reports(24, 40_000, 10_000).into_iter().map(|event| {
+        let earlier = |at: Timestamp| at.saturating_sub(SignedDuration::from_hours(96)).unwrap();
+        let at = earlier(event.at);
+        let event = event.with(|report| {
+            for time in [&mut report.start, &mut report.update_start, &mut report.update_end] {
+                *time = time.map(earlier);
+            }
+        });
+        Event { at, ..event }
+    });
+    let visits = |opened: [&'static str; 2]| {
+        let visit =
+            |opened: &'static str| carries(opened, &opened.replace(":00", ":06"), 100_000, 5 * MB);
+        opened.map(visit)
+    };
+    Story {
+        before: sent.chain(visits(["02T09:00", "02T11:00"])).collect(),
+        after: [visits(["03T09:00", "03T14:00"]), visits(["04T09:00", "04T14:00"])].concat(),
+        ..story(DetectorId::DownloadHeavy, "[download_heavy]\nact = 'alert'", attached)
+    }
+}
+
 fn stories() -> Vec<Story> {
     let strict = "[binding]\nmode = 'strict'\nallowed_tacs = ['35378572']";
     let handsets = "[binding]\nmode = 'strict'\nhandset_tacs = ['86600905']";
@@ -164,6 +188,7 @@ fn stories() -> Vec<Story> {
             e.on_network("334-020")
         }),
         fails(),
+        loads(),
     ]
 }
 
@@ -211,7 +236,9 @@ fn goes_on(mut scene: Scene, events: &[Event]) -> (Scene, String) {
 fn what_a_human_judged_does_not_come_again_by_itself() {
     let stories = stories();
     let told: Vec<DetectorId> = stories.iter().map(|story| story.detector).collect();
-    let all: Vec<DetectorId> = detector::ALL.iter().map(|detector| detector.id).collect();
+    let all = detector::ALL.iter().map(|detector| detector.id);
+    // Usage evidence rests on more than events: `tests/joined.rs` tells of it.
+    let all: Vec<DetectorId> = all.filter(|detector| *detector != DetectorId::UsageSpike).collect();
     assert_eq!(told, all, "a story of each detector");
     for story in &stories {
         let mut scene = story.scene();
@@ -360,6 +387,7 @@ fn what_is_only_watched_opens_nothing_and_what_policy_wants_told_is_told() {
         (DetectorId::CountryNew, "rest"),
         (DetectorId::NetworkNew, "rest"),
         (DetectorId::AttachStorm, "record alerted +Opened"),
+        (DetectorId::DownloadHeavy, "rest"),
     ] {
         let story = stories().into_iter().find(|story| story.detector == detector).unwrap();
         let mut scene = story.scene();
@@ -429,6 +457,7 @@ fn what_was_judged_of_networks_and_failures_outlasts_a_restore_that_finds_nothin
         (DetectorId::CountryNew, "country_new#MX"),
         (DetectorId::NetworkNew, "network_new#334-020"),
         (DetectorId::AttachStorm, "attach_storm#2026-03-02"),
+        (DetectorId::DownloadHeavy, "download_heavy#2026-03-02"),
     ] {
         let story = stories().into_iter().find(|story| story.detector == detector).unwrap();
         let once = restored(story.scene().at(Stage::Inactive), RESTORED);
@@ -438,4 +467,15 @@ fn what_was_judged_of_networks_and_failures_outlasts_a_restore_that_finds_nothin
         let twice = restored(later, "08T10:00");
         assert!(twice.case.desired.0.judged.contains(key), "{:?}", twice.case.desired.0.judged);
     }
+}
+
+#[test]
+fn loading_is_one_matter_on_every_day() {
+    let story = stories().into_iter().find(|story| story.detector == DetectorId::DownloadHeavy);
+    let found = story.unwrap().scene();
+    let rules = policy(&found.policy);
+    let (_, found) = assess(&found.look(&rules, None), Some(fleet()));
+    let found = &found["download_heavy#2026-03-02"];
+    assert!(found.is_about("download_heavy#2026-02-20"));
+    assert!(!found.is_about("attach_storm#2026-03-02") && !found.is_about("download_heavy"));
 }

@@ -250,6 +250,7 @@ fn every_key_can_be_set_for_the_account_a_fleet_or_a_sim() {
         maintenance = [{ from = 2026-03-01T02:00:00Z, to = 2026-03-01T03:00:00Z, bytes_max_mb = 9 }]
         places = { countries = ["US"], new_country = "alert", new_network = "off" }
         attach_storm = { act = "watch", minutes_max = 100 }
+        download_heavy = { act = "alert" }
         guards = { protected = ["pump-17"], cooldown_mins = 7 }
         proof = { window_mins = 8 }
         notify = { events = ["device"] }
@@ -267,7 +268,7 @@ fn every_key_can_be_set_for_the_account_a_fleet_or_a_sim() {
     assert_eq!((account.binding.allowed_tacs.len(), account.countries.len()), (1, 1));
     assert_eq!((account.new_country, account.new_network), (WatchAct::Alert, WatchAct::Off));
     let storm = AttachStorm { act: WatchAct::Watch, minutes_max: 100 };
-    assert_eq!(account.attach_storm, storm);
+    assert_eq!((account.attach_storm, account.download_heavy), (storm, WatchAct::Alert));
     assert_eq!(account.maintenance[0].bytes_max, Bytes(9_000_000));
     assert_eq!(account.guards.cooldown, SignedDuration::from_mins(7));
     assert_eq!(account.proof_window, SignedDuration::from_mins(8));
@@ -450,8 +451,10 @@ fn signs_that_alone_cut_nothing_are_watched_or_told_and_never_more() {
     let rules = default.base();
     assert_eq!((rules.new_country, rules.new_network), (WatchAct::Watch, WatchAct::Watch));
     assert_eq!(rules.attach_storm, AttachStorm::DEFAULT);
+    assert_eq!(rules.download_heavy, WatchAct::Watch);
     let of = |text: &str| refused(&format!("version = 1\n{text}"));
     insta::assert_snapshot!(of("[places]\nnew_country = 'deactivate'"), @"line 3: `new_country = 'deactivate'`: places.new_country: unknown variant `deactivate`, expected one of `off`, `watch`, `alert`");
+    insta::assert_snapshot!(of("[download_heavy]\nact = 'deactivate'"), @"line 3: `act = 'deactivate'`: download_heavy.act: unknown variant `deactivate`, expected one of `off`, `watch`, `alert`");
     insta::assert_snapshot!(of("[attach_storm]\nminutes_max = 59"), @"line 3: `minutes_max = 59`: attach_storm.minutes_max: must be from 60 to 1,560 minutes, of 26 hours");
     insta::assert_snapshot!(of("[attach_storm]\nminutes_max = 1561"), @"line 3: `minutes_max = 1561`: attach_storm.minutes_max: must be from 60 to 1,560 minutes, of 26 hours");
     let bounds = "version = 1\n[attach_storm]\nminutes_max = 60\n[fleet.HF00000000000000000000000000000001]\nattach_storm = { minutes_max = 1560 }";

@@ -1,0 +1,11 @@
+//! The policy file's `[download_heavy]`.
+
+use serde::Deserialize;
+
+use crate::policy::watched::WatchAct;
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DownloadHeavyLayer {
+    pub(super) act: Option<WatchAct>,
+}
