@@ -1,6 +1,7 @@
 //! One detector's claim about one window or value of one SIM.
 
-use std::collections::BTreeSet;
+mod sign;
+
 use std::fmt;
 
 use jiff::Timestamp;
@@ -15,6 +16,8 @@ use crate::network::{Country, NamedPlmn};
 use crate::number::grouped;
 use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
+
+pub use sign::Sign;
 
 /// Which detector made a claim. Ids are never renamed: findings, audit and runbook refer to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -166,52 +169,6 @@ pub struct Finding {
     pub at: Timestamp,
     /// What was seen beside what is usual or allowed.
     pub evidence: Evidence,
-}
-
-/// What another detector found, where a claim rests on that as well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sign {
-    /// Who found it.
-    pub detector: DetectorId,
-    /// What it is about.
-    pub about: String,
-    /// When it became true.
-    pub at: Timestamp,
-    /// The device that it holds against the SIM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub device: Option<Imei14>,
-}
-
-impl Sign {
-    /// The finding as a sign.
-    #[must_use]
-    pub fn of(found: &Finding) -> Self {
-        let Finding { detector, about, at, .. } = found.clone();
-        Self { detector, about, at, device: found.device() }
-    }
-
-    /// Whether one of the keys is the finding's, or is about the same.
-    #[must_use]
-    pub fn is_among(&self, keys: &BTreeSet<String>) -> bool {
-        let of_detector = format!("{}#", self.detector);
-        let is_it = |key: &String| {
-            key.strip_prefix(&of_detector)
-                .is_some_and(|about| about == self.about || self.detector.is_of_any_day())
-        };
-        keys.iter().any(is_it)
-    }
-
-    /// What tells it from every other sign, as far as that stays the same while it lasts: a day and a
-    /// square of the map do not.
-    #[must_use]
-    pub fn name(&self) -> String {
-        let changes = [DetectorId::DownloadHeavy, DetectorId::ImpossibleTravel];
-        if changes.contains(&self.detector) {
-            self.detector.to_string()
-        } else {
-            format!("{}:{}", self.detector, self.about)
-        }
-    }
 }
 
 /// What was seen, beside what is usual or allowed.

@@ -217,10 +217,10 @@ fn a_fleet_is_asked_where_too_little_is_known_of_a_sim_that_carried_much() {
     let asked =
         |events: &[Event], usage: &SimUsage| asks_fleet(Some(&state_of(events)), Some(usage));
     let began = records(&[("01T10", 50_000)]);
-    assert_eq!(asked(&windows(&[8]), &began), Some(fleet()));
+    assert_eq!(asked(&windows(&[9]), &began), Some(fleet()));
     assert_eq!(asked(&windows(&[7, 7]), &began), None);
     assert_eq!(asked(&windows(&[31, 31]), &quiet()), None);
-    assert_eq!(asks_fleet(Some(&state_of(&windows(&[8]))), None), Some(fleet()));
+    assert_eq!(asks_fleet(Some(&state_of(&windows(&[9]))), None), Some(fleet()));
     // Of a SIM without events its records say which fleet it is in.
     let mut alone = records(&[]);
     let source = crate::usage::Source { fleet: Some(fleet()), page: 0 };
