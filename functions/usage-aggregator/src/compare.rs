@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::shown_by_records;
-use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::port::{
     Alerts, Clock, Granularity, Heartbeat, Inventory, Part, Policies, Recorded, States, UsageItem,
@@ -79,7 +77,7 @@ where
                 by_hour.insert(hour, used);
             }
         }
-        let (mut items, mut changed) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
         for (hour, is) in &by_hour {
             let window = UsageWindow::Hour(*hour);
             let known = self.table.read_recorded(&window, &[sim]).await;
@@ -90,10 +88,8 @@ where
             let counted = if usage.keeps(*hour) { usage.bytes_in(*hour) } else { recorded };
             if usage.closed_through() < Some(*hour) {
                 usage.close(*hour, is.total, Source { fleet: None, page: 0 });
-                changed.push(*hour);
             } else if counted != is.total {
                 usage.amend(*hour, counted, is.total);
-                changed.push(*hour);
             }
             if known.as_ref() != Some(is) {
                 items.push(UsageItem::Sim(sim, Some(fleet), window, is.clone()));
@@ -104,16 +100,11 @@ where
         let day_used =
             if total == used.total { used.clone() } else { Used { total, ..Used::default() } };
         items.push(UsageItem::Sim(sim, Some(fleet), UsageWindow::Day(day), day_used));
-        let rules = context.policy.rules_for(Some(fleet), sim);
-        let broken = changed.iter().flat_map(|hour| shown_by_records(&usage, None, &rules, *hour));
-        let broken: Vec<Finding> = broken.collect();
         items.push(UsageItem::Base(usage));
         let put = self.table.put_together(&items, self.clock.now()).await;
         put.map_err(AggregatorError::table(format!("writing the hours of {sim} again")))?;
         tracing::info!(sim.sid = %sim, day = %Window::of_day(day).name(), "hours changed later");
         context.tally(|answer| answer.items_written += u64::try_from(items.len()).unwrap_or(0));
-        // A day may be over its limit by what came late alone. Should the run die before this, the
-        // SIM's next event shows the same.
-        self.insert(&[(sim, broken)]).await
+        Ok(())
     }
 }

@@ -57,20 +57,6 @@ async fn what_an_hour_grows_to_is_judged_when_it_is_closed() {
 }
 
 #[tokio::test]
-async fn what_a_closed_hour_grows_to_is_judged_when_its_day_is_compared() {
-    let bench = Bench::new(1).with_policy("[limits]\nhour_mb = 20").await;
-    bench.run().await.unwrap();
-    bench.pass_hours(1);
-    bench.used(1, 1, 15 * MB);
-    bench.run_hourly(4).await;
-    bench.used(1, 5, 6 * MB);
-    bench.run_hourly(3).await;
-    assert!(keys(&bench, 1).is_empty(), "it was closed before it grew");
-    bench.run_hourly(8).await;
-    assert_eq!(keys(&bench, 1), ["hour_limit#2026-03-10T14Z"]);
-}
-
-#[tokio::test]
 async fn hours_of_a_sim_that_was_never_used_are_judged_by_its_fleet_when_they_are_closed() {
     for (bytes, found) in [(50_000, vec!["strike#2026-03-10T15Z"]), (100 * MB, vec![])] {
         let bench = Bench::new(1).with_policy("").await;

@@ -205,7 +205,7 @@ fn usage_records_sum_to_the_bytes_of_the_events() {
                 return bytes;
             }
             let part = until.duration_since(from).as_millis().max(0);
-            let whole = to.duration_since(from).as_millis();
+            let whole = to.duration_since(from).as_millis().max(1);
             u64::try_from(i128::from(bytes) * part / whole).unwrap()
         };
         *by_sim.entry(emitted.sim_index).or_default() +=
