@@ -49,6 +49,12 @@ const READ_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 /// The heartbeat is sampled: one write for all events of this long.
 const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
+/// What is usual in a fleet holds up the answer for at most this long a fleet …
+const FLEET_WITHIN: Duration = Duration::from_millis(300);
+
+/// … and where it could not be read, it is asked for again after this.
+const FLEET_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
 /// News of one body that are left for the kill-switch: more than it tells in an hour.
 const NEWS_MAX: usize = 100;
 
@@ -352,22 +358,35 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
     /// same, and what they show is looked at again with the SIM's next one.
     async fn fleet_usual(&self, fleet: FleetSid, now: Timestamp) -> Option<Usual> {
         let mut held = self.fleets.lock().await;
-        held.retain(|_, (_, read_at)| is_fresh(*read_at, now));
+        held.retain(|_, (_, read_until)| now <= *read_until);
         if let Some((usual, _)) = held.get(&fleet) {
             return *usual;
         }
-        match self.table.read_cohort(fleet).await {
-            Ok(cohort) => {
+        drop(held);
+        let read = tokio::time::timeout(FLEET_WITHIN, self.table.read_cohort(fleet)).await;
+        let error = match read {
+            Ok(Ok(cohort)) => {
                 let usual = cohort.as_ref().and_then(Cohort::usual);
-                held.insert(fleet, (usual, now));
-                usual
+                self.hold_fleet(fleet, usual, now, READ_MAX_AGE).await;
+                return usual;
             }
-            Err(error) => {
-                let error = Chain(&error);
-                tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
-                None
-            }
-        }
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Err(_elapsed) => "no answer in time".to_owned(),
+        };
+        tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
+        self.hold_fleet(fleet, None, now, FLEET_AGAIN_AFTER).await;
+        None
+    }
+
+    async fn hold_fleet(
+        &self,
+        fleet: FleetSid,
+        usual: Option<Usual>,
+        now: Timestamp,
+        age: SignedDuration,
+    ) {
+        let until = now.saturating_add(age).unwrap_or(now);
+        self.fleets.lock().await.insert(fleet, (usual, until));
     }
 
     /// Records that events arrive: at most once a minute, and each test of the sink.

@@ -189,16 +189,21 @@ impl SimUsage {
 
     fn judge_and_learn(&mut self, hour: Hour, bytes: Bytes, cohort: Option<&Cohort>) {
         let at_that_hour = self.diurnal.level_around(hour);
-        let mut excess = Bytes(0);
-        if let Some(cohort) = cohort
-            && let Some(usual) = Usual::beside(&self.baseline, cohort.spread())
+        let usual = Usual::beside(&self.baseline, cohort.and_then(Cohort::spread));
+        let usual = usual.map(|usual| usual.at_least(at_that_hour));
+        if let Some(usual) = &usual
+            && cohort.is_some()
         {
-            let usual = usual.at_least(at_that_hour);
-            self.standing.take_up(hour, bytes, &usual);
-            excess = excess_of_hour(bytes, usual.expected());
+            self.standing.take_up(hour, bytes, usual);
         }
-        if excess == Bytes(0) || self.standing.wallet().may_learn() {
+        let may_learn = self.standing.wallet().may_learn();
+        let excess = usual.map_or(Bytes(0), |usual| excess_of_hour(bytes, usual.expected()));
+        // A new level that does no harm is learnt, and slowly: by the hour of the day a thief could teach
+        // as much again within days.
+        if may_learn || excess == Bytes(0) {
             self.baseline.learn(bytes, at_that_hour);
+        }
+        if may_learn {
             self.diurnal.learn(hour, bytes, self.baseline.middle);
         }
     }
@@ -551,7 +556,9 @@ impl Baseline {
         }
         let weight = (1.0 / f64::from(self.active_hours.saturating_add(1))).max(weight_min);
         let mut step = level - self.middle;
-        let mut distance = Self::SPREAD_OF_DISTANCE * (level - self.middle.max(usual)).abs();
+        // Hours beside an upload's are as usual at the one as at the other.
+        let nearest = (level - self.middle.max(usual)).abs().min(step.abs());
+        let mut distance = Self::SPREAD_OF_DISTANCE * nearest;
         if self.active_hours >= unclipped {
             step = step.clamp(-2.5 * self.spread, 2.5 * self.spread);
             distance = distance.min(4.0 * self.spread);

@@ -8,7 +8,7 @@
 //!
 //! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload at odd hours, no
 //! theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
-//! which teaches what is usual; by growth of a few percent a day, which is learnt as it grows; by peers
+//! which teaches what is usual; by what stays under three times the usual and so comes to be usual; by peers
 //! that share the theft; and it sees little in a fleet of some ten SIMs, nothing in one of three.
 //! Accused wrongly is a SIM that has a new use of its own: a human who calls it a false alarm makes
 //! that usual.
@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::bytes::Bytes;
-use crate::evidence::Level;
+use crate::evidence::{Level, Usual};
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
 use crate::policy::Rules;
 use crate::usage::SimUsage;
@@ -92,7 +92,8 @@ fn finding(
 /// The level of the evidence with so much added, as far as policy has a use for it.
 fn level_with(usage: &SimUsage, rules: &Rules, added: f64) -> Option<Level> {
     let (wallet, spike) = (usage.standing().wallet(), &rules.usage_spike);
-    let usual = usage.standing().judged()?.usual();
+    // Whichever hour of the day was judged last.
+    let usual = Usual::of_past(usage.baseline())?.expected();
     let harm = Bytes(usual.0.saturating_mul(EXCESS_HOURS)).max(spike.excess_min);
     let is_above = |hours: u64| {
         #[expect(clippy::cast_precision_loss, reason = "its logarithm is taken")]

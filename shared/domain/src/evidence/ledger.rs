@@ -85,6 +85,13 @@ impl Ledger {
         (self.wallet, self.since, self.judged) = (Wallet::default(), None, None);
     }
 
+    #[cfg(test)]
+    pub(super) fn accused() -> Self {
+        let mut ledger = Self::default();
+        ledger.wallet.join(LOG_EVIDENCE_MAX, Bytes(0));
+        ledger
+    }
+
     /// What waits, and how far it is from the usual.
     pub(super) const fn pending(&self) -> Option<(Active, Bin)> {
         self.pending

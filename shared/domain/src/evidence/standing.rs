@@ -65,6 +65,12 @@ impl Standing {
         Some(Place { deviation, largest, left: self.left })
     }
 
+    /// Of a SIM against which there is much.
+    #[cfg(test)]
+    pub(crate) fn accused() -> Self {
+        Self { ledger: Ledger::accused(), ..Self::default() }
+    }
+
     /// The evidence.
     #[must_use]
     pub const fn wallet(&self) -> &Wallet {

@@ -30,6 +30,12 @@ impl Sign {
         Self { detector, about, at, device: found.device() }
     }
 
+    /// The finding's key.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}#{}", self.detector, self.about)
+    }
+
     /// Whether one of the keys is the finding's, or is about the same.
     #[must_use]
     pub fn is_among(&self, keys: &BTreeSet<String>) -> bool {

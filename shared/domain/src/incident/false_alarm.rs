@@ -95,27 +95,36 @@ impl Desired {
         let device = finding.device().filter(|_| !is_of_two);
         self.judged.iter().any(|key| finding.is_about(key))
             || device.is_some_and(|device| self.allowed_devices.contains(&device))
-            || self.is_settled_in_part(&finding.evidence)
+            || self.is_settled_in_part(finding)
     }
 
     /// Whether usage evidence rests on a sign that says nothing against the SIM, or on hours before a
     /// restore. Whoever added the sign did not know of that; who does adds up anew.
-    fn is_settled_in_part(&self, evidence: &Evidence) -> bool {
-        let Evidence::Unusual { from, signs, .. } = evidence else { return false };
+    fn is_settled_in_part(&self, finding: &Finding) -> bool {
+        let Evidence::Unusual { from, signs, .. } = &finding.evidence else { return false };
+        // Usage alone, or with other signs, since the same hour.
+        let since = finding.about.split('/').next().unwrap_or_default();
+        let same = format!("{}#{since}/", finding.detector);
+        let is_judged = self.judged.iter().any(|key| key.starts_with(&same));
         let is_settled = |sign: &Sign| {
             Some(sign.at) < self.restored_at
                 || sign.is_among(&self.judged)
                 || sign.device.is_some_and(|device| self.allowed_devices.contains(&device))
         };
-        !signs.is_empty() && (Some(*from) < self.restored_at || signs.iter().any(is_settled))
+        let is_before = Some(*from) < self.restored_at;
+        !signs.is_empty() && (is_judged || is_before || signs.iter().any(is_settled))
     }
 
-    /// Whether a human judged that the SIM uses what it does over time: that is learnt anew then, and
-    /// until it is known, its fleet's is no measure of it.
+    /// Whether a human judged what the SIM uses, over time or at once in its own device: that is learnt
+    /// anew then, and until it is known, its fleet's is no measure of it.
     #[must_use]
     pub fn has_usage_of_its_own(&self) -> bool {
         let of_usage = [DetectorId::UsageSpike, DetectorId::SlowLeak].map(|id| format!("{id}#"));
-        self.judged.iter().any(|key| of_usage.iter().any(|detector| key.starts_with(detector)))
+        let of_strikes = format!("{}#", DetectorId::Strike);
+        self.judged.iter().any(|key| {
+            let is_in_own_device = key.starts_with(&of_strikes) && !key.contains('/');
+            is_in_own_device || of_usage.iter().any(|detector| key.starts_with(detector))
+        })
     }
 
     /// The allowed devices and these; `None` when they are more than [`ALLOWED_DEVICES_MAX`]

@@ -3,7 +3,8 @@
 //!
 //! A session's counters only grow, so the highest of each is the same in any order. It joins the
 //! habit when it is forgotten: what is judged is never part of what it is judged by, and sums of
-//! weeks do not care which session came first. What was loaded in heavy sessions teaches nothing.
+//! weeks do not care which session came first. One of which an event comes after that, from within the
+//! horizon, counts again. What was loaded in heavy sessions teaches nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

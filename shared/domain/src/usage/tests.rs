@@ -197,6 +197,45 @@ fn the_baseline_is_that_of_its_formula() {
 }
 
 #[test]
+fn an_upload_at_its_hour_is_no_spread() {
+    let spread = |upload: u64| {
+        let mut usage = usage();
+        for number in 0..60 * 24_i32 {
+            let bytes = if number % 24 == 3 {
+                upload
+            } else {
+                40_000 + u64::from(number.unsigned_abs() % 7) * 3_000
+            };
+            usage.close(hour("01T00").plus(number), Bytes(bytes), page(1));
+        }
+        usage.baseline().spread
+    };
+    let (with, without) = (spread(MB), spread(50_000));
+    assert!(with < without * 1.2, "{with} beside {without}");
+}
+
+#[test]
+fn three_times_the_usual_is_learnt_slowly_and_not_by_the_hour_of_the_day() {
+    let mut usage = usage();
+    let mut at = hour("01T00");
+    let mut close = |usage: &mut SimUsage, bytes: u64| {
+        let beside = Beside { cohort: None, is_suspended: false };
+        usage.close_beside(at, Bytes(bytes), page(1), beside);
+        at = at.after();
+    };
+    (0..24 * 14).for_each(|number| close(&mut usage, 45_000 + number % 5 * 2_000));
+    let before = usage.diurnal.clone();
+    usage.standing = Standing::accused();
+    let middle = usage.baseline().middle;
+    (0..48).for_each(|_| close(&mut usage, 130_000));
+    assert_eq!(usage.diurnal, before, "there is evidence");
+    let taught = usage.baseline().middle - middle;
+    assert!((0.01..0.5).contains(&taught), "it does no harm: {taught}");
+    (0..48).for_each(|_| close(&mut usage, 1_000_000));
+    assert!((usage.baseline().middle - middle - taught).abs() < 1e-9, "it does");
+}
+
+#[test]
 fn one_wild_hour_teaches_little() {
     let mut baseline = Baseline::default();
     for hour in 0..200_u64 {

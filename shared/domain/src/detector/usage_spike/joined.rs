@@ -4,8 +4,8 @@
 //! evidence of closed hours is stored; the sum is looked at by whoever sees events beside it, the
 //! webhook and the kill-switch, and is not kept.
 //!
-//! Catches a clone that is used at night, whose evidence the sensor wipes out by day, and in half the
-//! time whoever changed the device and uses little. Misses, as before, a SIM whose usage is as usual.
+//! Catches in half the time whoever changed the device and uses little. Signs weigh no more than usage
+//! itself does: a technician's phone is a strange device that loads, for an hour or two. Misses, as before, a SIM whose usage is as usual.
 //! Accused wrongly is a SIM that was given another device, or another place, *and* a use of its own at
 //! the same time: a human who restores it or calls it a false alarm has judged both.
 //!
@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{finding, level_with};
+use super::{finding, is_spike_judged, level_with};
 use crate::detector::{
     Detector, Snapshot, country_new, device_changed, device_flip_flop, device_is_handset,
     device_not_allowed, download_heavy, impossible_travel, network_new,
@@ -97,8 +97,9 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
     let standing = usage.standing();
     let (since, judged) = (standing.since()?, standing.judged()?);
     let restored_at = snapshot.control.restored_at;
-    // A human who restored the SIM knew of evidence that was there before.
-    if Some(since.start()) < restored_at {
+    // A human who restored the SIM knew of evidence that was there before, and so did who judged it.
+    let is_judged = snapshot.control.judged.is_some_and(|judged| is_spike_judged(usage, judged));
+    if is_judged || Some(since.start()) < restored_at {
         return None;
     }
     let from = since.start().saturating_sub(BEFORE).unwrap_or(Timestamp::MIN);
@@ -107,7 +108,10 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
     let kinds = [devices(snapshot), places(snapshot, from), downloads(snapshot)];
     let judged = snapshot.control.judged;
     let is_of_it = |Weighed { sign, .. }: &Weighed| {
-        from <= sign.at && sign.at <= to && !judged.is_some_and(|judged| sign.is_among(judged))
+        from <= sign.at
+            && sign.at <= to
+            && !snapshot.rules.is_planned(sign.at, sign.at)
+            && !judged.is_some_and(|judged| sign.is_among(judged))
     };
     let signs = kinds.into_iter().filter_map(|kind| {
         let of_it = kind.into_iter().filter(is_of_it);
@@ -115,6 +119,7 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
     });
     let signs: Vec<Weighed> = signs.collect();
     let added: f64 = signs.iter().map(|weighed| weighed.nats).sum();
+    let added = added.min(standing.wallet().log_evidence());
     let level = level_with(usage, snapshot.rules, added)?;
     // What usage alone shows, the aggregator finds.
     if Some(level) <= level_with(usage, snapshot.rules, 0.0) {
@@ -150,7 +155,11 @@ fn places(snapshot: &Snapshot<'_>, from: Timestamp) -> Vec<Weighed> {
     let country = if is_far(&networks) { COUNTRY_NEW_FAR } else { COUNTRY_NEW };
     let mut all = weighed(NETWORK_NEW, networks);
     all.extend(weighed(country, country_new::found_since(snapshot, from)));
-    all.extend(weighed(IMPOSSIBLE_TRAVEL, (impossible_travel::DETECTOR.assess)(snapshot)));
+    let mut travels = (impossible_travel::DETECTOR.assess)(snapshot);
+    // A place that was judged stays judged, whichever of its masts it was.
+    let judged = snapshot.control.judged;
+    travels.retain(|found| !judged.is_some_and(|keys| keys.iter().any(|key| found.is_about(key))));
+    all.extend(weighed(IMPOSSIBLE_TRAVEL, travels));
     all
 }
 

@@ -86,7 +86,28 @@ fn one_cause_counts_once() {
     check(&FIVE, &then([there, in_tablet(), back]), &[&format!("quarantine/{in_turn}")]);
     let abroad = in_tablet().in_country("DE").on_network("262-01");
     let both = "device_not_allowed:86600905000001+country_new:DE";
-    check(&FOUR, &then([abroad]), &[&format!("deactivate/{both}")]);
+    // 7.2 of three hours, and as much of the signs, which would be 13.1.
+    check(&FOUR, &then([abroad.clone()]), &[&format!("alert/{both}")]);
+    check(&FIVE, &then([abroad]), &[&format!("deactivate/{both}")]);
+}
+
+#[test]
+fn a_technicians_phone_for_two_hours_is_no_theft() {
+    let visit = carries("11T02:00", "11T02:06", 100_000, 5 * MB).in_device(TABLET);
+    let back = attached("11T03:00").in_device(SENSOR);
+    let events = [reports(48, 40_000, 10_000), vec![visit, back]].concat();
+    check(&[300 * MB, 300 * MB, 50_000, 50_000], &events, &[]);
+}
+
+#[test]
+fn signs_of_planned_work_do_not_count() {
+    let planned = |to: &str| {
+        let work = format!(
+            "{ALL_ACTS}\n[[maintenance]]\nfrom = 2026-03-11T01:00:00Z\nto = {to}\nbytes_max_mb = 60"
+        );
+        claims(&SIX, &then([in_tablet()]), &work, Control::default()).len()
+    };
+    assert_eq!((planned("2026-03-11T03:00:00Z"), planned("2026-03-11T01:59:00Z")), (0, 1));
 }
 
 #[test]
@@ -167,6 +188,9 @@ fn what_a_human_allowed_judged_or_restored_is_no_sign() {
     };
     judged("device_not_allowed#86600905000001", &[]);
     judged("device_not_allowed#86600905000002", &found);
+    // The same evidence, told before this sign came.
+    judged("usage_spike#2026-03-11T00Z/alert", &[]);
+    judged("usage_spike#2026-03-10T00Z/alert", &found);
 }
 
 #[test]
