@@ -157,7 +157,7 @@ where
     }
 
     /// Lets evidence go that a human judged since it was found: else a SIM with a new use would stand
-    /// accused for good, since nothing is learnt while there is evidence.
+    /// accused for good, since excess is not learnt while there is evidence.
     async fn forgive(
         &self,
         context: &Context<'_>,
