@@ -358,35 +358,22 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
     /// same, and what they show is looked at again with the SIM's next one.
     async fn fleet_usual(&self, fleet: FleetSid, now: Timestamp) -> Option<Usual> {
         let mut held = self.fleets.lock().await;
-        held.retain(|_, (_, read_until)| now <= *read_until);
+        held.retain(|_, (_, read_until)| now < *read_until);
         if let Some((usual, _)) = held.get(&fleet) {
             return *usual;
         }
-        drop(held);
         let read = tokio::time::timeout(FLEET_WITHIN, self.table.read_cohort(fleet)).await;
-        let error = match read {
-            Ok(Ok(cohort)) => {
-                let usual = cohort.as_ref().and_then(Cohort::usual);
-                self.hold_fleet(fleet, usual, now, READ_MAX_AGE).await;
-                return usual;
-            }
-            Ok(Err(error)) => Chain(&error).to_string(),
-            Err(_elapsed) => "no answer in time".to_owned(),
+        let unread = |error: String| {
+            tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
+            (None, FLEET_AGAIN_AFTER)
         };
-        tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
-        self.hold_fleet(fleet, None, now, FLEET_AGAIN_AFTER).await;
-        None
-    }
-
-    async fn hold_fleet(
-        &self,
-        fleet: FleetSid,
-        usual: Option<Usual>,
-        now: Timestamp,
-        age: SignedDuration,
-    ) {
-        let until = now.saturating_add(age).unwrap_or(now);
-        self.fleets.lock().await.insert(fleet, (usual, until));
+        let (usual, age) = match read {
+            Ok(Ok(cohort)) => (cohort.as_ref().and_then(Cohort::usual), READ_MAX_AGE),
+            Ok(Err(error)) => unread(Chain(&error).to_string()),
+            Err(_elapsed) => unread("no answer in time".to_owned()),
+        };
+        held.insert(fleet, (usual, now.saturating_add(age).unwrap_or(now)));
+        usual
     }
 
     /// Records that events arrive: at most once a minute, and each test of the sink.

@@ -115,12 +115,14 @@ async fn a_fleet_is_asked_for_few_sims_and_twice_a_minute() {
 async fn while_the_fleet_cannot_be_read_events_are_stored_and_judged_with_the_next() {
     for fault in [Fault::Throttled, Fault::Unreachable, Fault::LostAnswer, Fault::Refused] {
         let bench = beside(Provider::Twilio, 60, 50_000).await;
-        bench.table.fail(Method::ReadCohort, fault, 2);
+        bench.table.fail(Method::ReadCohort, fault, 1);
         for report in 0..2 {
             post(&bench, &[window(Provider::Twilio, 1, report)]).await;
         }
         assert_eq!(strikes(&bench, 1), 0, "{fault:?}");
         assert_eq!(bench.stored(1).await.unwrap().state.bursts().len(), 2);
+        assert_eq!(bench.table.calls(Method::ReadCohort), 1, "{fault:?}: the second did not wait");
+        bench.pass(5);
         post(&bench, &[update(Provider::Twilio, 1, 2)]).await;
         assert_eq!(strikes(&bench, 1), 1, "{fault:?}");
     }
