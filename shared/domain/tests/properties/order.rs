@@ -1,17 +1,21 @@
 //! The same events give the same state and the same findings, in any order, any number of times.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{self, Control, Snapshot};
+use simfuse_domain::detector::{self, Control, Snapshot, usage_spike};
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
-use simfuse_domain::finding::{Evidence, Finding};
-use simfuse_domain::id::SessionSid;
+use simfuse_domain::evidence::{Cohort, Sketch};
+use simfuse_domain::finding::{DetectorId, Evidence, Finding};
+use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
 use simfuse_domain::time::Hour;
-use simfuse_domain::usage::{SimUsage, Source};
+use simfuse_domain::usage::{Beside, SimUsage, Source};
 
 use crate::history::{Resets, SPOILT, begin_ms, failure, plans, sim, time};
 
@@ -65,6 +69,41 @@ fn quiet() -> SimUsage {
     usage
 }
 
+/// Beside 60 peers that did what is usual, 300 MB in each of the last ten hours before a history: so
+/// much evidence that signs are counted in, and too little without them.
+static ACCUSED: LazyLock<SimUsage> = LazyLock::new(|| {
+    let (begin, fleet) = (Hour::of(time(begin_ms())), FleetSid::from_bytes([7; 16]));
+    let others = (1..=60).map(|number| SimUsage::new(SimSid::from_bytes([200 - number; 16])));
+    let (mut all, mut cohort): (Vec<SimUsage>, _) = (others.collect(), Cohort::default());
+    all.push(SimUsage::new(sim()));
+    for hours in -60..0 {
+        let mut sketch = Sketch::default();
+        for usage in &mut all {
+            let is_strange = usage.sim == sim() && hours >= -10;
+            let bytes = Bytes(if is_strange { 300_000_000 } else { 50_000 });
+            let beside = Beside { cohort: Some(&cohort), is_suspended: false };
+            let source = Source { fleet: Some(fleet), page: 0 };
+            usage.close_beside(begin.plus(hours), bytes, source, beside);
+            sketch.add(usage, begin.plus(hours));
+        }
+        cohort.merge(begin.plus(hours), &sketch);
+    }
+    all.pop().unwrap()
+});
+
+#[test]
+fn signs_are_counted_into_the_usage_that_is_accused() {
+    assert!(usage_spike::may_be_joined(&ACCUSED));
+    let strange = plans(SPOILT, Resets::Some, 4..9);
+    let mut runner = TestRunner::deterministic();
+    let is_joined = |_number| {
+        let plan = strange.new_tree(&mut runner).unwrap().current();
+        let found = findings(&fold(&plan.play().events));
+        found.iter().any(|finding| finding.detector == DetectorId::UsageSpike)
+    };
+    assert!((0..100).any(is_joined));
+}
+
 fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {
     let mut state = settled();
     for event in events {
@@ -80,12 +119,13 @@ fn findings(state: &SimState) -> Vec<Finding> {
         allowed_devices: &["35378571000001".parse().unwrap()],
         judged: None,
     };
-    let (usage, mut findings) = (quiet(), Vec::new());
+    let (usages, mut findings) = ([&quiet(), &*ACCUSED], Vec::new());
     for text in POLICIES {
         let policy: Policy = text.parse().unwrap();
         let rules = policy.rules_for(state.fleet(), state.sim);
-        for control in [Control::default(), control] {
-            let usage = Some(&usage);
+        let controls = [Control::default(), control];
+        for (usage, control) in usages.iter().flat_map(|usage| controls.map(|of| (*usage, of))) {
+            let usage = Some(usage);
             let snapshot = Snapshot { state, usage, fleet_usual: None, rules: &rules, control };
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
