@@ -224,7 +224,7 @@ fn three_times_the_usual_is_learnt_slowly_and_not_by_the_hour_of_the_day() {
         at = at.after();
     };
     (0..24 * 14).for_each(|number| close(&mut usage, 45_000 + number % 5 * 2_000));
-    let before = usage.diurnal.clone();
+    let before = usage.diurnal;
     usage.standing = Standing::accused();
     let middle = usage.baseline().middle;
     (0..48).for_each(|_| close(&mut usage, 130_000));
