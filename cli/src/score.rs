@@ -85,7 +85,7 @@ pub(crate) fn run(args: &ScoreArgs, output: Output) -> Result<u8, CliError> {
     Ok(0)
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     one == other
         || one.canonicalize().ok().is_some_and(|one| other.canonicalize().ok() == Some(one))
 }

@@ -298,6 +298,27 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn what_is_read_is_not_overwritten_and_no_result_is_lost() {
+    let theft = fixture("theft.ndjson");
+    let copy = file(&std::fs::read_to_string(&theft).unwrap());
+    let (theft, read) = (theft.display().to_string(), copy.path().display().to_string());
+    for (arguments, said_of_it) in [
+        (vec!["backtest", &read, "--csv", &read], "overwrite"),
+        (vec!["backtest", &theft, "--policy", &read, "--csv", &read], "overwrite"),
+        (vec!["backtest", &theft, "--labels", &read, "--csv", &read], "overwrite"),
+        (vec!["backtest", &theft, "--csv", "/nonexistent/a.csv"], "no folder"),
+        (vec!["backtest", &theft, "--csv", "/"], "is a folder"),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(said(&output).contains(said_of_it), "{arguments:?} {}", said(&output));
+    }
+    assert!(!std::fs::read(copy.path()).unwrap().is_empty());
+    let output = run(&["backtest", &theft]);
+    assert!(output.status.success() && said(&output).contains("no usage records"));
+}
+
+#[test]
 fn what_is_unusual_among_peers_is_found_in_files_as_in_the_simulation() {
     let size =
         ["--sims", "100", "--days", "12", "--rogue", "R7", "--rogue-sims", "2", "--seed", "5"];

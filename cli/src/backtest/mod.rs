@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::output::{Output, note};
 use crate::progress::Progress;
 use crate::replay::policy_of;
+use crate::score::is_same;
 use crate::simulate::{PopulationArgs, note_missing};
 use report::Report;
 
@@ -84,6 +85,7 @@ struct Outcome {
 
 /// Runs the command.
 pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
+    check_csv(args)?;
     let policy = policy_of(args.policy.as_deref())?;
     let other = args.compare.as_deref().map(|path| policy_of(Some(path))).transpose()?;
     let mode = if args.own_mode { ModeFrom::Policy } else { ModeFrom::Enforce };
@@ -110,6 +112,24 @@ pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
     Ok(u8::from(!whole))
 }
 
+/// Refuses a file for the result that would overwrite what is read, or that cannot be written: before
+/// the work is done.
+fn check_csv(args: &BacktestArgs) -> Result<(), CliError> {
+    let Some(csv) = &args.csv else { return Ok(()) };
+    let named = [&args.policy, &args.compare, &args.labels].into_iter().flatten();
+    if args.files.iter().chain(named).any(|read| is_same(csv, read)) {
+        return Err(CliError::Usage("--csv would overwrite what is read".to_owned()));
+    }
+    let folder = csv.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(CliError::Usage(format!("--csv: no folder for {}", csv.display())));
+    }
+    if csv.is_dir() {
+        return Err(CliError::Usage(format!("--csv: {} is a folder", csv.display())));
+    }
+    Ok(())
+}
+
 /// What a policy is tried on.
 enum History {
     Simulated(Box<simfuse_testkit::population::config::PopulationConfig>),
@@ -130,6 +150,12 @@ impl History {
         if is_garbage {
             note(
                 "simfuse: nothing in these files is an event or a usage record: nothing was judged",
+            );
+        }
+        if !is_garbage && files.counts.usage_records == 0 {
+            note(
+                "simfuse: no usage records: strikes of two windows, usage_spike, slow_leak and \
+                 cohort_surge were not judged",
             );
         }
         let whole = files.cut_off.is_empty() && !is_garbage;

@@ -57,7 +57,9 @@ pub(super) fn reports(pages: &[Page]) -> Vec<SurgeReport> {
 
 pub(super) fn text(reports: &[SurgeReport]) -> String {
     if reports.is_empty() {
-        return "No fleet would have been paged for a surge (cohort_surge).\n".to_owned();
+        return "No fleet would have been paged for a surge (cohort_surge). SIMs that are taken as\n\
+                switched off, those that a cap holds among them, do not count in one.\n"
+            .to_owned();
     }
     let mut table = output::narrow_table(["fleet", "paged at", "cohort_surge"]);
     for report in reports {

@@ -437,7 +437,10 @@ fn email(
         lines.push(format!("Fleet      {fleet}"));
     }
     lines.push(format!("Time       {}", pending.at));
-    for finding in &incident.findings {
+    // What is only watched explains no act.
+    let mut findings: Vec<&Finding> = incident.findings.iter().collect();
+    findings.sort_by_key(|finding| !finding.detector.may_act());
+    for finding in findings {
         lines.push(format!("Why        {}: {finding} (at {})", finding.detector, finding.at));
     }
     if let Some(human) = &incident.human {

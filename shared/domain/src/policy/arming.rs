@@ -33,7 +33,7 @@ pub(super) fn acts_for(rules: &Rules) -> String {
     let acting = acting(rules);
     let of = |verdict: Verdict| {
         let named = acting.iter().filter(|(_, act)| *act == verdict).map(|act| {
-            let mark = if shipped.contains(act) { " (as the shipped policy has it)" } else { "" };
+            let mark = if shipped.contains(act) { " (also in the shipped policy)" } else { "" };
             format!("{}{mark}", act.0)
         });
         named.collect::<Vec<_>>().join(", ")
@@ -73,11 +73,11 @@ mod tests {
     fn what_enforce_acts_for_is_listed_and_what_nobody_chose_is_marked() {
         let armed = DEFAULT.replace("mode = \"observe\"", "mode = \"enforce\"");
         let policy: Policy = armed.parse().unwrap();
-        insta::assert_snapshot!(policy.acts_for().join("\n"), @"enforce deactivates for strike (as the shipped policy has it), usage_spike (as the shipped policy has it)");
+        insta::assert_snapshot!(policy.acts_for().join("\n"), @"enforce deactivates for strike (also in the shipped policy), usage_spike (also in the shipped policy)");
         let default: Policy = DEFAULT.parse().unwrap();
         assert!(default.acts_for().is_empty(), "it observes");
         let changes = policy.changes_since(&default).join("\n");
-        assert!(changes.contains("deactivates for strike (as"), "{changes}");
+        assert!(changes.contains("deactivates for strike (also"), "{changes}");
         let text = "version = 1\nstrike.act = 'off'\n\
                     quarantine.fleet = 'HF00000000000000000000000000000009'\n\
                     [fleet.HF00000000000000000000000000000001]\nmode = 'enforce'\n\
