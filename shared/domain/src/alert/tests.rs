@@ -556,4 +556,6 @@ fn what_is_only_watched_explains_no_act() {
     assert_eq!(told.detector, Some(DetectorId::Strike));
     let sms = told.sms.unwrap();
     assert!(sms.contains("too fast") && !sms.contains("a network"), "{sms}");
+    let why: Vec<&str> = told.email.lines().filter(|line| line.starts_with("Why")).collect();
+    assert!(why[0].contains("too fast") && why[1].contains("a network"), "{why:?}");
 }
