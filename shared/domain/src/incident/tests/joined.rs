@@ -100,3 +100,24 @@ fn a_restore_judges_it_with_its_evidence() {
     assert!(judged.contains(&joined(Level::Deactivate).key()), "{judged:?}");
     assert!(judged.iter().any(|key| key.starts_with("usage_spike#2026-03-01T02Z/")));
 }
+
+#[test]
+fn evidence_that_was_judged_is_not_told_anew_for_another_sign() {
+    let judged = |key: &str| {
+        of(&[joined(Level::Deactivate)])
+            .with(|scene| scene.case.desired.0.judged = [key.to_owned()].into())
+    };
+    judged("usage_spike#2026-03-01T02Z/alert").check(Says::Active, "rest");
+    judged("usage_spike#2026-03-01T01Z/alert").check(Says::Active, DOES);
+}
+
+#[test]
+fn a_strike_in_its_own_device_that_was_judged_is_no_longer_measured_by_the_fleet() {
+    let is_its_own = |key: &str| {
+        let judged = [key.to_owned()].into();
+        Desired { judged, ..Desired::default() }.has_usage_of_its_own()
+    };
+    assert!(is_its_own("strike#2026-03-01T14Z") && is_its_own("slow_leak#2026-03-01/alert"));
+    assert!(!is_its_own("strike#86600905000001/2026-03-01T14Z"), "that was another device");
+    assert!(!is_its_own("hour_limit#2026-03-01T14Z"));
+}

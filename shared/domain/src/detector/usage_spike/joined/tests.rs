@@ -92,11 +92,12 @@ fn one_cause_counts_once() {
 }
 
 #[test]
-fn a_technicians_phone_for_two_hours_is_no_theft() {
+fn a_technicians_phone_for_three_hours_is_no_theft() {
+    let there = attached("11T01:00").in_device(SENSOR);
     let visit = carries("11T02:00", "11T02:06", 100_000, 5 * MB).in_device(TABLET);
     let back = attached("11T03:00").in_device(SENSOR);
-    let events = [reports(48, 40_000, 10_000), vec![visit, back]].concat();
-    check(&[300 * MB, 300 * MB, 50_000, 50_000], &events, &[]);
+    let events = [reports(48, 40_000, 10_000), home(), vec![there, visit, back]].concat();
+    check(&[300 * MB, 300 * MB, 300 * MB, 50_000, 50_000], &events, &[]);
 }
 
 #[test]
