@@ -1,9 +1,9 @@
 //! One SIM's course under a policy.
 //!
-//! Events are folded and judged by the webhook's `fold` and `look`; usage records are seen when they come and
-//! closed three hours after their hour, each hour for all SIMs before the next, as the aggregator does; the guards that hang on one SIM are
-//! asked as the kill-switch asks them. Time is that of the history: when an event or a record was
-//! known.
+//! Events are folded and judged by the webhook's `fold` and `look`; usage records are seen when they
+//! come and closed three hours after their hour, each hour for all SIMs before the next, as the
+//! aggregator does; the guards that hang on one SIM are asked as the kill-switch asks them. Time is that
+//! of the history: when an event or a record was known.
 
 use std::collections::{BTreeMap, BTreeSet};
 

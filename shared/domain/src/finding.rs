@@ -381,8 +381,8 @@ impl Finding {
     }
 
     /// Whether this is what the key is about: its own, or that of another claim about the same
-    /// place, or about failures or loading on another day. What a human judged, or a guard holds, does not come
-    /// to be new by a mast that is a little farther on, or by going on.
+    /// place, or about failures or loading on another day. What a human judged, or a guard holds, does
+    /// not come to be new by a mast that is a little farther on, or by going on.
     #[must_use]
     pub fn is_about(&self, key: &str) -> bool {
         if key == self.key() {

@@ -91,7 +91,7 @@ pub struct Baseline {
     /// The middle.
     pub middle: f64,
     /// The spread: 1.2533 times the mean distance from the middle, which is a normal distribution's
-    /// standard deviation.
+    /// standard deviation; from what is usual at that hour of the day where that is nearer.
     pub spread: f64,
 }
 
@@ -476,6 +476,9 @@ impl SimUsage {
     /// # Errors
     /// When the bytes are not usage of that schema.
     pub fn decode(schema: u32, bytes: &[u8]) -> Result<Self, postcard::Error> {
+        if schema >= USAGE_SCHEMA {
+            return postcard::from_bytes(bytes);
+        }
         let no_price = || postcard::to_stdvec(&Bill::default());
         let no_standing = || postcard::to_stdvec(&Standing::default());
         let no_days = || postcard::to_stdvec(&Days::default());
@@ -491,9 +494,7 @@ impl SimUsage {
         if schema < 4 {
             whole.extend(no_days()?);
         }
-        if schema < 5 {
-            whole.extend(no_diurnal()?);
-        }
+        whole.extend(no_diurnal()?);
         postcard::from_bytes(&whole)
     }
 }

@@ -12,8 +12,9 @@
 //!
 //! Fooled by whoever is as slow as the sensor: the limits and [`usage_spike`](super::usage_spike) are
 //! there for that. Silent, unless its device changed, for such a SIM in a fleet of less than 50 whose
-//! past is known, or in one that cannot be asked. Accused wrongly is a fleet with fast modems that is updated outside of planned work: its
-//! policy should name a higher speed. Not more than the caps allow are cut then.
+//! past is known, or in one that cannot be asked. Accused wrongly is a fleet with fast modems that is
+//! updated outside of planned work: its policy should name a higher speed. Not more than the caps allow
+//! are cut then.
 
 use std::collections::BTreeSet;
 

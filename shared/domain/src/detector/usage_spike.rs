@@ -6,9 +6,9 @@
 //! closes an hour. What is found then rests on more than a case shows, so it stands until a human
 //! judged it.
 //!
-//! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload at odd hours, no
-//! theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
-//! which teaches what is usual; by what stays under three times the usual and so comes to be usual; by peers
+//! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload at odd hours,
+//! no theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
+//! which teaches what is usual; by what stays under three times the usual and so is learnt; by peers
 //! that share the theft; and it sees little in a fleet of some ten SIMs, nothing in one of three.
 //! Accused wrongly is a SIM that has a new use of its own: a human who calls it a false alarm makes
 //! that usual.
@@ -113,6 +113,12 @@ fn level_with(usage: &SimUsage, rules: &Rules, added: f64) -> Option<Level> {
 #[must_use]
 pub fn is_spike_judged(usage: &SimUsage, judged: &BTreeSet<String>) -> bool {
     let Some(since) = usage.standing().since() else { return false };
+    is_begin_judged(&since.to_string(), judged)
+}
+
+/// Whether a human judged what was found of the evidence that began with this hour, whatever its level
+/// and whatever was added to it.
+pub(crate) fn is_begin_judged(since: &str, judged: &BTreeSet<String>) -> bool {
     let of_it = format!("{}#{since}/", DetectorId::UsageSpike);
     judged.iter().any(|key| key.starts_with(&of_it))
 }

@@ -26,8 +26,8 @@ impl Sign {
     /// The finding as a sign.
     #[must_use]
     pub fn of(found: &Finding) -> Self {
-        let Finding { detector, about, at, .. } = found.clone();
-        Self { detector, about, at, device: found.device() }
+        let Finding { detector, about, at, evidence: _ } = found;
+        Self { detector: *detector, about: about.clone(), at: *at, device: found.device() }
     }
 
     /// The finding's key.

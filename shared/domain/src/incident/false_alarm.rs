@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{Desired, Incident, Stage, quarantine};
+use crate::detector::usage_spike::is_begin_judged;
 use crate::device::Imei14;
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
 use crate::port::{Case, Sim, SimStatus, TargetStatus};
@@ -102,10 +103,8 @@ impl Desired {
     /// restore. Whoever added the sign did not know of that; who does adds up anew.
     fn is_settled_in_part(&self, finding: &Finding) -> bool {
         let Evidence::Unusual { from, signs, .. } = &finding.evidence else { return false };
-        // Usage alone, or with other signs, since the same hour.
         let since = finding.about.split('/').next().unwrap_or_default();
-        let same = format!("{}#{since}/", finding.detector);
-        let is_judged = self.judged.iter().any(|key| key.starts_with(&same));
+        let is_judged = is_begin_judged(since, &self.judged);
         let is_settled = |sign: &Sign| {
             Some(sign.at) < self.restored_at
                 || sign.is_among(&self.judged)

@@ -12,8 +12,8 @@ use crate::finding::{DetectorId, Evidence, Finding, Sign};
 const JUDGED_BEFORE_MAX: usize = 200;
 
 /// Detectors whose claims do not pass by themselves: a device, country, network or place that was
-/// judged once stays judged, and so does that a SIM cannot attach, or loads, or is none like its fleet's.
-/// A window of time is soon over, and a session is soon closed.
+/// judged once stays judged, and so does that a SIM cannot attach, or loads, or is none like its
+/// fleet's. A window of time is soon over, and a session is soon closed.
 const LASTING: [&str; 8] = [
     "device_",
     "country_",

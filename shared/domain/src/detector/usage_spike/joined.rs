@@ -5,7 +5,9 @@
 //! webhook and the kill-switch, and is not kept.
 //!
 //! Catches in half the time whoever changed the device and uses little. Signs weigh no more than usage
-//! itself does: a technician's phone is a strange device that loads, for an hour or two. Misses, as before, a SIM whose usage is as usual.
+//! itself does: a technician's phone is a strange device that loads, for an hour or two. Misses a SIM
+//! whose usage is as usual.
+//!
 //! Accused wrongly is a SIM that was given another device, or another place, *and* a use of its own at
 //! the same time: a human who restores it or calls it a false alarm has judged both.
 //!
