@@ -57,7 +57,7 @@ pub(super) fn found_since(snapshot: &Snapshot<'_>, since: Timestamp) -> Vec<Find
 #[cfg(test)]
 mod tests {
     use crate::detector::Control;
-    use crate::detector::fixture::{attached, claims, rejected, rules};
+    use crate::detector::fixture::{attached, check_in_any_order, claims, rejected, rules};
     use crate::event::Event;
 
     /// Seen in the country at 06:00 on these days of March.
@@ -69,20 +69,9 @@ mod tests {
         [daily("US", 1..=4), events.to_vec()].concat()
     }
 
-    /// What is found, in any order and however often the events come.
     #[track_caller]
     fn check(events: &[Event], policy: &str, expected: &[&str]) {
-        let found =
-            |events: &[Event]| claims(super::DETECTOR, events, &rules(policy), Control::default());
-        assert_eq!(found(events), expected);
-        // All within the horizon of the latest may come in any order.
-        let (past, last_day): (Vec<Event>, Vec<Event>) =
-            events.iter().cloned().partition(|event| {
-                let latest = events.iter().map(|event| event.at).max();
-                latest.unwrap().duration_since(event.at) > crate::time::HORIZON
-            });
-        let reversed = last_day.iter().rev().chain(&last_day).cloned();
-        assert_eq!(found(&past.into_iter().chain(reversed).collect::<Vec<_>>()), expected);
+        check_in_any_order(super::DETECTOR, events, policy, expected);
     }
 
     const FOUND: &str = "country_new#MX 2026-03-04T09:00:00Z: in country MX for the first time in \

@@ -86,7 +86,9 @@ fn percent(habit: Habit) -> u8 {
 #[cfg(test)]
 mod tests {
     use crate::detector::Control;
-    use crate::detector::fixture::{MB, attached, carries, claims, reports, rules, state_of, time};
+    use crate::detector::fixture::{
+        MB, attached, carries, check_in_any_order, claims, reports, rules, state_of, time,
+    };
     use crate::event::Event;
 
     const SENSOR_UP: u64 = 40_000;
@@ -99,14 +101,7 @@ mod tests {
 
     #[track_caller]
     fn check(events: &[Event], policy: &str, expected: &[&str]) {
-        let found =
-            |events: &[Event]| claims(super::DETECTOR, events, &rules(policy), Control::default());
-        assert_eq!(found(events), expected);
-        // All of the last day in any order, and again.
-        let (past, day): (Vec<Event>, Vec<Event>) =
-            events.iter().cloned().partition(|event| event.at < time("04T00:00"));
-        let again = day.iter().rev().chain(&day).cloned();
-        assert_eq!(found(&past.into_iter().chain(again).collect::<Vec<_>>()), expected);
+        check_in_any_order(super::DETECTOR, events, policy, expected);
     }
 
     const FOUND: &str = "download_heavy#2026-03-04 2026-03-04T12:06:00Z: 5.0 MB down and 200.0 kB up \

@@ -237,3 +237,20 @@ pub(crate) fn records(hours: &[(&str, u64)]) -> SimUsage {
 pub(crate) fn hour_of(text: &str) -> Hour {
     format!("2026-03-{text}Z").parse().unwrap()
 }
+
+/// Whether that is found, in any order within the horizon and however often the events come.
+#[track_caller]
+pub(crate) fn check_in_any_order(
+    detector: Detector,
+    events: &[Event],
+    policy: &str,
+    expected: &[&str],
+) {
+    let found = |events: &[Event]| claims(detector, events, &rules(policy), Control::default());
+    assert_eq!(found(events), expected);
+    let latest = events.iter().map(|event| event.at).max().unwrap_or_default();
+    let is_past = |event: &Event| latest.duration_since(event.at) > crate::time::HORIZON;
+    let (past, last_day): (Vec<Event>, Vec<Event>) = events.iter().cloned().partition(is_past);
+    let reversed = last_day.iter().rev().chain(&last_day).cloned();
+    assert_eq!(found(&past.into_iter().chain(reversed).collect::<Vec<_>>()), expected);
+}
