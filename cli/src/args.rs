@@ -88,7 +88,10 @@ Examples:
   simfuse backtest --simulate --sims 5000 --days 40 --rogue R1,R4 --rogue-sims 10
       over simulated SIMs, of which the truth is known
   simfuse backtest run/events.ndjson run/usage.ndjson --labels run/labels.csv --csv acted.csv
-      of what `simfuse simulate` wrote, told apart by its labels";
+      of what `simfuse simulate` wrote, told apart by its labels
+  simfuse backtest --stack prod --policy new.toml
+      over what the table of a deployed stack keeps: usage of 40 days by the hour, and what is
+      stored of each SIM as it stands now. Without --policy the one in force is tried";
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:

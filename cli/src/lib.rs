@@ -75,7 +75,7 @@ async fn run(command: Option<Command>, output: Output) -> Result<u8, CliError> {
         Command::Audit(args) => audit::run(&args, output).await,
         Command::Score(args) => score::run(&args, output),
         Command::Simulate(args) => simulate::run(&args, output),
-        Command::Backtest(args) => backtest::run(&args, output),
+        Command::Backtest(args) => backtest::run(&args, output).await,
         Command::Fleet(FleetCommand::Limit(args)) => fleet::limit(&args, output).await,
     }
 }

@@ -1,16 +1,19 @@
-//! A deployed stack: its kill-switch is found through CloudFormation and invoked through Lambda,
-//! with the credentials and the region of the environment. Nothing else in this program uses them.
+//! A deployed stack: its kill-switch is found through CloudFormation and invoked through Lambda, and
+//! its table is found and read, with the credentials and the region of the environment. Nothing else
+//! in this program uses them.
 
 use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_cloudformation as cloudformation;
+use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_lambda as lambda;
 use aws_sdk_sts as sts;
 use lambda::config::ProvideCredentials as _;
 use lambda::error::{ProvideErrorMetadata, SdkError};
 use lambda::primitives::Blob;
 use serde::Deserialize;
+use simfuse_aws::{SdkConfig, Table};
 use simfuse_domain::chain::Chain;
 use simfuse_kill_switch::request::{Action, Answer, Request};
 
@@ -18,7 +21,17 @@ use crate::error::CliError;
 use crate::output::note;
 
 /// The kill-switch's name in the template.
-const LOGICAL_ID: &str = "KillSwitch";
+const KILL_SWITCH: &str = "KillSwitch";
+
+/// The table's name in the template.
+const TABLE: &str = "Table";
+
+/// What a role has to be allowed on the table, to read all of it.
+pub(crate) const TABLE_RIGHTS: &str =
+    "dynamodb:DescribeTable, Scan, Query, GetItem and BatchGetItem on the table";
+
+/// A page of a table takes far less.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 /// The deployed function's own time limit is three minutes; this is a little more.
 const INVOKE_WITHIN: Duration = Duration::from_secs(185);
@@ -37,34 +50,10 @@ pub(crate) struct Stack {
 impl Stack {
     /// Finds the kill-switch of the stack of this name.
     pub(crate) async fn find(name: &str) -> Result<Self, CliError> {
-        let config = simfuse_aws::client::operator_config(INVOKE_WITHIN).await;
-        let region = config.region().map(ToString::to_string).ok_or_else(|| {
-            CliError::Remote(
-                "no AWS region: set AWS_REGION, or AWS_PROFILE to one that has it".into(),
-            )
-        })?;
-        let provider = config.credentials_provider();
-        let provider = provider.ok_or_else(|| no_credentials("none are configured"))?;
-        let usable = provider.provide_credentials().await;
-        usable.map_err(|error| no_credentials(&Chain(&error).to_string()))?;
-        // Only said: a kill does not wait for it, and does without it.
-        let caller = sts::Client::new(&config).get_caller_identity().send();
-        let caller = tokio::time::timeout(SAY_WITHIN, Box::pin(caller)).await;
-        let account = caller.ok().and_then(|caller| caller.ok()?.account);
-        let account = account.unwrap_or_else(|| "unknown".to_owned());
-        let resource = cloudformation::Client::new(&config)
-            .describe_stack_resource()
-            .stack_name(name)
-            .logical_resource_id(LOGICAL_ID)
-            .send()
-            .await;
-        let doing = format!("finding {LOGICAL_ID} of stack {name} in account {account}, {region}");
-        let resource = resource.map_err(|error| failed(&doing, error))?.stack_resource_detail;
-        let function = resource.and_then(|resource| resource.physical_resource_id);
-        let function = function.filter(|function| !function.is_empty()).ok_or_else(|| {
-            CliError::Remote(format!("{doing}: it has no physical name, so it is not deployed yet"))
-        })?;
-        Ok(Self { client: lambda::Client::new(&config), function, account, region })
+        let account = Account::of_environment(INVOKE_WITHIN, "lambda:InvokeFunction").await?;
+        let function = account.resource(name, KILL_SWITCH).await?;
+        let Account { config, id, region } = account;
+        Ok(Self { client: lambda::Client::new(&config), function, account: id, region })
     }
 
     /// Says on standard error where a request is about to go, and in which mode that place is. A
@@ -100,11 +89,65 @@ impl Stack {
     }
 }
 
-fn no_credentials(why: &str) -> CliError {
-    CliError::Remote(format!(
-        "no AWS credentials ({why}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-         AWS_PROFILE; a role needs lambda:InvokeFunction and cloudformation:DescribeStackResource"
-    ))
+/// Finds the table of the stack of this name, to be read, and says on standard error which it is.
+pub(crate) async fn table_of(name: &str) -> Result<Table, CliError> {
+    let account = Account::of_environment(READ_WITHIN, TABLE_RIGHTS).await?;
+    let table = account.resource(name, TABLE).await?;
+    let Account { config, id, region } = account;
+    note(&format!("account {id}, region {region}, table {table}, which is only read"));
+    Ok(Table::new(dynamodb::Client::new(&config), table))
+}
+
+/// The account that the environment's credentials are of.
+struct Account {
+    config: SdkConfig,
+    id: String,
+    region: String,
+}
+
+impl Account {
+    /// Calls may take this long; what a role needs beside finding a resource is told to whoever has no
+    /// credentials.
+    async fn of_environment(call_within: Duration, rights: &str) -> Result<Self, CliError> {
+        let config = simfuse_aws::client::operator_config(call_within).await;
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            CliError::Remote(
+                "no AWS region: set AWS_REGION, or AWS_PROFILE to one that has it".into(),
+            )
+        })?;
+        let no_credentials = |why: &str| {
+            CliError::Remote(format!(
+                "no AWS credentials ({why}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                 AWS_PROFILE; a role needs cloudformation:DescribeStackResource and {rights}"
+            ))
+        };
+        let provider = config.credentials_provider();
+        let provider = provider.ok_or_else(|| no_credentials("none are configured"))?;
+        let usable = provider.provide_credentials().await;
+        usable.map_err(|error| no_credentials(&Chain(&error).to_string()))?;
+        // Only said: a kill does not wait for it, and does without it.
+        let caller = sts::Client::new(&config).get_caller_identity().send();
+        let caller = tokio::time::timeout(SAY_WITHIN, Box::pin(caller)).await;
+        let id = caller.ok().and_then(|caller| caller.ok()?.account);
+        Ok(Self { config, id: id.unwrap_or_else(|| "unknown".to_owned()), region })
+    }
+
+    /// What a resource of the template is called in the stack of this name.
+    async fn resource(&self, stack: &str, logical_id: &str) -> Result<String, CliError> {
+        let resource = cloudformation::Client::new(&self.config)
+            .describe_stack_resource()
+            .stack_name(stack)
+            .logical_resource_id(logical_id)
+            .send()
+            .await;
+        let Self { id, region, .. } = self;
+        let doing = format!("finding {logical_id} of stack {stack} in account {id}, {region}");
+        let resource = resource.map_err(|error| failed(&doing, error))?.stack_resource_detail;
+        let physical_id = resource.and_then(|resource| resource.physical_resource_id);
+        physical_id.filter(|id| !id.is_empty()).ok_or_else(|| {
+            CliError::Remote(format!("{doing}: it has no physical name, so it is not deployed yet"))
+        })
+    }
 }
 
 /// What a service or the way to it says, in one sentence.

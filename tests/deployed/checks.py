@@ -327,6 +327,18 @@ def only_observes(world: World) -> str:
     return took
 
 
+def tries_a_policy(world: World) -> None:
+    """simfuse backtest --stack: by what is stored, the policy in force would cut that thief off"""
+    report = world.stack.operate("backtest")
+    stored = report["input"]["stored"]
+    assert stored["sims"] >= 5 and stored["off"] >= 1 and stored["unread"] == 0, stored
+    [tried] = [sim for sim in report["sims"] if sim["sim"] == world.observed.sid]
+    [act] = [act for act in tried["acts"] if act["act"] == "deactivate"]
+    equal(act["detector"], "device_not_allowed")
+    off = {sim["sim"] for sim in report["sims"]} & {world.posted.sid}
+    equal(off, set())
+
+
 def set_nothing_aside(world: World) -> None:
     """nothing of all this ended in the queue of failures"""
     queue = world.stack.outputs["FailuresQueueUrl"]
@@ -374,6 +386,7 @@ ALL = [
     aggregates_by_hand,
     keeps_data_over_an_update,
     only_observes,
+    tries_a_policy,
     set_nothing_aside,
     deletes,
 ]

@@ -17,6 +17,7 @@ mod replay;
 mod score;
 mod simulate;
 mod stack;
+mod stored;
 mod tool;
 mod trap;
 mod up;

@@ -10,6 +10,8 @@ use crate::tool::{file, json, said, simfuse};
 
 const FUNCTION: &str = "prod-KillSwitch-1A2B3C";
 
+pub(crate) const TABLE: &str = "prod-Table-1A2B3C";
+
 /// What one call said.
 #[derive(Debug, Clone)]
 struct Call {
@@ -100,13 +102,18 @@ fn respond(call: &Call, function: Function) -> (StatusCode, HeaderMap, String) {
             .to_owned());
     }
     assert!(call.body.contains("Action=DescribeStackResource&"), "{call:?}");
-    assert!(call.body.contains("LogicalResourceId=KillSwitch"), "{call:?}");
+    let of = |id: &str| call.body.split('&').any(|part| part == format!("LogicalResourceId={id}"));
+    assert!(of("KillSwitch") || of("Table"), "{call:?}");
     if call.body.contains("StackName=nowhere") {
         let error = "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>\
                      <Message>Stack 'nowhere' does not exist</Message></Error></ErrorResponse>";
         return (StatusCode::BAD_REQUEST, HeaderMap::new(), error.to_owned());
     }
-    let physical = if call.body.contains("StackName=unfinished") { "" } else { FUNCTION };
+    let physical = match (call.body.contains("StackName=unfinished"), of("Table")) {
+        (true, _) => "",
+        (false, true) => TABLE,
+        (false, false) => FUNCTION,
+    };
     ok(format!(
         "<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail>\
          <LogicalResourceId>KillSwitch</LogicalResourceId>\
@@ -129,7 +136,7 @@ pub(crate) fn status(request: &Value) -> Value {
 }
 
 /// A kill-switch that does what it is asked.
-fn willing(request: &Value) -> Result<Value, Value> {
+pub(crate) fn willing(request: &Value) -> Result<Value, Value> {
     if request["action"] == "status" {
         return Ok(status(request));
     }

@@ -1,13 +1,14 @@
 //! `simfuse backtest`: what a policy would have done over history.
 
-mod files;
+mod recorded;
 mod report;
+mod stored;
 mod surges;
 mod totals;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -27,9 +28,14 @@ use report::Report;
 pub(crate) struct BacktestArgs {
     /// Files of events and of usage records, one or both in each: a JSON array, a single object, or
     /// one object a line; `-` is standard input
-    #[arg(value_name = "FILE", required_unless_present = "simulate", conflicts_with = "simulate")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["simulate", "stack"],
+          conflicts_with_all = ["simulate", "stack"])]
     files: Vec<PathBuf>,
-    /// Policy to judge by, instead of the default
+    /// What the table of this deployed stack keeps instead: 40 days of usage by the hour, and what is
+    /// stored of each SIM, judged as it stands now. Nothing is written there
+    #[arg(long, value_name = "NAME", conflicts_with = "simulate")]
+    stack: Option<String>,
+    /// Policy to judge by, instead of the default; of a stack instead of the one that is in force
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Another policy: says which SIMs only one of both acts on
@@ -84,14 +90,19 @@ struct Outcome {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
+pub(crate) async fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
     check_csv(args)?;
-    let policy = policy_of(args.policy.as_deref())?;
+    let given = args.policy.as_deref().map(|path| policy_of(Some(path))).transpose()?;
     let other = args.compare.as_deref().map(|path| policy_of(Some(path))).transpose()?;
     let mode = if args.own_mode { ModeFrom::Policy } else { ModeFrom::Enforce };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.unwrap_or(NonZeroUsize::MIN);
-    let (history, whole) = History::of(args)?;
+    let (history, whole) = History::of(args).await?;
+    let (policy, called) = match (given, &history) {
+        (Some(policy), _) => (policy, name_of(args.policy.as_deref())),
+        (None, History::Stored(stored)) => stored.policy_in_force().await?,
+        (None, History::Simulated(_) | History::Files(_)) => (policy_of(None)?, name_of(None)),
+    };
     let tried = history.tried(Trial { policy: &policy, mode }, threads);
     if let History::Simulated(config) = &history {
         let began = tried.sims.iter().filter_map(|tried| match tried.group {
@@ -100,10 +111,10 @@ pub(crate) fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliError> {
         });
         note_missing(config, began);
     }
-    let mut report = Report::new(history.input(), args.policy.as_deref(), mode, &tried);
+    let mut report = Report::new(history.input(), called, mode, &tried);
     if let Some(other) = &other {
         let others = history.tried(Trial { policy: other, mode }, threads);
-        report.compare(args.compare.as_deref(), &tried, &others);
+        report.compare(name_of(args.compare.as_deref()), &tried, &others);
     }
     if let Some(path) = &args.csv {
         report.write_csv(path)?;
@@ -133,16 +144,26 @@ fn check_csv(args: &BacktestArgs) -> Result<(), CliError> {
 /// What a policy is tried on.
 enum History {
     Simulated(Box<simfuse_testkit::population::config::PopulationConfig>),
-    Read(files::Files),
+    Files(recorded::Recorded),
+    Stored(Box<stored::Stored>),
 }
 
 impl History {
-    /// Reads the files, if it is not simulated; says whether all of them could be read to the end.
-    fn of(args: &BacktestArgs) -> Result<(Self, bool), CliError> {
+    /// Reads it, if it is not simulated; says whether all of it could be read, and there was any.
+    async fn of(args: &BacktestArgs) -> Result<(Self, bool), CliError> {
         if args.simulate {
             return Ok((Self::Simulated(Box::new(args.population.config())), true));
         }
-        let files = files::Files::read(&args.files, args.labels.as_deref())?;
+        let labels = args.labels.as_deref();
+        if let Some(stack) = &args.stack {
+            let stored = Box::pin(stored::Stored::read(stack, labels)).await?;
+            let is_empty = stored.counts.sims == 0;
+            if is_empty {
+                note("simfuse: the table knows of no SIM yet: nothing was judged");
+            }
+            return Ok((Self::Stored(Box::new(stored)), !is_empty));
+        }
+        let files = recorded::Recorded::read(&args.files, labels)?;
         for what in &files.cut_off {
             note(what);
         }
@@ -159,7 +180,7 @@ impl History {
             );
         }
         let whole = files.cut_off.is_empty() && !is_garbage;
-        Ok((Self::Read(files), whole))
+        Ok((Self::Files(files), whole))
     }
 
     fn input(&self) -> report::Input {
@@ -167,7 +188,8 @@ impl History {
             Self::Simulated(config) => {
                 report::Input::Simulated { sims: config.sims, days: config.days, seed: config.seed }
             }
-            Self::Read(files) => report::Input::Read(files.counts.clone()),
+            Self::Files(files) => report::Input::Read(files.counts.clone()),
+            Self::Stored(stored) => report::Input::Stored(stored.counts.clone()),
         }
     }
 
@@ -182,11 +204,17 @@ impl History {
                 let sims = over.sims.into_iter().map(of_passed).collect();
                 Outcome { sims, pages: over.pages }
             }
-            Self::Read(files) => files.tried(trial, threads),
+            Self::Files(files) => files.tried(trial, threads),
+            Self::Stored(stored) => stored.recorded.tried(trial, threads),
         };
         ask_caps(&mut outcome.sims, trial.policy);
         outcome
     }
+}
+
+/// What a policy is called.
+fn name_of(policy: Option<&Path>) -> String {
+    policy.map_or_else(|| "the compiled-in policy".to_owned(), |path| path.display().to_string())
 }
 
 fn of_passed(passed: stream::Passed) -> Tried {

@@ -12,7 +12,8 @@ use simfuse_domain::finding::{DetectorId, Finding};
 use simfuse_domain::id::SimSid;
 use simfuse_domain::verdict::Verdict;
 
-use super::files::Counts;
+use super::recorded::Counts;
+use super::stored::StoredCounts;
 use super::surges::{self, SurgeReport};
 use super::totals::Totals;
 use super::{Group, Outcome, Tried};
@@ -31,6 +32,7 @@ const DIFFERING: Aligned = Aligned { indent: 4, label_width: 15 };
 pub(super) enum Input {
     Simulated { sims: u32, days: u32, seed: u64 },
     Read(Counts),
+    Stored(StoredCounts),
 }
 
 #[derive(Debug, Serialize)]
@@ -101,17 +103,12 @@ struct Differing {
 }
 
 impl Report {
-    pub(super) fn new(
-        input: Input,
-        policy: Option<&Path>,
-        mode: ModeFrom,
-        outcome: &Outcome,
-    ) -> Self {
+    pub(super) fn new(input: Input, policy: String, mode: ModeFrom, outcome: &Outcome) -> Self {
         let tried = &outcome.sims;
         let found = tried.iter().filter(|tried| !tried.course.findings().is_empty());
         Self {
             input,
-            policy: name_of(policy),
+            policy,
             judged_as: match mode {
                 ModeFrom::Enforce => "enforce",
                 ModeFrom::Policy => "its own mode",
@@ -125,9 +122,9 @@ impl Report {
     }
 
     /// Adds what another policy does on the same SIMs, and what differs.
-    pub(super) fn compare(&mut self, policy: Option<&Path>, this: &Outcome, other: &Outcome) {
+    pub(super) fn compare(&mut self, policy: String, this: &Outcome, other: &Outcome) {
         let mut compared = Compared {
-            policy: name_of(policy),
+            policy,
             groups: Totals::of(&other.sims),
             surges: surges::reports(&other.pages),
             only_this: Vec::new(),
@@ -266,8 +263,31 @@ impl Input {
                 bad_first.iter().for_each(|bad| text.push_str(&format!("  {bad}\n")));
                 text
             }
+            Self::Stored(counts) => stored_text(counts),
         }
     }
+}
+
+fn stored_text(counts: &StoredCounts) -> String {
+    let StoredCounts {
+        stack,
+        read_at,
+        sims,
+        usage_records,
+        since,
+        as_they_stand,
+        off,
+        unread,
+        unread_first,
+    } = counts;
+    let since = since.map_or_else(String::new, |since| format!(", since {since}"));
+    let mut text = format!(
+        "Stack {stack} at {read_at}: {sims} SIMs, {usage_records} hours with usage{since}\n\
+         What is stored of {as_they_stand} SIMs was judged as it stands; {off} are off, {unread} \
+         items could not be read\n"
+    );
+    unread_first.iter().for_each(|unread| text.push_str(&format!("  {unread}\n")));
+    text
 }
 
 impl ActReport {
@@ -277,10 +297,6 @@ impl ActReport {
             None => self.what.to_string(),
         }
     }
-}
-
-fn name_of(policy: Option<&Path>) -> String {
-    policy.map_or_else(|| "the compiled-in policy".to_owned(), |path| path.display().to_string())
 }
 
 fn add_differing(text: &mut String, differing: &[Differing]) {

@@ -3,7 +3,8 @@
 //! Events are folded and judged by the webhook's `fold` and `look`; usage records are seen when they
 //! come and closed three hours after their hour, each hour for all SIMs before the next, as the
 //! aggregator does; the guards that hang on one SIM are asked as the kill-switch asks them. Time is that
-//! of the history: when an event or a record was known.
+//! of the history: when an event or a record was known. Of a SIM that is stored, what is stored is
+//! judged in the end, too, as the kill-switch does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +14,11 @@ use simfuse_domain::detector::{self, shown_by_records, unusual_usage};
 use simfuse_domain::event::Event;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
-use simfuse_domain::incident::{Desired, Hold, Incident, QUIET_MAX, quarantine_for, told_as};
+use simfuse_domain::incident::{
+    self, Desired, Hold, Incident, QUIET_MAX, is_cooling, quarantine_for, told_as,
+};
 use simfuse_domain::policy::{Mode, Policy, Rules};
-use simfuse_domain::port::{Sim, SimStatus, StoredState, UsageRecord};
+use simfuse_domain::port::{Case, Sim, SimStatus, StoredState, UsageRecord};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{Beside, SimUsage, Source};
@@ -80,6 +83,9 @@ pub struct Course {
     usage: Option<SimUsage>,
     /// Hours with records that are not closed.
     seen: BTreeMap<Hour, (Bytes, Option<FleetSid>)>,
+    /// The fleet that the latest record names.
+    recorded_in: Option<FleetSid>,
+    desired: Desired,
     incident: Option<Incident>,
     quiet_at: Timestamp,
     keys: BTreeSet<String>,
@@ -100,6 +106,8 @@ impl Course {
             stored: None,
             usage: None,
             seen: BTreeMap::new(),
+            recorded_in: None,
+            desired: Desired::default(),
             incident: None,
             quiet_at: Timestamp::MIN,
             keys: BTreeSet::new(),
@@ -161,8 +169,8 @@ impl Course {
             return false;
         }
         // The aggregator asks for the records of a fleet; what is in files need not name it.
-        let of_events = self.stored.as_ref().and_then(|stored| stored.state.fleet());
-        let fleet = record.fleet.or(of_events);
+        let fleet = record.fleet.or(self.fleet());
+        self.recorded_in = record.fleet.or(self.recorded_in);
         self.seen.insert(hour, (total, fleet));
         let mut usage = self.usage.clone().unwrap_or_else(|| SimUsage::new(self.sim));
         usage.see(hour, total);
@@ -218,13 +226,33 @@ impl Course {
         false
     }
 
+    /// What is stored of the SIM is judged as it stands, as the kill-switch judges it, with what humans
+    /// said of it in mind. Says whether the SIM is switched off for it.
+    pub fn stand(&mut self, trial: Trial<'_>, case: &Case, at: Timestamp) -> bool {
+        if self.is_off {
+            return true;
+        }
+        self.note_time(at);
+        self.desired = case.desired.0.clone();
+        if let Some(state) = &case.state {
+            let (state, found) = (state.clone(), BTreeSet::new());
+            self.stored = Some(StoredState { state, version: 0, found });
+        }
+        self.usage = case.usage.clone().or(self.usage.take());
+        let (policy, armed) = (trial.policy, Mode::Enforce);
+        let look = incident::Look { now: at, case, policy, armed, sim: None };
+        let (_, found) = incident::assess(&look, self.fleet());
+        self.judge(trial, found.into_values().collect(), at);
+        self.is_off
+    }
+
     /// Something was found: policy rules, and what follows is noted.
     fn judge(&mut self, trial: Trial<'_>, mut found: Vec<Finding>, at: Timestamp) {
         found.retain(|finding| self.keys.insert(finding.key()));
         let Some(first) = found.first() else { return };
         let room = FINDINGS_MAX.saturating_sub(self.findings.len());
         self.findings.extend(found.iter().take(room).cloned());
-        let fleet = self.stored.as_ref().and_then(|stored| stored.state.fleet());
+        let fleet = self.fleet();
         let rules = trial.policy.rules_for(fleet, self.sim);
         let verdict = rules.rule(&found);
         self.verdict = self.verdict.max(verdict);
@@ -245,6 +273,8 @@ impl Course {
         let is_news = found.iter().filter(tells).any(|finding| !told.contains(&told_as(finding)));
         incident.add_findings(&found);
         let (what, hold) = self.ruled(trial, &rules, verdict);
+        let cools = || is_cooling(&self.desired, &rules, at, &found.iter().collect::<Vec<_>>());
+        let hold = hold.or_else(|| (what > Verdict::Alert && cools()).then_some(Hold::Cooldown));
         let is_told = match what {
             Verdict::Clear | Verdict::Watch | Verdict::Alert => !is_news,
             Verdict::Quarantine | Verdict::Deactivate => {
@@ -287,16 +317,16 @@ impl Course {
     /// What becomes of a verdict: an act, or what a guard makes of it.
     fn ruled(&self, trial: Trial<'_>, rules: &Rules, verdict: Verdict) -> (Verdict, Option<Hold>) {
         let state = self.stored.as_ref().map(|stored| &stored.state);
-        let sim = sim_of(self.sim, state);
+        let sim = sim_of(self.sim, state, self.fleet());
         let what = match verdict {
-            Verdict::Quarantine if quarantine_for(rules, &sim, &Desired::default()).is_none() => {
+            Verdict::Quarantine if quarantine_for(rules, &sim, &self.desired).is_none() => {
                 Verdict::Alert
             }
             verdict => verdict,
         };
         let hold = if what <= Verdict::Alert {
             None
-        } else if rules.guards.protects(&sim) {
+        } else if rules.guards.protects(&sim) || self.desired.protected_by.is_some() {
             Some(Hold::Protected)
         } else if trial.mode == ModeFrom::Policy && rules.mode == Mode::Observe {
             Some(Hold::Observe)
@@ -312,6 +342,12 @@ impl Course {
         (self.stored, self.usage, self.incident) = (None, None, None);
         self.seen.clear();
         self.keys.clear();
+    }
+
+    /// The SIM's fleet as far as it is known: by its events, or else by its records.
+    #[must_use]
+    pub fn fleet(&self) -> Option<FleetSid> {
+        self.state().and_then(SimState::fleet).or(self.recorded_in)
     }
 
     /// The SIM.
@@ -385,12 +421,12 @@ fn shown_by(finding: &Finding) -> Bytes {
 }
 
 /// The SIM as the provider would show it: what the guards that look at one ask for.
-fn sim_of(sid: SimSid, state: Option<&SimState>) -> Sim {
+fn sim_of(sid: SimSid, state: Option<&SimState>, fleet: Option<FleetSid>) -> Sim {
     Sim {
         sid,
         iccid: state.and_then(SimState::iccid),
         unique_name: state.and_then(SimState::unique_name).map(str::to_owned),
         status: SimStatus::Active,
-        fleet: state.and_then(SimState::fleet),
+        fleet,
     }
 }

@@ -15,6 +15,7 @@ use simfuse_testkit::population::rogue::Rogue;
 use simfuse_testkit::population::{EmittedKind, Partition, Population};
 
 mod leaks;
+mod standing;
 
 use super::stream::{self, Passed};
 use super::*;

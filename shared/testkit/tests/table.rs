@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::TryStreamExt as _;
 use jiff::Timestamp;
-use simfuse_aws::{Table, create_table};
+use simfuse_aws::{ScanPage, Table, create_table};
 use simfuse_domain::alert::HourTexts;
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
@@ -15,7 +16,7 @@ use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
     Campaigns as _, Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, StateWrite,
-    States, TableError, UsageItem, UsageStore, UsageWindow, Usages, Written,
+    States, TableError, UsageItem, UsageStore, UsageWindow, Usages, Used, Written,
 };
 use simfuse_domain::signed_link::{LinkAct, SignedLink};
 use simfuse_domain::state::SimState;
@@ -227,6 +228,71 @@ async fn a_cohort_of_a_newer_schema_is_named_in_the_cases_that_need_it() {
     let unread = async |sim| table.read_case(sim).await.unwrap().unread;
     assert_eq!(unread(sims[0]).await, [refused.to_string()]);
     assert!(unread(sims[1]).await.is_empty());
+}
+
+/// A page of a scan ends after 1 MB: what lies behind it is found, too, and what is not asked for costs
+/// nothing but its reading.
+#[tokio::test]
+async fn a_scan_finds_each_hour_and_each_sim_with_events() {
+    let client = dynamo().await;
+    let table = Table::new(client.clone(), NAME);
+    let now: Timestamp = "2026-03-01T14:00:00Z".parse().unwrap();
+    let (fleet, last) = (FleetSid::from_bytes([9; 16]), Hour::of(now));
+    let used = |total| Used { up: Some(Bytes(1)), total: Bytes(total), ..Used::default() };
+    let hours =
+        |number| (0..40).map(move |back| (SimSid::from_bytes([number; 16]), last.plus(-back)));
+    let records: Vec<(SimSid, Hour)> = (1..=5).flat_map(hours).collect();
+    let mut items: Vec<UsageItem> = records
+        .iter()
+        .map(|(sim, hour)| UsageItem::Sim(*sim, Some(fleet), UsageWindow::Hour(*hour), used(7)))
+        .collect();
+    let [alone, other] = [6, 7].map(|number| SimSid::from_bytes([number; 16]));
+    items.push(UsageItem::Base(SimUsage::new(other)));
+    items.push(UsageItem::Sim(other, None, UsageWindow::day_of(last), used(8)));
+    // 1.4 MB of what is not looked for.
+    let many = vec![(other, Bytes(9)); 4_000];
+    items.extend(
+        (0..15).map(|page| UsageItem::Rank(fleet, UsageWindow::Hour(last), page, many.clone())),
+    );
+    table.put_usage(&items, now).await.unwrap();
+    let write = StateWrite {
+        state: SimState::new(alone),
+        read_version: None,
+        found: BTreeSet::new(),
+        findings: Vec::new(),
+        received_at: now,
+    };
+    table.write_state(&write).await.unwrap();
+    let damaged = table_put(&client, format!("US#{other}"), "HOUR#yesterday").await;
+    let pages: Vec<ScanPage> = table.scan_sims().try_collect().await.unwrap();
+    let found: BTreeSet<_> = pages
+        .iter()
+        .flat_map(|page| &page.records)
+        .map(|record| {
+            assert_eq!((record.fleet, record.total), (Some(fleet), Some(Bytes(7))));
+            assert_eq!((record.up, record.down), (Some(Bytes(1)), None));
+            assert_eq!(record.hour().unwrap().end(), record.to);
+            (record.sim.unwrap(), record.hour().unwrap())
+        })
+        .collect();
+    assert_eq!(found, records.into_iter().collect());
+    let sims: Vec<_> = pages.iter().flat_map(|page| &page.sims).copied().collect();
+    assert_eq!(sims, [alone]);
+    let unread: Vec<_> = pages.iter().flat_map(|page| &page.unread).collect();
+    assert!(unread.len() == 1 && unread[0].contains(&damaged), "{unread:?}");
+    assert_eq!(table.count().await.unwrap(), 200 + 2 + 15 + 1 + 1);
+    // The emulator looks at an item more where a page ends.
+    let scanned: u64 = pages.iter().map(|page| page.scanned).sum();
+    assert!((219..230).contains(&scanned), "{scanned} in {} pages", pages.len());
+}
+
+/// An item with nothing but its key; returns it as errors name it.
+async fn table_put(client: &Client, pk: String, sk: &str) -> String {
+    let named = format!("{pk} {sk}");
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let request = client.put_item().table_name(NAME).item("pk", text(&pk)).item("sk", text(sk));
+    request.send().await.unwrap();
+    named
 }
 
 /// The raw item, as the stream, the console and an operator see it.

@@ -16,6 +16,7 @@ mod lists;
 mod news;
 mod policies;
 mod ranks;
+mod scan;
 mod schema;
 mod states;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use simfuse_domain::port::TableError;
 
 pub use keys::SHARDS;
+pub use scan::ScanPage;
 pub use schema::create_table;
 
 use error::{fault_from, table_error};

@@ -374,7 +374,7 @@ pub(super) fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
     Ok(usage)
 }
 
-fn read_used(row: Row<'_>) -> Result<Used, TableError> {
+pub(super) fn read_used(row: Row<'_>) -> Result<Used, TableError> {
     Ok(Used {
         up: row.maybe_number("up")?.map(Bytes),
         down: row.maybe_number("down")?.map(Bytes),
@@ -431,7 +431,7 @@ fn read_fleet(sid: FleetSid, row: Row<'_>) -> Result<FleetItem, TableError> {
     Ok(FleetItem { fleet, sims })
 }
 
-fn sim_of(row: Row<'_>) -> Result<SimSid, TableError> {
+pub(super) fn sim_of(row: Row<'_>) -> Result<SimSid, TableError> {
     let sim = row.text("pk")?.trim_start_matches("US#");
     sim.parse().map_err(|error| row.fault_from("pk", error))
 }

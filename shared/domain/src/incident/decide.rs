@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::cooldown::is_cooling;
 use super::judged::told_as;
 use super::outcome::{
     CHECK_EVERY, page_once, page_when_late, retry_after, until_late, went_inactive,
@@ -273,10 +274,7 @@ pub(super) fn hold_for(
     news: &[&Finding],
 ) -> Option<Hold> {
     let (desired, _) = &look.case.desired;
-    let cooling = desired.restored_at.is_some_and(|restored_at| {
-        later(restored_at, rules.guards.cooldown) > look.now
-            && !news.iter().any(|finding| is_new_kind(finding, &desired.judged))
-    });
+    let cooling = is_cooling(desired, rules, look.now, news);
     let withheld = news.iter().map(|finding| {
         let mut withheld = desired.withheld.iter();
         withheld.find(|(key, _)| finding.is_about(key)).map(|(_, hold)| *hold)
@@ -304,51 +302,6 @@ fn hold_for_all(look: &Look<'_>) -> Option<Hold> {
         Some(Hold::Observe)
     } else {
         None
-    }
-}
-
-/// Whether a human who restored the SIM has not yet seen such a finding: a device or country that
-/// was not judged, a limit or unusual usage of which none was, or that it left its area, of which
-/// nothing was.
-fn is_new_kind(finding: &Finding, judged: &std::collections::BTreeSet<String>) -> bool {
-    match finding.detector {
-        DetectorId::Strike => {
-            // In another device than the one that was judged it is news.
-            let device = finding.device().map_or_else(String::new, |device| device.to_string());
-            let alike = format!("{}#{device}", finding.detector);
-            !judged.iter().any(|key| key.starts_with(&alike))
-        }
-        DetectorId::SessionLimit
-        | DetectorId::HourLimit
-        | DetectorId::DayLimit
-        | DetectorId::PeriodLimit
-        | DetectorId::UsageSpike
-        | DetectorId::SlowLeak
-        | DetectorId::GeofenceLeft => {
-            let detector = format!("{}#", finding.detector);
-            !judged.iter().any(|key| key.starts_with(&detector))
-        }
-        // What never asks for an act must not set free what a human judged.
-        DetectorId::CountryNew
-        | DetectorId::NetworkNew
-        | DetectorId::AttachStorm
-        | DetectorId::DownloadHeavy => false,
-        DetectorId::DeviceNotAllowed
-        | DetectorId::DeviceChanged
-        | DetectorId::DeviceIsHandset
-        | DetectorId::DeviceFlipFlop
-        | DetectorId::CountryNotAllowed
-        | DetectorId::ImpossibleTravel
-        | DetectorId::AliveAfterKill
-        | DetectorId::Degraded
-        | DetectorId::BytesUnseen
-        | DetectorId::ActiveAfterKill
-        | DetectorId::InactiveUsesData
-        | DetectorId::Silent
-        | DetectorId::LimitDrift
-        | DetectorId::CohortSurge
-        | DetectorId::UpdatesMissing
-        | DetectorId::NoEvents => !judged.contains(&finding.key()),
     }
 }
 

@@ -14,6 +14,7 @@
 //! [`decide`] is pure: it looks at the case and says what comes next; the kill-switch function does
 //! it and records it.
 
+mod cooldown;
 mod decide;
 mod false_alarm;
 mod freeze;
@@ -39,6 +40,7 @@ use crate::state::SimState;
 use crate::time::Hour;
 use crate::verdict::Verdict;
 
+pub use cooldown::is_cooling;
 pub use decide::{Authority, Decision, Look, QUIET_MAX, assess, decide, held, quarantine_for};
 pub use false_alarm::{ALLOWED_DEVICES_MAX, FalseAlarm, PAST_LOOKED_AT_MAX, false_alarm};
 pub use judged::{judged_keys, told_as};

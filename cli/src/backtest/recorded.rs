@@ -1,4 +1,5 @@
-//! History from files: events, usage records and labels, each SIM's in the order of time.
+//! History that was recorded, in files or in the table of a stack: events, usage records, what is
+//! stored of a SIM, and labels; each SIM's in the order of time.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,7 +12,7 @@ use simfuse_backtest::stream::by_partition;
 use simfuse_backtest::{Course, Peers, Trial};
 use simfuse_domain::event::Event;
 use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
-use simfuse_domain::port::UsageRecord;
+use simfuse_domain::port::{Case, UsageRecord};
 use simfuse_domain::time::Hour;
 use simfuse_supersim::client::usage_record;
 use simfuse_supersim::envelope::{self, Decoded};
@@ -82,8 +83,10 @@ impl Item {
 
 /// History as it was read.
 #[derive(Debug, Default)]
-pub(super) struct Files {
+pub(super) struct Recorded {
     items: BTreeMap<SimSid, Vec<Item>>,
+    /// What is stored of SIMs that are on.
+    cases: BTreeMap<SimSid, Case>,
     labels: Option<BTreeMap<SimSid, Group>>,
     pub(super) counts: Counts,
     /// Files that could not be read to their end.
@@ -91,21 +94,47 @@ pub(super) struct Files {
     end: Option<Timestamp>,
 }
 
-impl Files {
+impl Recorded {
+    /// Reads files.
     pub(super) fn read(paths: &[PathBuf], labels: Option<&Path>) -> Result<Self, CliError> {
         let mut files = Self::default();
         for path in paths {
             files.add(&path.display().to_string(), &input::read(path)?);
         }
-        if let Some(path) = labels {
-            files.add_labels(&path.display().to_string(), &input::read(path)?)?;
+        let ends = files.items.values().flatten();
+        files.end = ends.map(Item::at).max();
+        files.prepare(labels)?;
+        Ok(files)
+    }
+
+    /// What the table of a stack keeps, read at this time; of SIMs that are on with what is stored.
+    pub(super) fn stored(
+        records: Vec<UsageRecord>,
+        cases: Vec<Case>,
+        labels: Option<&Path>,
+        now: Timestamp,
+    ) -> Result<Self, CliError> {
+        let mut stored = Self { end: Some(now), ..Self::default() };
+        for record in records {
+            let Some(sim) = record.sim else { continue };
+            stored.items.entry(sim).or_default().push(Item::Usage(record));
         }
-        for items in files.items.values_mut() {
+        for case in cases {
+            stored.items.entry(case.sim).or_default();
+            stored.cases.insert(case.sim, case);
+        }
+        stored.prepare(labels)?;
+        Ok(stored)
+    }
+
+    fn prepare(&mut self, labels: Option<&Path>) -> Result<(), CliError> {
+        if let Some(path) = labels {
+            self.add_labels(&path.display().to_string(), &input::read(path)?)?;
+        }
+        for items in self.items.values_mut() {
             items.sort_by_key(Item::at);
         }
-        let ends = files.items.values().filter_map(|items| items.last());
-        files.end = ends.map(Item::at).max();
-        Ok(files)
+        Ok(())
     }
 
     fn add(&mut self, name: &str, text: &[u8]) {
@@ -195,7 +224,8 @@ impl Files {
         let mut of_fleets: BTreeMap<FleetSid, Vec<(SimSid, &[Item])>> = BTreeMap::new();
         let mut of_none: Vec<(SimSid, &[Item])> = Vec::new();
         for (sim, items) in &self.items {
-            match items.iter().find_map(Item::fleet) {
+            let of_events = self.cases.get(sim).and_then(|case| case.state.as_ref()?.fleet());
+            match items.iter().find_map(Item::fleet).or(of_events) {
                 Some(fleet) => of_fleets.entry(fleet).or_default().push((*sim, items)),
                 None => of_none.push((*sim, items)),
             }
@@ -221,6 +251,12 @@ impl Files {
         }
         let end = self.end.unwrap_or(Timestamp::MIN);
         close_due(&mut trying, trial, end, &mut peers);
+        for sim in &mut trying {
+            if let Some(case) = self.cases.get(&sim.course.sim()) {
+                sim.course.stand(trial, case, end);
+                sim.note_bytes(end);
+            }
+        }
         let sims = trying.into_iter().map(|sim| sim.finish(end)).collect();
         Outcome { sims, pages: peers.pages().collect() }
     }
@@ -275,6 +311,7 @@ impl Trying {
                 if let Some(meter) = &mut self.meter {
                     meter.add_record(record);
                 }
+                self.fleet = record.fleet.or(self.fleet);
                 self.course.record(trial, record, item.at());
             }
         }
@@ -289,7 +326,8 @@ impl Trying {
 
     fn finish(mut self, end: Timestamp) -> Tried {
         self.course.finish(end);
-        let Self { course, group, fleet, rogue_bytes, .. } = self;
+        let fleet = self.fleet.or(self.course.fleet());
+        let Self { course, group, rogue_bytes, .. } = self;
         let acts = course.acts().to_vec();
         Tried { course, acts, fleet, group, rogue_bytes }
     }
