@@ -56,8 +56,14 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     if snapshot.rules.strike.act == SpikeAct::Off {
         return Vec::new();
     }
-    let own = own_usual(snapshot.usage);
     let mut fast = fast_bursts(snapshot);
+    let carried = carried_in_an_hour(snapshot.rules.strike.faster_than_kbps);
+    let mut hours = snapshot.usage.into_iter().flat_map(SimUsage::hours);
+    // As of nearly every SIM.
+    if fast.is_empty() && !hours.any(|(_, bytes)| bytes > carried) {
+        return Vec::new();
+    }
+    let own = own_usual(snapshot.usage);
     fast.retain(|burst| own.is_none_or(|usual| is_strange(burst.bytes(), &usual)));
     let mut found = in_strange_device(snapshot, &fast);
     if let Some(usual) = own.or(snapshot.fleet_usual) {
@@ -80,10 +86,13 @@ fn own_usual(usage: Option<&SimUsage>) -> Option<Usual> {
 /// nearly every SIM enough is known, or it carried nothing that might be a strike: then none is.
 #[must_use]
 pub fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> Option<FleetSid> {
+    if own_usual(usage).is_some() {
+        return None;
+    }
     let mut hours = usage.into_iter().flat_map(SimUsage::hours);
     let is_large = state.is_some_and(|state| !state.bursts().is_empty())
         || hours.any(|(_, bytes)| bytes >= BURST_MIN);
-    if !is_large || own_usual(usage).is_some() {
+    if !is_large {
         return None;
     }
     state.and_then(SimState::fleet).or_else(|| usage?.fleet())
@@ -147,7 +156,7 @@ type Span = (Timestamp, Timestamp, Bytes);
 /// changes nothing of what is found.
 fn twice(strange: impl Iterator<Item = Span>, usual: &Usual) -> Vec<Finding> {
     let all: Vec<Span> = strange.collect();
-    let usual = Some(usual.expected());
+    let usual = (all.len() > 1).then(|| usual.expected());
     let pairs = all.iter().zip(all.iter().skip(1));
     let finding = |(&(first, _, seen), &(from, to, bytes)): (&Span, &Span)| {
         let about = Hour::of(from).to_string();
