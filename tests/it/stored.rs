@@ -236,7 +236,10 @@ fn what_is_stored_is_judged_as_it_stands_and_what_humans_said_counts() {
     assert_eq!(by_device[0]["sim"], robbed[1].to_string());
     let acts = by_device[0]["acts"].as_array().unwrap();
     let act = acts.iter().find(|act| act["detector"] == "device_not_allowed").unwrap();
-    assert_eq!((&act["act"], &act["held_by"]), (&"deactivate".into(), &"the SIM is protected".into()));
+    assert_eq!(
+        (&act["act"], &act["held_by"]),
+        (&"deactivate".into(), &"the SIM is protected".into())
+    );
     assert_eq!(report["input"]["stored"]["off"], 1);
     assert_eq!(report["input"]["stored"]["as_they_stand"], 11);
 }
