@@ -90,8 +90,8 @@ Examples:
   simfuse backtest run/events.ndjson run/usage.ndjson --labels run/labels.csv --csv acted.csv
       of what `simfuse simulate` wrote, told apart by its labels
   simfuse backtest --stack prod --policy new.toml
-      over what the table of a deployed stack keeps: usage of 40 days by the hour, and what is
-      stored of each SIM as it stands now. Without --policy the one in force is tried";
+      over what the table of a deployed stack keeps: usage of 40 days by the hour, and what the
+      events of each SIM added up to. Without --policy the one in force is tried";
 
 const APPROVE_EXAMPLES: &str = "\
 Examples:
@@ -169,8 +169,9 @@ pub(crate) enum Command {
     /// Say what a policy would have done over history, by the code that does it live
     ///
     /// Reads recorded connection events (as `replay` does) and usage records (one of the API's list
-    /// a line), in any order, or simulates SIMs. A deployed table cannot be asked: events are not
-    /// stored there, only what they add up to. An event is known at its time, an hour's usage at the
+    /// a line), in any order, or what a deployed table keeps, or simulates SIMs. A table keeps usage
+    /// of 40 days by the hour and no events, only what they added up to: of devices, places, sessions
+    /// and fast windows it shows what is not forgotten yet, most of it 26 hours. An event is known at its time, an hour's usage at the
     /// end of the hour; hours are closed three hours later. The policy is judged as if all of it
     /// were in mode enforce, unless --own-mode is given; what protection or a cap would have held is
     /// said to be held. A SIM is deactivated once: what it did later in the recording is not judged,

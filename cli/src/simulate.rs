@@ -32,25 +32,31 @@ const ACCOUNT_SID: &str = "AC00000000000000000000000000000001";
 /// Seconds of simulated time in a day.
 const DAY_SECS: u64 = 86_400;
 
+/// What is simulated unless the command line says otherwise.
+const SIMS: u32 = 100;
+const DAYS: u32 = 14;
+const SEED: u64 = 1;
+const ROGUE_SIMS: u32 = 3;
+
 /// What a simulated population is like.
 #[derive(Debug, Args)]
 pub(crate) struct PopulationArgs {
     /// Number of SIMs
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = SIMS,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) sims: u32,
     /// Days from 2026-01-01 on
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 14,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = DAYS,
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub(crate) days: u32,
     /// What all that is random follows from: the same seed gives the same files
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = SEED)]
     pub(crate) seed: u64,
     /// Rogues, by their names: R1 to R17, separated by commas
     #[arg(long = "rogue", value_name = "R1,R2,…", value_delimiter = ',', value_parser = rogues)]
     rogues: Vec<Named>,
     /// SIMs of each rogue but R13, which takes 30 % of a fleet of 5,000
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 3)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = ROGUE_SIMS)]
     rogue_sims: u32,
 }
 
@@ -144,6 +150,12 @@ pub(crate) fn note_missing<'a>(
 }
 
 impl PopulationArgs {
+    /// Whether the command line says anything of it.
+    pub(crate) fn is_given(&self) -> bool {
+        let Self { sims, days, seed, rogues, rogue_sims } = self;
+        (*sims, *days, *seed, *rogue_sims) != (SIMS, DAYS, SEED, ROGUE_SIMS) || !rogues.is_empty()
+    }
+
     /// The population, with the default mix.
     pub(crate) fn config(&self) -> PopulationConfig {
         let start = Timestamp::from_second(START_SECS).unwrap_or(Timestamp::UNIX_EPOCH);

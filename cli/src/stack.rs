@@ -9,6 +9,7 @@ use aws_sdk_cloudformation as cloudformation;
 use aws_sdk_dynamodb as dynamodb;
 use aws_sdk_lambda as lambda;
 use aws_sdk_sts as sts;
+use dynamodb::config::retry::RetryConfig;
 use lambda::config::ProvideCredentials as _;
 use lambda::error::{ProvideErrorMetadata, SdkError};
 use lambda::primitives::Blob;
@@ -29,6 +30,9 @@ const TABLE: &str = "Table";
 /// What a role has to be allowed on the table, to read all of it.
 pub(crate) const TABLE_RIGHTS: &str =
     "dynamodb:DescribeTable, Scan, Query, GetItem and BatchGetItem on the table";
+
+/// How often a page is asked for before all that was read is given up.
+const READ_TRIES_MAX: u32 = 10;
 
 /// A page of a table takes far less.
 const READ_WITHIN: Duration = Duration::from_secs(60);
@@ -95,7 +99,10 @@ pub(crate) async fn table_of(name: &str) -> Result<Table, CliError> {
     let table = account.resource(name, TABLE).await?;
     let Account { config, id, region } = account;
     note(&format!("account {id}, region {region}, table {table}, which is only read"));
-    Ok(Table::new(dynamodb::Client::new(&config), table))
+    // Nobody waits for it, and what the functions read comes first.
+    let retries = RetryConfig::adaptive().with_max_attempts(READ_TRIES_MAX);
+    let config = dynamodb::config::Builder::from(&config).retry_config(retries).build();
+    Ok(Table::new(dynamodb::Client::from_conf(config), table))
 }
 
 /// The account that the environment's credentials are of.

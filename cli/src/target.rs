@@ -20,6 +20,11 @@ const RUNNING_TIMEOUT: Duration = Duration::from_secs(3);
 /// Names the deployed stack that commands go to where none is named.
 const USUAL_STACK: &str = "SIMFUSE_STACK";
 
+/// The stack that commands go to where none is named.
+pub(crate) fn usual_stack() -> Option<String> {
+    std::env::var(USUAL_STACK).ok().filter(|name| !name.is_empty())
+}
+
 /// Where requests go.
 pub(crate) enum Target {
     /// A running `up`, by the address where it invokes functions.
@@ -31,8 +36,7 @@ pub(crate) enum Target {
 impl Target {
     /// Finds what the command line names, and says on standard error which stack it is.
     pub(crate) async fn of(place: &WhereArgs) -> Result<Self, CliError> {
-        let usual = || std::env::var(USUAL_STACK).ok().filter(|name| !name.is_empty());
-        let stack = place.stack.clone().or_else(|| place.up.is_none().then(usual).flatten());
+        let stack = place.stack.clone().or_else(|| place.up.is_none().then(usual_stack).flatten());
         if let Some(name) = stack {
             let stack = Stack::find(&name).await?;
             stack.announce().await;

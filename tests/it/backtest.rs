@@ -282,7 +282,9 @@ fn bad_lines_are_counted_and_named_and_cost_no_other() {
 #[test]
 fn mistakes_are_named() {
     for (arguments, said_of_it) in [
-        (vec!["backtest"], "<FILE>"),
+        (vec!["backtest"], "FILE…"),
+        (vec!["backtest", "a", "--days", "3"], "are of --simulate"),
+        (vec!["backtest", "--stack", ""], "--stack"),
         (vec!["backtest", "/nonexistent.ndjson"], "/nonexistent.ndjson"),
         (vec!["backtest", "a", "--simulate"], "cannot be used with"),
     ] {

@@ -210,14 +210,14 @@ fn hours_of_a_table_are_judged_as_those_of_files() {
 }
 
 #[test]
-fn what_is_stored_is_judged_as_it_stands_and_what_humans_said_counts() {
+fn what_events_added_up_to_is_judged_and_what_humans_said_counts() {
     let (stack, kept) = (Stack::start(), Kept::of(vec![Rogue::Tablet]));
     stack.fill(&kept);
     let policy = declared();
     let policy = ["--policy", policy.path().to_str().unwrap()];
     let robbed = kept.robbed_by(Rogue::Tablet);
     assert_eq!(cut(&stack.report(&policy)), names(&robbed, "device_not_allowed"));
-    // One is off, one is protected, of one a human allowed the tablet.
+    // That one is off changes nothing of what was; one is protected, of one a human allowed the tablet.
     let off = Desired { status: Some(TargetStatus::Inactive), ..Desired::default() };
     let protected = Desired { protected_by: Some("ops".to_owned()), ..Desired::default() };
     stack.desire(robbed[0], off);
@@ -226,22 +226,22 @@ fn what_is_stored_is_judged_as_it_stands_and_what_humans_said_counts() {
     let allowed_devices = devices.iter().map(|device| device.imei).collect();
     stack.desire(robbed[2], Desired { allowed_devices, ..Desired::default() });
     let report = stack.report(&policy);
-    let by_device = |sim: &&Value| {
-        let mut acts = sim["acts"].as_array().unwrap().iter();
-        acts.any(|act| act["detector"] == "device_not_allowed")
+    let expected = names(&[robbed[0], robbed[2]], "device_not_allowed");
+    assert_eq!(cut(&report), expected);
+    let by_device = |sim: SimSid| {
+        let sims = report["sims"].as_array().unwrap();
+        let sim = sims.iter().find(|other| other["sim"] == sim.to_string());
+        let acts = sim.map(|sim| sim["acts"].as_array().unwrap().as_slice()).unwrap_or_default();
+        acts.iter().find(|act| act["detector"] == "device_not_allowed")
     };
-    let by_device: Vec<&Value> =
-        report["sims"].as_array().unwrap().iter().filter(by_device).collect();
-    assert_eq!(by_device.len(), 1, "{report}");
-    assert_eq!(by_device[0]["sim"], robbed[1].to_string());
-    let acts = by_device[0]["acts"].as_array().unwrap();
-    let act = acts.iter().find(|act| act["detector"] == "device_not_allowed").unwrap();
+    let judged = robbed.iter().map(|sim| by_device(*sim).unwrap().get("judged_false").is_some());
+    assert_eq!(judged.collect::<Vec<_>>(), [false, false, true], "it would have been a false kill");
+    assert_eq!(report["groups"]["unlabelled"]["judged_false"], 1);
+    let act = by_device(robbed[1]).unwrap();
     assert_eq!(
         (&act["act"], &act["held_by"]),
         (&"deactivate".into(), &"the SIM is protected".into())
     );
-    assert_eq!(report["input"]["stored"]["off"], 1);
-    assert_eq!(report["input"]["stored"]["as_they_stand"], 11);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn without_a_policy_the_one_in_force_is_tried_and_an_empty_table_is_said() {
     let stack = Stack::start();
     let output = stack.backtest(&[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("knows of no SIM yet"), "{}", said(&output));
+    assert!(said(&output).contains("nothing was judged"), "{}", said(&output));
     let kept = Kept::of(vec![Rogue::HdVideo]);
     stack.fill(&kept);
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -260,16 +260,25 @@ fn without_a_policy_the_one_in_force_is_tried_and_an_empty_table_is_said() {
         ("toml", text(LIMIT)),
         ("number", number),
     ]);
-    // An hour that nobody can read costs no other.
+    // What nobody can read costs nothing else: an hour, and what should be of a SIM.
     let wrong = [("pk", text("US#HS00000000000000000000000000000001")), ("sk", text("HOUR#noon"))];
     let nothing = [("total", text("many")), ("fleet", text("none"))];
     let [pk, sk] = wrong;
     let [total, fleet] = nothing;
     stack.put([pk, sk, total, fleet]);
-    let report = stack.report(&[]);
+    let healthy = kept.states.keys().find(|sim| !kept.rogues.contains_key(sim)).unwrap();
+    stack.put([
+        ("pk", text(&format!("KS#{healthy}"))),
+        ("sk", text("CONTROL")),
+        ("desired", text("{")),
+        ("version", AttributeValue::N("1".to_owned())),
+    ]);
+    let output = stack.backtest(&["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let report = json(&output);
     assert_eq!(report["policy"], "version 3, in force in stack prod");
     assert_eq!(cut(&report), names(&kept.robbed_by(Rogue::HdVideo), "hour_limit"));
-    assert_eq!(report["input"]["stored"]["unread"], 1);
+    assert_eq!(report["input"]["stored"]["unread"], 2);
     let output = stack.backtest(&[]);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("HOUR#noon") && printed.contains("12 SIMs"), "{printed}");
@@ -285,6 +294,6 @@ fn a_stack_and_files_are_not_tried_at_once_and_a_table_that_is_not_there_is_said
     stack.runtime.block_on(request.send()).unwrap();
     let output = stack.backtest(&[]);
     assert_eq!(output.status.code(), Some(1));
-    let expected = ["reading the table of stack prod: ", "Table: prod-Table-1A2B3C not found"];
+    let expected = ["reading the table of stack prod: ", "ResourceNotFoundException"];
     assert!(expected.iter().all(|part| said(&output).contains(part)), "{}", said(&output));
 }

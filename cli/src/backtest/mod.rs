@@ -22,18 +22,22 @@ use crate::progress::Progress;
 use crate::replay::policy_of;
 use crate::score::is_same;
 use crate::simulate::{PopulationArgs, note_missing};
+use crate::target;
+use recorded::Recorded;
 use report::Report;
+use stored::Stored;
 
 #[derive(Debug, Args)]
 pub(crate) struct BacktestArgs {
     /// Files of events and of usage records, one or both in each: a JSON array, a single object, or
     /// one object a line; `-` is standard input
-    #[arg(value_name = "FILE", required_unless_present_any = ["simulate", "stack"],
-          conflicts_with_all = ["simulate", "stack"])]
+    #[arg(value_name = "FILE", conflicts_with_all = ["simulate", "stack"])]
     files: Vec<PathBuf>,
-    /// What the table of this deployed stack keeps instead: 40 days of usage by the hour, and what is
-    /// stored of each SIM, judged as it stands now. Nothing is written there
-    #[arg(long, value_name = "NAME", conflicts_with = "simulate")]
+    /// What the table of this deployed stack keeps instead: 40 days of usage by the hour, and what the
+    /// events of each SIM added up to. Nothing is written there. Without files and --simulate the
+    /// one that SIMFUSE_STACK names
+    #[arg(long, value_name = "NAME", conflicts_with = "simulate",
+          value_parser = clap::builder::NonEmptyStringValueParser::new())]
     stack: Option<String>,
     /// Policy to judge by, instead of the default; of a stack instead of the one that is in force
     #[arg(long, value_name = "FILE")]
@@ -45,7 +49,8 @@ pub(crate) struct BacktestArgs {
     /// a rogue's name or `rogue`, the name of something harmless or `benign`
     #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
     labels: Option<PathBuf>,
-    /// Let policy's own mode count: where it observes, acts are held
+    /// Let policy's own mode count: where it observes, acts are held. What the deployed function's
+    /// EnforcementMode says is not known
     #[arg(long)]
     own_mode: bool,
     /// Write what would have been done to this file, as comma-separated values
@@ -78,6 +83,8 @@ struct Tried {
     acts: Vec<Act>,
     fleet: Option<FleetSid>,
     group: Group,
+    /// How the SIM is now, where that is known.
+    now: Option<&'static str>,
     /// Of each act the bytes since the theft, where that is known.
     rogue_bytes: Vec<Option<u64>>,
 }
@@ -97,11 +104,11 @@ pub(crate) async fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliEr
     let mode = if args.own_mode { ModeFrom::Policy } else { ModeFrom::Enforce };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.unwrap_or(NonZeroUsize::MIN);
-    let (history, whole) = History::of(args).await?;
-    let (policy, called) = match (given, &history) {
+    let (mut history, whole) = History::of(args, given.is_none()).await?;
+    let (policy, called) = match (given, history.take_policy()) {
         (Some(policy), _) => (policy, name_of(args.policy.as_deref())),
-        (None, History::Stored(stored)) => stored.policy_in_force().await?,
-        (None, History::Simulated(_) | History::Files(_)) => (policy_of(None)?, name_of(None)),
+        (None, Some(in_force)) => in_force,
+        (None, None) => (policy_of(None)?, name_of(None)),
     };
     let tried = history.tried(Trial { policy: &policy, mode }, threads);
     if let History::Simulated(config) = &history {
@@ -111,7 +118,7 @@ pub(crate) async fn run(args: &BacktestArgs, output: Output) -> Result<u8, CliEr
         });
         note_missing(config, began);
     }
-    let mut report = Report::new(history.input(), called, mode, &tried);
+    let mut report = Report::new(history.input(), called, Trial { policy: &policy, mode }, &tried);
     if let Some(other) = &other {
         let others = history.tried(Trial { policy: other, mode }, threads);
         report.compare(name_of(args.compare.as_deref()), &tried, &others);
@@ -144,43 +151,68 @@ fn check_csv(args: &BacktestArgs) -> Result<(), CliError> {
 /// What a policy is tried on.
 enum History {
     Simulated(Box<simfuse_testkit::population::config::PopulationConfig>),
-    Files(recorded::Recorded),
-    Stored(Box<stored::Stored>),
+    Files(Box<Recorded>),
+    Stored(Box<Stored>),
 }
 
 impl History {
     /// Reads it, if it is not simulated; says whether all of it could be read, and there was any.
-    async fn of(args: &BacktestArgs) -> Result<(Self, bool), CliError> {
+    async fn of(args: &BacktestArgs, asks_policy: bool) -> Result<(Self, bool), CliError> {
         if args.simulate {
             return Ok((Self::Simulated(Box::new(args.population.config())), true));
         }
-        let labels = args.labels.as_deref();
-        if let Some(stack) = &args.stack {
-            let stored = Box::pin(stored::Stored::read(stack, labels)).await?;
-            let is_empty = stored.counts.sims == 0;
-            if is_empty {
-                note("simfuse: the table knows of no SIM yet: nothing was judged");
-            }
-            return Ok((Self::Stored(Box::new(stored)), !is_empty));
+        if args.population.is_given() {
+            let why = "--sims, --days, --seed, --rogue and --rogue-sims are of --simulate";
+            return Err(CliError::Usage(why.to_owned()));
         }
-        let files = recorded::Recorded::read(&args.files, labels)?;
+        let labelled = Recorded::labelled(args.labels.as_deref())?;
+        let usual = || args.files.is_empty().then(target::usual_stack).flatten();
+        if let Some(stack) = args.stack.clone().or_else(usual) {
+            let stored = Box::pin(Stored::read(&stack, labelled, asks_policy)).await?;
+            note_unused(&stored.recorded);
+            let (sims, unread) = (stored.counts.sims, stored.counts.unread);
+            if sims == 0 {
+                note("simfuse: nothing of any SIM could be read in the table: nothing was judged");
+            }
+            return Ok((Self::Stored(Box::new(stored)), sims > 0 && unread == 0));
+        }
+        if args.files.is_empty() {
+            let why = "name history: FILE…, --stack NAME (or set SIMFUSE_STACK), or --simulate";
+            return Err(CliError::Usage(why.to_owned()));
+        }
+        let files = labelled.with_files(&args.files)?;
+        note_unused(&files);
         for what in &files.cut_off {
             note(what);
         }
-        let is_garbage = files.counts.is_nothing();
-        if is_garbage {
-            note(
-                "simfuse: nothing in these files is an event or a usage record: nothing was judged",
-            );
+        let counts = &files.counts;
+        let missing = match (counts.events, counts.usage_records) {
+            (0, 0) => {
+                Some("nothing in these files is an event or a usage record: nothing was judged")
+            }
+            (_, 0) => Some(
+                "no usage records: strikes of two hours, usage_spike, slow_leak and cohort_surge \
+                 were not judged",
+            ),
+            (0, _) => Some(
+                "no events: devices, countries, places, sessions and strikes of two windows were \
+                 not judged; nor is a SIM protected that policy names by its unique name or ICCID",
+            ),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            note(&format!("simfuse: {missing}"));
         }
-        if !is_garbage && files.counts.usage_records == 0 {
-            note(
-                "simfuse: no usage records: strikes of two windows, usage_spike, slow_leak and \
-                 cohort_surge were not judged",
-            );
+        let whole = files.cut_off.is_empty() && !counts.is_nothing();
+        Ok((Self::Files(Box::new(files)), whole))
+    }
+
+    /// The policy that is in force where history comes from.
+    fn take_policy(&mut self) -> Option<(Policy, String)> {
+        match self {
+            Self::Stored(stored) => stored.in_force.take(),
+            Self::Simulated(_) | Self::Files(_) => None,
         }
-        let whole = files.cut_off.is_empty() && !is_garbage;
-        Ok((Self::Files(files), whole))
     }
 
     fn input(&self) -> report::Input {
@@ -189,7 +221,10 @@ impl History {
                 report::Input::Simulated { sims: config.sims, days: config.days, seed: config.seed }
             }
             Self::Files(files) => report::Input::Read(files.counts.clone()),
-            Self::Stored(stored) => report::Input::Stored(stored.counts.clone()),
+            Self::Stored(stored) => report::Input::Stored {
+                counts: stored.counts.clone(),
+                labels: stored.recorded.counts.clone(),
+            },
         }
     }
 
@@ -212,6 +247,13 @@ impl History {
     }
 }
 
+fn note_unused(recorded: &Recorded) {
+    let unused = recorded.labels_unused();
+    if unused > 0 {
+        note(&format!("simfuse: {unused} labels are of SIMs that are not in this history"));
+    }
+}
+
 /// What a policy is called.
 fn name_of(policy: Option<&Path>) -> String {
     policy.map_or_else(|| "the compiled-in policy".to_owned(), |path| path.display().to_string())
@@ -224,7 +266,7 @@ fn of_passed(passed: stream::Passed) -> Tried {
         Group::Rogue { name, from }
     });
     let acts = course.acts().to_vec();
-    Tried { course, acts, fleet, group, rogue_bytes }
+    Tried { course, acts, fleet, group, now: None, rogue_bytes }
 }
 
 fn ask_caps(tried: &mut [Tried], policy: &Policy) {

@@ -6,13 +6,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use csv::{Reader, StringRecord};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use simfuse_backtest::stream::by_partition;
-use simfuse_backtest::{Course, Peers, Trial};
+use simfuse_backtest::{Course, Peers, Trial, shown};
 use simfuse_domain::event::Event;
+use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
-use simfuse_domain::port::{Case, UsageRecord};
+use simfuse_domain::incident::Stage;
+use simfuse_domain::port::{Case, Sim, SimStatus, TargetStatus, UsageRecord};
 use simfuse_domain::time::Hour;
 use simfuse_supersim::client::usage_record;
 use simfuse_supersim::envelope::{self, Decoded};
@@ -26,6 +28,9 @@ use crate::replay::input::{self, Element};
 
 /// Bad lines that are named; the others are counted.
 const BAD_NAMED_MAX: usize = 5;
+
+/// How long a table keeps hours for sure; what is over is deleted at some time after it.
+const KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 /// SIMs of no fleet that a thread takes at a time.
 const SIMS_AT_ONCE: usize = 64;
@@ -81,60 +86,82 @@ impl Item {
     }
 }
 
+/// What a SIM's history holds, in the order of time.
+enum Known<'a> {
+    Item(&'a Item),
+    /// What is stored of the SIM shows this.
+    Found(Box<Finding>),
+}
+
 /// History as it was read.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     items: BTreeMap<SimSid, Vec<Item>>,
-    /// What is stored of SIMs that are on.
+    /// What is stored of SIMs.
     cases: BTreeMap<SimSid, Case>,
+    inventory: BTreeMap<SimSid, Sim>,
     labels: Option<BTreeMap<SimSid, Group>>,
     pub(super) counts: Counts,
     /// Files that could not be read to their end.
     pub(super) cut_off: Vec<String>,
+    /// Nothing that is stored counts from before this time.
+    since: Option<Timestamp>,
     end: Option<Timestamp>,
 }
 
 impl Recorded {
-    /// Reads files.
-    pub(super) fn read(paths: &[PathBuf], labels: Option<&Path>) -> Result<Self, CliError> {
-        let mut files = Self::default();
-        for path in paths {
-            files.add(&path.display().to_string(), &input::read(path)?);
+    /// Nothing but what is known of SIMs.
+    pub(super) fn labelled(labels: Option<&Path>) -> Result<Self, CliError> {
+        let mut recorded = Self::default();
+        if let Some(path) = labels {
+            recorded.add_labels(&path.display().to_string(), &input::read(path)?)?;
         }
-        let ends = files.items.values().flatten();
-        files.end = ends.map(Item::at).max();
-        files.prepare(labels)?;
-        Ok(files)
+        Ok(recorded)
     }
 
-    /// What the table of a stack keeps, read at this time; of SIMs that are on with what is stored.
-    pub(super) fn stored(
+    /// Reads files.
+    pub(super) fn with_files(mut self, paths: &[PathBuf]) -> Result<Self, CliError> {
+        for path in paths {
+            self.add(&path.display().to_string(), &input::read(path)?);
+        }
+        self.end = self.items.values().flatten().map(Item::at).max();
+        Ok(self.in_order())
+    }
+
+    /// Adds what the table of a stack keeps, read at this time.
+    pub(super) fn with_stored(
+        mut self,
         records: Vec<UsageRecord>,
         cases: Vec<Case>,
-        labels: Option<&Path>,
+        inventory: BTreeMap<SimSid, Sim>,
         now: Timestamp,
-    ) -> Result<Self, CliError> {
-        let mut stored = Self { end: Some(now), ..Self::default() };
+    ) -> Self {
+        (self.end, self.inventory) = (Some(now), inventory);
+        self.since = now.checked_sub(KEPT).ok();
         for record in records {
-            let Some(sim) = record.sim else { continue };
-            stored.items.entry(sim).or_default().push(Item::Usage(record));
+            let Some(sim) = record.sim.filter(|_| Some(record.from) >= self.since) else {
+                continue;
+            };
+            self.items.entry(sim).or_default().push(Item::Usage(record));
         }
         for case in cases {
-            stored.items.entry(case.sim).or_default();
-            stored.cases.insert(case.sim, case);
+            self.items.entry(case.sim).or_default();
+            self.cases.insert(case.sim, case);
         }
-        stored.prepare(labels)?;
-        Ok(stored)
+        self.in_order()
     }
 
-    fn prepare(&mut self, labels: Option<&Path>) -> Result<(), CliError> {
-        if let Some(path) = labels {
-            self.add_labels(&path.display().to_string(), &input::read(path)?)?;
-        }
+    fn in_order(mut self) -> Self {
         for items in self.items.values_mut() {
             items.sort_by_key(Item::at);
         }
-        Ok(())
+        self
+    }
+
+    /// Labels of SIMs that are not in this history: of another one, or mistyped.
+    pub(super) fn labels_unused(&self) -> usize {
+        let labels = self.labels.iter().flat_map(BTreeMap::keys);
+        labels.filter(|sim| !self.items.contains_key(sim)).count()
     }
 
     fn add(&mut self, name: &str, text: &[u8]) {
@@ -237,27 +264,46 @@ impl Recorded {
     fn try_together(&self, trial: Trial<'_>, sims: &[(SimSid, &[Item])]) -> Outcome {
         let mut trying: Vec<Trying> =
             sims.iter().map(|(sim, _)| Trying::new(*sim, self.group_of(*sim))).collect();
-        let numbered = sims.iter().enumerate();
-        let items = numbered
-            .flat_map(|(place, (_, items))| items.iter().map(move |item| (item.at(), place, item)));
-        let mut items: Vec<(Timestamp, usize, &Item)> = items.collect();
+        let mut items: Vec<(Timestamp, usize, Known<'_>)> = Vec::new();
+        for ((place, (sid, known)), sim) in sims.iter().enumerate().zip(&mut trying) {
+            items.extend(known.iter().map(|item| (item.at(), place, Known::Item(item))));
+            if let Some(case) = self.cases.get(sid) {
+                sim.course.know(case, self.inventory.get(sid));
+                let found = shown(trial.policy, case, self.end.unwrap_or_default()).into_iter();
+                let kept = found.filter(|found| Some(found.at) >= self.since);
+                items.extend(kept.map(|found| (found.at, place, Known::Found(Box::new(found)))));
+            }
+        }
         items.sort_by_key(|(at, place, _)| (*at, *place));
-        let mut peers = Peers::default();
-        for (at, place, item) in items {
-            close_due(&mut trying, trial, at, &mut peers);
-            if let Some(sim) = trying.get_mut(place) {
-                sim.take(trial, item, &peers);
+        let (mut peers, mut has_begun) = (Peers::default(), false);
+        for (at, place, known) in items {
+            // Hours are counted from the first record on, however old what is stored is.
+            has_begun |= matches!(known, Known::Item(_));
+            if has_begun {
+                close_due(&mut trying, trial, at, &mut peers);
+            }
+            match known {
+                Known::Item(item) => {
+                    if let Some(sim) = trying.get_mut(place) {
+                        sim.take(trial, item, &peers);
+                    }
+                }
+                Known::Found(finding) => {
+                    if let Some(sim) = trying.get_mut(place) {
+                        sim.course.find(trial, *finding);
+                        sim.note_bytes(at);
+                    }
+                }
             }
         }
         let end = self.end.unwrap_or(Timestamp::MIN);
         close_due(&mut trying, trial, end, &mut peers);
-        for sim in &mut trying {
-            if let Some(case) = self.cases.get(&sim.course.sim()) {
-                sim.course.stand(trial, case, end);
-                sim.note_bytes(end);
-            }
-        }
-        let sims = trying.into_iter().map(|sim| sim.finish(end)).collect();
+        let finish = |sim: Trying| {
+            let sid = sim.course.sim();
+            let now = self.cases.get(&sid).map(|case| now_of(case, self.inventory.get(&sid)));
+            sim.finish(end, now)
+        };
+        let sims = trying.into_iter().map(finish).collect();
         Outcome { sims, pages: peers.pages().collect() }
     }
 
@@ -324,12 +370,26 @@ impl Trying {
         self.rogue_bytes.resize(self.course.acts().len(), bytes);
     }
 
-    fn finish(mut self, end: Timestamp) -> Tried {
+    fn finish(mut self, end: Timestamp, now: Option<&'static str>) -> Tried {
         self.course.finish(end);
         let fleet = self.fleet.or(self.course.fleet());
         let Self { course, group, rogue_bytes, .. } = self;
         let acts = course.acts().to_vec();
-        Tried { course, acts, fleet, group, rogue_bytes }
+        Tried { course, acts, fleet, group, now, rogue_bytes }
+    }
+}
+
+/// How a SIM is now, whatever would have been done to it.
+fn now_of(case: &Case, inventory: Option<&Sim>) -> &'static str {
+    let desired = &case.desired.0;
+    let is_inactive = inventory.is_some_and(|sim| sim.status == SimStatus::Inactive);
+    let stage = case.incident.as_ref().map(|(incident, _)| incident.stage);
+    match stage {
+        _ if desired.status == Some(TargetStatus::Inactive) || is_inactive => "inactive",
+        _ if desired.quarantine.is_some() => "in quarantine",
+        Some(Stage::Held(_)) => "active, and held",
+        Some(_) => "active, with an open incident",
+        None => "active",
     }
 }
 

@@ -10,6 +10,9 @@ use simfuse_domain::verdict::Verdict;
 use super::{Group, Tried};
 use crate::output;
 
+/// Fewer SIM-hours give no rate a human should see.
+const RATE_HOURS_MIN: f64 = 100.0;
+
 /// What was done to the SIMs of each group.
 #[derive(Debug, Default, Clone, Serialize)]
 #[serde(transparent)]
@@ -25,6 +28,8 @@ struct Sum {
     held: u64,
     /// Of those held, SIMs that a cap would have kept on: they are judged no further.
     held_by_cap: u64,
+    /// SIMs of which a human judged false what they would have been deactivated or moved for.
+    judged_false: u64,
     alerted: u64,
     alerts: u64,
     kills_per_million_sim_hours: f64,
@@ -93,10 +98,7 @@ impl Totals {
                 sum.quarantined.to_string(),
                 format!("{} ({})", sum.held, sum.held_by_cap),
                 sum.alerted.to_string(),
-                format!(
-                    "{:.2}, {:.2}",
-                    sum.kills_per_million_sim_hours, sum.alerts_per_million_sim_hours
-                ),
+                sum.rates(),
             ]);
         }
         let mut text = format!("{table}\n");
@@ -108,11 +110,32 @@ impl Totals {
                  counted.\n"
             ));
         }
+        let judged = self.0.values().map(|sum| sum.judged_false).fold(0, u64::saturating_add);
+        if judged > 0 {
+            text.push_str(&format!(
+                "Of {judged} of the SIMs that would have been cut a human judged false what for: \
+                 false kills.\n"
+            ));
+        }
         text
+    }
+
+    /// Whether there is no SIM.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
 impl Sum {
+    /// Rates; of too few hours they say nothing.
+    fn rates(&self) -> String {
+        if self.sim_hours < RATE_HOURS_MIN {
+            return "–".to_owned();
+        }
+        let (kills, alerts) = (self.kills_per_million_sim_hours, self.alerts_per_million_sim_hours);
+        format!("{kills:.2}, {alerts:.2}")
+    }
+
     fn count(&mut self, acts: &[&Act]) {
         let any = |is: &dyn Fn(&Act) -> bool| u64::from(acts.iter().any(|act| is(act)));
         let done = |act: &Act, what| act.what == what && act.hold.is_none();
@@ -121,6 +144,8 @@ impl Sum {
         self.held += any(&|act| act.hold.is_some());
         self.held_by_cap +=
             any(&|act| act.what == Verdict::Deactivate && act.hold == Some(Hold::Cap));
+        self.judged_false +=
+            any(&|act| act.is_judged && act.hold.is_none() && act.what >= Verdict::Quarantine);
         self.alerted += any(&|act| act.what == Verdict::Alert);
         let alerts = acts.iter().filter(|act| act.what == Verdict::Alert).count();
         self.alerts = self.alerts.saturating_add(u64::try_from(alerts).unwrap_or(0));

@@ -3,8 +3,8 @@
 //! Events are folded and judged by the webhook's `fold` and `look`; usage records are seen when they
 //! come and closed three hours after their hour, each hour for all SIMs before the next, as the
 //! aggregator does; the guards that hang on one SIM are asked as the kill-switch asks them. Time is that
-//! of the history: when an event or a record was known. Of a SIM that is stored, what is stored is
-//! judged in the end, too, as the kill-switch does.
+//! of the history: when an event or a record was known. What is stored of a SIM, whose events are gone,
+//! is judged as of the time of what it shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,6 +73,8 @@ pub struct Act {
     /// Bytes since then up to the act, at least: the most of what events, usage records and the
     /// findings themselves show.
     pub bytes: Bytes,
+    /// Whether a human judged since that what asked for it says nothing against the SIM.
+    pub is_judged: bool,
 }
 
 /// One SIM on its way through history.
@@ -85,6 +87,8 @@ pub struct Course {
     seen: BTreeMap<Hour, (Bytes, Option<FleetSid>)>,
     /// The fleet that the latest record names.
     recorded_in: Option<FleetSid>,
+    /// Of a SIM that is stored: who it is, and what humans said of it.
+    named: Option<Sim>,
     desired: Desired,
     incident: Option<Incident>,
     quiet_at: Timestamp,
@@ -107,6 +111,7 @@ impl Course {
             usage: None,
             seen: BTreeMap::new(),
             recorded_in: None,
+            named: None,
             desired: Desired::default(),
             incident: None,
             quiet_at: Timestamp::MIN,
@@ -226,23 +231,23 @@ impl Course {
         false
     }
 
-    /// What is stored of the SIM is judged as it stands, as the kill-switch judges it, with what humans
-    /// said of it in mind. Says whether the SIM is switched off for it.
-    pub fn stand(&mut self, trial: Trial<'_>, case: &Case, at: Timestamp) -> bool {
-        if self.is_off {
-            return true;
+    /// Who the SIM is, and what humans said of it by now. That it is in quarantine now says nothing of
+    /// where it was.
+    pub fn know(&mut self, case: &Case, inventory: Option<&Sim>) {
+        self.desired = Desired { quarantine: None, ..case.desired.0.clone() };
+        let state = case.state.as_ref();
+        self.recorded_in = state.and_then(SimState::fleet).or(self.recorded_in);
+        let of_events = || state.map(|state| sim_of(self.sim, Some(state), state.fleet()));
+        self.named = inventory.cloned().or_else(of_events);
+    }
+
+    /// What is stored of the SIM [shows](shown) this: it is judged as of its own time. Says whether the
+    /// SIM is switched off for it.
+    pub fn find(&mut self, trial: Trial<'_>, finding: Finding) -> bool {
+        if !self.is_off {
+            let at = finding.at;
+            self.judge(trial, vec![finding], at);
         }
-        self.note_time(at);
-        self.desired = case.desired.0.clone();
-        if let Some(state) = &case.state {
-            let (state, found) = (state.clone(), BTreeSet::new());
-            self.stored = Some(StoredState { state, version: 0, found });
-        }
-        self.usage = case.usage.clone().or(self.usage.take());
-        let (policy, armed) = (trial.policy, Mode::Enforce);
-        let look = incident::Look { now: at, case, policy, armed, sim: None };
-        let (_, found) = incident::assess(&look, self.fleet());
-        self.judge(trial, found.into_values().collect(), at);
         self.is_off
     }
 
@@ -273,12 +278,16 @@ impl Course {
         let is_news = found.iter().filter(tells).any(|finding| !told.contains(&told_as(finding)));
         incident.add_findings(&found);
         let (what, hold) = self.ruled(trial, &rules, verdict);
-        let cools = || is_cooling(&self.desired, &rules, at, &found.iter().collect::<Vec<_>>());
+        let cools = || {
+            self.desired.restored_at <= Some(at)
+                && is_cooling(&self.desired, &rules, at, &found.iter().collect::<Vec<_>>())
+        };
         let hold = hold.or_else(|| (what > Verdict::Alert && cools()).then_some(Hold::Cooldown));
         let is_told = match what {
             Verdict::Clear | Verdict::Watch | Verdict::Alert => !is_news,
             Verdict::Quarantine | Verdict::Deactivate => {
-                self.acts.iter().any(|act| (act.what, act.hold) == (what, hold))
+                let mut since = self.acts.iter().filter(|act| act.at >= incident.opened_at);
+                since.any(|act| (act.what, act.hold) == (what, hold))
             }
         };
         if !is_told {
@@ -292,6 +301,7 @@ impl Course {
                 sentence: deciding.to_string(),
                 since: incident.rogue_since(),
                 bytes: self.bytes_since(&incident),
+                is_judged: self.desired.is_settled(&deciding),
             });
         }
         self.incident = Some(incident);
@@ -316,8 +326,7 @@ impl Course {
 
     /// What becomes of a verdict: an act, or what a guard makes of it.
     fn ruled(&self, trial: Trial<'_>, rules: &Rules, verdict: Verdict) -> (Verdict, Option<Hold>) {
-        let state = self.stored.as_ref().map(|stored| &stored.state);
-        let sim = sim_of(self.sim, state, self.fleet());
+        let sim = self.as_named();
         let what = match verdict {
             Verdict::Quarantine if quarantine_for(rules, &sim, &self.desired).is_none() => {
                 Verdict::Alert
@@ -336,9 +345,19 @@ impl Course {
         (what, hold)
     }
 
-    /// Nothing more is judged, and what was known is let go.
+    /// The SIM as the provider would show it.
+    fn as_named(&self) -> Sim {
+        let of_events = sim_of(self.sim, self.state(), self.fleet());
+        match &self.named {
+            Some(named) => Sim { fleet: of_events.fleet.or(named.fleet), ..named.clone() },
+            None => of_events,
+        }
+    }
+
+    /// Nothing more is judged, and what was known is let go but the SIM's name.
     fn switch_off(&mut self) {
         self.is_off = true;
+        self.named = Some(self.as_named());
         (self.stored, self.usage, self.incident) = (None, None, None);
         self.seen.clear();
         self.keys.clear();
@@ -354,6 +373,12 @@ impl Course {
     #[must_use]
     pub const fn sim(&self) -> SimSid {
         self.sim
+    }
+
+    /// The SIM's own name, where it is known.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        self.as_named().unique_name
     }
 
     /// What would have been done and told, in the order of time.
@@ -409,6 +434,22 @@ impl Course {
     pub const fn usage(&self) -> Option<&SimUsage> {
         self.usage.as_ref()
     }
+}
+
+/// What is stored of a SIM's events shows under a policy, by the code of the kill-switch, in the order of
+/// time. What a human judged since is shown, too: it would have been found. What another policy found of
+/// usage over time is not: hours are judged anew.
+#[must_use]
+pub fn shown(policy: &Policy, case: &Case, now: Timestamp) -> Vec<Finding> {
+    let (desired, findings) = ((Desired::default(), 0), BTreeMap::new());
+    let case = Case { desired, findings, incident: None, ..case.clone() };
+    let look = incident::Look { now, case: &case, policy, armed: Mode::Enforce, sim: None };
+    let fleet = case.state.as_ref().and_then(SimState::fleet);
+    let (_, found) = incident::assess(&look, fleet);
+    let found = found.into_values().filter(|found| found.detector != DetectorId::UsageSpike);
+    let mut found: Vec<Finding> = found.collect();
+    found.sort_by_key(|finding| finding.at);
+    found
 }
 
 /// What a finding says was used since it began.

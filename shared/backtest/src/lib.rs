@@ -12,5 +12,5 @@ pub mod stream;
 mod tests;
 
 pub use caps::hold_over_caps;
-pub use course::{Act, Course, ModeFrom, Trial};
+pub use course::{Act, Course, ModeFrom, Trial, shown};
 pub use peers::{Page, Peers};

@@ -15,8 +15,8 @@ use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::incident::Incident;
 use simfuse_domain::news::News;
 use simfuse_domain::port::{
-    Campaigns as _, Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, StateWrite,
-    States, TableError, UsageItem, UsageStore, UsageWindow, Usages, Used, Written,
+    Campaigns as _, Cases, Commit, Committed, DeadLetter, DeadLetters, LinkClaims, Sim, SimStatus,
+    StateWrite, States, TableError, UsageItem, UsageStore, UsageWindow, Usages, Used, Written,
 };
 use simfuse_domain::signed_link::{LinkAct, SignedLink};
 use simfuse_domain::state::SimState;
@@ -248,6 +248,15 @@ async fn a_scan_finds_each_hour_and_each_sim_with_events() {
         .collect();
     let [alone, other] = [6, 7].map(|number| SimSid::from_bytes([number; 16]));
     items.push(UsageItem::Base(SimUsage::new(other)));
+    let status = SimStatus::Inactive;
+    let listed = Sim {
+        sid: other,
+        iccid: None,
+        unique_name: Some("pump-17".to_owned()),
+        status,
+        fleet: Some(fleet),
+    };
+    items.push(UsageItem::Inventory(listed.clone()));
     items.push(UsageItem::Sim(other, None, UsageWindow::day_of(last), used(8)));
     // 1.4 MB of what is not looked for.
     let many = vec![(other, Bytes(9)); 4_000];
@@ -270,7 +279,6 @@ async fn a_scan_finds_each_hour_and_each_sim_with_events() {
         .flat_map(|page| &page.records)
         .map(|record| {
             assert_eq!((record.fleet, record.total), (Some(fleet), Some(Bytes(7))));
-            assert_eq!((record.up, record.down), (Some(Bytes(1)), None));
             assert_eq!(record.hour().unwrap().end(), record.to);
             (record.sim.unwrap(), record.hour().unwrap())
         })
@@ -278,12 +286,17 @@ async fn a_scan_finds_each_hour_and_each_sim_with_events() {
     assert_eq!(found, records.into_iter().collect());
     let sims: Vec<_> = pages.iter().flat_map(|page| &page.sims).copied().collect();
     assert_eq!(sims, [alone]);
+    let inventory: Vec<&Sim> = pages.iter().flat_map(|page| &page.inventory).collect();
+    assert_eq!(inventory, [&listed]);
+    assert!(pages.len() > 4, "of four parts one goes on: {} pages", pages.len());
     let unread: Vec<_> = pages.iter().flat_map(|page| &page.unread).collect();
     assert!(unread.len() == 1 && unread[0].contains(&damaged), "{unread:?}");
-    assert_eq!(table.count().await.unwrap(), 200 + 2 + 15 + 1 + 1);
+    let (items, bytes) = table.size().await.unwrap();
+    assert_eq!(items, 200 + 3 + 15 + 1 + 1);
+    assert!(bytes > Bytes(1_400_000), "{bytes}");
     // The emulator looks at an item more where a page ends.
     let scanned: u64 = pages.iter().map(|page| page.scanned).sum();
-    assert!((219..230).contains(&scanned), "{scanned} in {} pages", pages.len());
+    assert!((220..230).contains(&scanned), "{scanned} in {} pages", pages.len());
 }
 
 /// An item with nothing but its key; returns it as errors name it.

@@ -2,14 +2,15 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::{Stream, stream};
+use simfuse_domain::bytes::Bytes;
 use simfuse_domain::id::SimSid;
-use simfuse_domain::port::{TableError, UsageRecord};
+use simfuse_domain::port::{Sim, TableError, UsageRecord};
 use simfuse_domain::time::Hour;
 
 use super::Table;
 use super::error::table_error;
 use super::item::{Item, Row};
-use super::usages::{read_used, sim_of};
+use super::usages::{read_sim, sim_of};
 
 /// Parts of the table that are read at the same time.
 const SEGMENTS: i32 = 4;
@@ -17,16 +18,21 @@ const SEGMENTS: i32 = 4;
 /// How the sort keys of what SIMs used in an hour begin.
 const HOUR: &str = "HOUR#";
 
+/// The sort key of a SIM in the inventory.
+const INVENTORY: &str = "SIM";
+
 /// How the partitions of what events say of a SIM begin.
 const EVENTS: &str = "EV#";
 
 /// What one page of a scan held of SIMs.
 #[derive(Debug, Default)]
 pub struct ScanPage {
-    /// What SIMs used, by the hour, as the usage records said it last.
+    /// What SIMs used in all, by the hour, as the usage records said it last.
     pub records: Vec<UsageRecord>,
     /// SIMs of which there are events.
     pub sims: Vec<SimSid>,
+    /// SIMs as the inventory has them.
+    pub inventory: Vec<Sim>,
     /// Items that cannot be read, each with the reason.
     pub unread: Vec<String>,
     /// Items that were looked at for it.
@@ -34,15 +40,17 @@ pub struct ScanPage {
 }
 
 impl Table {
-    /// How many items the table holds, by a count that is some hours old.
+    /// How many items the table holds and how many bytes, by a count that is some hours old.
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn count(&self) -> Result<u64, TableError> {
+    pub async fn size(&self) -> Result<(u64, Bytes), TableError> {
         let answer = self.client.describe_table().table_name(&self.name).send().await;
         let answer = answer.map_err(|error| table_error("describing the table", error))?;
-        let count = answer.table.and_then(|table| table.item_count);
-        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+        let number = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok());
+        let (items, bytes) =
+            answer.table.map_or((None, None), |table| (table.item_count, table.table_size_bytes));
+        Ok((number(items).unwrap_or(0), Bytes(number(bytes).unwrap_or(0))))
     }
 
     /// Reads what SIMs used in each hour that is kept, and which SIMs had events, in any order: the
@@ -64,7 +72,9 @@ impl Table {
         segment: i32,
         from: Option<Item>,
     ) -> Result<(ScanPage, Option<Item>), TableError> {
-        let wanted = "begins_with(sk, :hour) AND begins_with(pk, :usage) OR sk = :state";
+        let wanted =
+            "begins_with(pk, :usage) AND (begins_with(sk, :hour) OR sk = :sim) OR sk = :state";
+        let read = "pk, sk, #fleet, #total, #status, iccid, unique_name";
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let request = self
             .client
@@ -74,11 +84,11 @@ impl Table {
             .total_segments(SEGMENTS)
             .set_exclusive_start_key(from)
             .filter_expression(wanted)
-            .projection_expression("pk, sk, #fleet, #up, #down, #total, billed_micros, currency")
+            .projection_expression(read)
             .expression_attribute_names("#fleet", "fleet")
-            .expression_attribute_names("#up", "up")
-            .expression_attribute_names("#down", "down")
             .expression_attribute_names("#total", "total")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":sim", text(INVENTORY))
             .expression_attribute_values(":hour", text(HOUR))
             .expression_attribute_values(":usage", text("US#"))
             .expression_attribute_values(":state", text("STATE"));
@@ -101,9 +111,12 @@ impl ScanPage {
             self.sims.push(sim.parse().map_err(|error| row.fault_from("pk", error))?);
             return Ok(());
         }
+        if row.text("sk")? == INVENTORY {
+            self.inventory.push(read_sim(row)?);
+            return Ok(());
+        }
         let name = row.text("sk")?.trim_start_matches(HOUR);
         let hour: Hour = name.parse().map_err(|error| row.fault_from("sk", error))?;
-        let used = read_used(row)?;
         self.records.push(UsageRecord {
             sim: Some(sim_of(row)?),
             fleet: row.maybe_parsed("fleet")?,
@@ -111,10 +124,10 @@ impl ScanPage {
             country: None,
             from: hour.start(),
             to: hour.end(),
-            up: used.up,
-            down: used.down,
-            total: Some(used.total),
-            billed: used.billed,
+            up: None,
+            down: None,
+            total: Some(Bytes(row.number("total")?)),
+            billed: None,
         });
         Ok(())
     }

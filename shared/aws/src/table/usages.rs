@@ -374,7 +374,7 @@ pub(super) fn read_usage(row: Row<'_>) -> Result<SimUsage, TableError> {
     Ok(usage)
 }
 
-pub(super) fn read_used(row: Row<'_>) -> Result<Used, TableError> {
+fn read_used(row: Row<'_>) -> Result<Used, TableError> {
     Ok(Used {
         up: row.maybe_number("up")?.map(Bytes),
         down: row.maybe_number("down")?.map(Bytes),
@@ -407,7 +407,7 @@ pub(super) fn read_cohort(row: Row<'_>) -> Result<Cohort, TableError> {
     Cohort::decode(found, row.bytes("cohort")?).map_err(|error| row.fault_from("cohort", error))
 }
 
-fn read_sim(row: Row<'_>) -> Result<Sim, TableError> {
+pub(super) fn read_sim(row: Row<'_>) -> Result<Sim, TableError> {
     let status = row.text("status")?;
     let status = serde_json::from_value(status.into()).unwrap_or(SimStatus::Unknown);
     Ok(Sim {

@@ -1,4 +1,4 @@
-//! What is stored of a SIM is judged as it stands; and records alone know their fleet.
+//! What is stored of a SIM, whose events are gone; and records alone know their fleet.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::bytes::Bytes;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::FleetSid;
-use simfuse_domain::incident::Desired;
+use simfuse_domain::incident::{Desired, Quarantine};
 use simfuse_domain::port::{Case, UsageRecord};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
@@ -51,15 +51,24 @@ fn case(state: SimState, desired: Desired) -> Case {
     }
 }
 
-/// What is done about a SIM as it stands: the most of it, and what holds it.
+/// A SIM of which nothing but this is known, in the end.
+fn over(policy: &Policy, case: &Case, now: Timestamp) -> Course {
+    let mut course = Course::new(case.sim);
+    course.know(case, None);
+    for finding in shown(policy, case, now) {
+        course.find(Trial { policy, mode: ModeFrom::Enforce }, finding);
+    }
+    course
+}
+
+/// What is done about a SIM: the most of it, and what holds it.
 fn done(
     policy: &Policy,
     case: &Case,
     at: Timestamp,
 ) -> Option<(Verdict, Option<Hold>, DetectorId)> {
-    let mut course = Course::new(case.sim);
-    let trial = Trial { policy, mode: ModeFrom::Enforce };
-    let is_off = course.stand(trial, case, at);
+    let course = over(policy, case, at);
+    let is_off = course.is_off();
     let strongest = course.acts().iter().max_by_key(|act| act.what);
     assert_eq!(
         is_off,
@@ -69,11 +78,13 @@ fn done(
 }
 
 #[test]
-fn a_tablet_that_is_stored_is_cut_as_it_stands() {
+fn a_tablet_that_is_stored_is_cut_as_of_its_first_event() {
     let (state, now) = stolen();
     let case = case(state, Desired::default());
     let cut = (Verdict::Deactivate, None, DetectorId::DeviceNotAllowed);
     assert_eq!(done(&declared(), &case, now), Some(cut));
+    let first = over(&declared(), &case, now).acts().last().map(|act| (act.at, act.bytes));
+    assert!(first.is_some_and(|(at, bytes)| at < now && bytes == Bytes(0)), "{first:?} {now}");
     // Without a model in policy nothing about a device cuts.
     let told = done(&"version = 1\n".parse().unwrap(), &case, now);
     assert!(told.is_some_and(|(what, _, _)| what == Verdict::Alert), "{told:?}");
@@ -82,38 +93,50 @@ fn a_tablet_that_is_stored_is_cut_as_it_stands() {
 #[test]
 fn what_humans_said_of_a_sim_counts() {
     let (state, now) = stolen();
-    let of = |desired: Desired, at| done(&declared(), &case(state.clone(), desired), at);
-    let cut = Verdict::Deactivate;
-    let found = |policy: &Policy| {
-        let mut course = Course::new(state.sim);
-        let trial = Trial { policy, mode: ModeFrom::Enforce };
-        course.stand(trial, &case(state.clone(), Desired::default()), now);
-        course.findings().to_vec()
+    let of = |policy: &Policy, desired| over(policy, &case(state.clone(), desired), now);
+    let act = |course: &Course| {
+        let act = course.acts().iter().max_by_key(|act| act.what).unwrap();
+        (act.what, act.hold, act.detector, act.is_judged)
     };
-    let allowed_devices = found(&declared()).iter().filter_map(Finding::device).collect();
+    let (cut, by_device) = (Verdict::Deactivate, DetectorId::DeviceNotAllowed);
+    let course = of(&declared(), Desired::default());
+    assert_eq!(act(&course), (cut, None, by_device, false));
+    // A human allowed its device since: it would have been cut, and that would have been false.
+    let allowed_devices = course.findings().iter().filter_map(Finding::device).collect();
     let allowed = Desired { allowed_devices, ..Desired::default() };
-    let is_of_device = |done: Option<(Verdict, Option<Hold>, DetectorId)>| {
-        done.is_some_and(|(_, _, detector)| detector == DetectorId::DeviceNotAllowed)
-    };
-    assert!(!is_of_device(of(allowed, now)), "a human allowed its device");
+    assert_eq!(act(&of(&declared(), allowed)), (cut, None, by_device, true));
     let protected = Desired { protected_by: Some("ops".to_owned()), ..Desired::default() };
-    let held = of(protected, now);
-    assert_eq!(held, Some((cut, Some(Hold::Protected), DetectorId::DeviceNotAllowed)));
-    // Restored a minute ago, of a device that was judged: only what is of another kind cuts at once.
-    let minute_ago = now.saturating_sub(SignedDuration::from_mins(1)).ok();
-    let restored = Desired { restored_at: minute_ago, ..Desired::default() };
-    let news = of(restored, now);
-    assert_eq!(news, Some((cut, None, DetectorId::DeviceNotAllowed)), "nobody judged the device");
+    let held = act(&of(&declared(), protected));
+    assert_eq!(held, (cut, Some(Hold::Protected), by_device, false));
+    // Restored since, of something else: what was before that is no matter of the cool-down.
+    let restored = Desired { restored_at: Some(now), ..Desired::default() };
+    assert_eq!(act(&of(&declared(), restored)), (cut, None, by_device, false));
     let text = "version = 1\n[limits]\nday_mb = 0.1\nact = \"deactivate\"\n";
     let limit: Policy = text.parse().unwrap();
-    let within_cooldown = now.saturating_sub(SignedDuration::from_hours(20)).ok();
-    // All was judged but today's bytes, and that those of a day were too many.
-    let keys = found(&limit).into_iter().filter(|found| found.detector != DetectorId::DayLimit);
-    let keys = keys.map(|found| found.key()).chain(["day_limit#2026-02-01".to_owned()]);
-    let judged = keys.collect();
-    let restored = Desired { restored_at: within_cooldown, judged, ..Desired::default() };
-    let cooling = done(&limit, &case(state, restored), now);
-    assert_eq!(cooling, Some((cut, Some(Hold::Cooldown), DetectorId::DayLimit)));
+    let first =
+        |course: &Course| course.acts().iter().find(|act| act.what == cut).cloned().unwrap();
+    let at_once = first(&of(&limit, Desired::default()));
+    assert_eq!(at_once.hold, None);
+    // An hour before that a human restored it, of as much on another day.
+    let judged = BTreeSet::from(["day_limit#2026-02-01".to_owned()]);
+    let restored_at = at_once.at.saturating_sub(SignedDuration::from_hours(1)).ok();
+    let cooling = first(&of(&limit, Desired { restored_at, judged, ..Desired::default() }));
+    assert_eq!((cooling.at, cooling.hold), (at_once.at, Some(Hold::Cooldown)));
+}
+
+/// In quarantine now, it was in its own fleet then.
+#[test]
+fn where_a_sim_is_kept_now_says_nothing_of_then() {
+    let (state, now) = stolen();
+    let (own, kept) = (state.fleet().unwrap(), FleetSid::from_bytes([7; 16]));
+    let text = format!(
+        "version = 1\n[limits]\nhour_mb = 1\nact = \"quarantine\"\n[quarantine]\nfleet = \"{kept}\"\n"
+    );
+    let quarantine = Some(Quarantine { fleet: kept, home: own, since: None });
+    let desired = Desired { quarantine, ..Desired::default() };
+    let course = over(&text.parse().unwrap(), &case(state, desired), now);
+    let most = course.acts().iter().max_by_key(|act| act.what).unwrap();
+    assert_eq!((most.what, most.fleet), (Verdict::Quarantine, Some(own)));
 }
 
 #[test]

@@ -536,7 +536,9 @@ pub(super) fn check_again(
 
 pub(super) fn known_fleet(look: &Look<'_>) -> Option<FleetSid> {
     let told = look.sim.and_then(|sim| sim.as_ref().ok()).and_then(|sim| sim.fleet);
-    told.or_else(|| look.case.state.as_ref()?.fleet())
+    let by_events = || look.case.state.as_ref()?.fleet();
+    // Of a SIM without events usage records say it.
+    told.or_else(by_events).or_else(|| look.case.usage.as_ref()?.fleet())
 }
 
 fn name_of(look: &Look<'_>) -> String {

@@ -4,6 +4,21 @@ use super::*;
 use crate::bytes::Bytes;
 use crate::detector::fixture::{SENSOR, SENSOR_2};
 use crate::finding::{DetectorId, Evidence};
+use crate::time::Hour;
+use crate::usage::{SimUsage, Source};
+
+#[test]
+fn a_sim_without_events_is_judged_by_the_rules_of_the_fleet_that_its_records_name() {
+    let scene = Scene::of(&[]).with(|scene| {
+        let mut usage = SimUsage::new(sim());
+        let source = Source { fleet: Some(fleet()), page: 0 };
+        usage.close(Hour::of(time("01T13:00")), Bytes(30 * MB), source);
+        scene.case.usage = Some(usage);
+        let limits = "hour_mb = 20\nact = 'deactivate'";
+        scene.policy = format!("mode = 'enforce'\n[fleet.{}.limits]\n{limits}", fleet());
+    });
+    scene.check(Says::Active, "deactivate by Policy, was requested");
+}
 
 #[test]
 fn a_sim_that_nobody_knows_is_given_up_after_three_days() {
