@@ -272,7 +272,7 @@ impl Report {
         self.add_sims(&mut text);
         if let Some(compared) = &self.compared {
             text.push_str(&format!(
-                "Used before they were deactivated: with this policy {}, with the other {}\n",
+                "Used before they were deactivated:\n  with this policy  {}\n  with the other    {}\n",
                 compared.used.text(),
                 compared.other_used.text()
             ));
@@ -319,7 +319,7 @@ impl Report {
         }
         let mut fleets: Vec<_> = fleets.into_iter().collect();
         fleets.sort_by_key(|(_, sims)| std::cmp::Reverse(*sims));
-        text.push_str("\nBy fleet, SIMs that would have been acted on or told of:\n");
+        text.push_str("By fleet, SIMs that would have been acted on or told of:\n");
         for (fleet, sims) in fleets.iter().take(FLEETS_PRINTED_MAX) {
             let fleet = fleet.map_or("no fleet".to_owned(), |fleet| fleet.to_string());
             text.push_str(&format!("  {fleet:<36}{sims}\n"));
@@ -352,7 +352,10 @@ impl SimReport {
         let now = self.now.map_or_else(String::new, |now| format!("; now {now}"));
         let used = Bytes(act.bytes_before);
         let ActReport { at, detector, evidence, .. } = act;
-        format!("{name}{} at {at}{group}, {used} before{now}. {detector}: {evidence}", act.words())
+        format!(
+            "{name}{} at {at}{group}, {used} used before{now}. {detector}: {evidence}",
+            act.words()
+        )
     }
 }
 
@@ -407,7 +410,7 @@ fn stored_text(counts: &StoredCounts, labels: &Counts) -> String {
         "The hours show limits by hour, day and period, strikes of two hours, usage_spike, \
          slow_leak and\ncohort_surge. Events are not kept: strikes of two windows, devices, \
          countries, places and sessions\nare judged by what is stored of each SIM, most of it the \
-         last 48 hours. That nothing was cut\nbefore does not show that an update or a new modem is \
+         last 26 hours. That nothing was cut\nbefore does not show that an update or a new modem is \
          safe.\n",
     );
     if *stopped {

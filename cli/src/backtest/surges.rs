@@ -57,9 +57,9 @@ pub(super) fn reports(pages: &[Page]) -> Vec<SurgeReport> {
 
 pub(super) fn text(reports: &[SurgeReport]) -> String {
     if reports.is_empty() {
-        return "No fleet would have been paged for a surge (cohort_surge needs 50 active SIMs of a fleet \
-                and a week).\nSIMs that are taken as switched off, those that a cap holds among \
-                them, do not count in one.\n"
+        return "No fleet would have been paged for a surge; cohort_surge needs 50 active SIMs of a fleet, \
+                and a\nweek. SIMs that are taken as switched off, those that a cap holds among \
+                them, do not\ncount in one.\n"
             .to_owned();
     }
     let mut table = output::narrow_table(["fleet", "paged at", "cohort_surge"]);
