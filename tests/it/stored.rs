@@ -285,6 +285,59 @@ fn without_a_policy_the_one_in_force_is_tried_and_an_empty_table_is_said() {
     assert!(said(&output).contains("which is only read"), "{}", said(&output));
 }
 
+/// Whoever may not read the table is told what they need.
+#[test]
+fn missing_rights_are_named() {
+    let runtime = Runtime::new().unwrap();
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let denied = r#"{"__type": "com.amazon.coral.service#AccessDeniedException"}"#;
+    let answer = move || async move { (axum::http::StatusCode::BAD_REQUEST, denied) };
+    let refusing = axum::Router::new().fallback(answer);
+    runtime.spawn(async move { axum::serve(listener, refusing).await });
+    let mut command = Aws::start(willing).command(&["backtest", "--stack", "prod"]);
+    let output = command.env("AWS_ENDPOINT_URL_DYNAMODB", endpoint).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let rights = "a role needs dynamodb:DescribeTable, Scan, Query, GetItem and BatchGetItem";
+    assert!(said(&output).contains(rights), "{}", said(&output));
+}
+
+/// `SIMFUSE_STACK` is where history comes from when nothing else is named.
+#[test]
+fn the_usual_stack_is_tried_beside_another_policy_with_labels() {
+    let (stack, kept) = (Stack::start(), Kept::of(vec![Rogue::HdVideo]));
+    stack.fill(&kept);
+    let robbed = kept.robbed_by(Rogue::HdVideo);
+    let from = kept.records.values().map(|record| record.from).min().unwrap();
+    let rows = format!(
+        "sim,label,from\n{},R3,{from}\n{},R3,{from}\nHS1,R3,{from}\n",
+        robbed[0],
+        SimSid::from_bytes([0xee; 16])
+    );
+    let (labels, fast, slow) =
+        (file(&rows), file(LIMIT), file(&LIMIT.replace("hour_mb = 100", "hour_mb = 1500")));
+    let [labels, fast, slow] = [&labels, &fast, &slow].map(|file| file.path().to_str().unwrap());
+    let tried = |policy, other| {
+        let arguments = ["backtest", "--json", "--policy", policy, "--compare", other];
+        let mut command = stack.aws.command(&arguments);
+        command.args(["--labels", labels]).env("SIMFUSE_STACK", "prod");
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", &stack.endpoint).output().unwrap()
+    };
+    let output = tried(fast, slow);
+    assert!(said(&output).contains("labels of SIMs that are not in this history: 1\n"));
+    let report = json(&output);
+    assert_eq!(report["input"]["stored"]["labels"]["bad"], 1);
+    assert_eq!(report["groups"]["rogue"]["sims"], 1);
+    let compared = &report["compared"];
+    let earlier = compared["earlier"].as_array().unwrap();
+    assert!(!earlier.is_empty() && compared["later"].as_array().unwrap().is_empty(), "{compared}");
+    let used = |which: &str| compared[which]["bytes_most"].as_u64().unwrap();
+    assert!(used("used") < used("other_used"), "{compared}");
+    let swapped = &json(&tried(slow, fast))["compared"];
+    assert_eq!(swapped["later"].as_array().unwrap().len(), earlier.len());
+    assert!(swapped["earlier"].as_array().unwrap().is_empty());
+}
+
 #[test]
 fn a_stack_and_files_are_not_tried_at_once_and_a_table_that_is_not_there_is_said() {
     let output = run(&["backtest", "--stack", "prod", "events.ndjson"]);

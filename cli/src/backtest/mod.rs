@@ -250,7 +250,7 @@ impl History {
 fn note_unused(recorded: &Recorded) {
     let unused = recorded.labels_unused();
     if unused > 0 {
-        note(&format!("simfuse: {unused} labels are of SIMs that are not in this history"));
+        note(&format!("simfuse: labels of SIMs that are not in this history: {unused}"));
     }
 }
 

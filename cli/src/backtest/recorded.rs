@@ -30,7 +30,7 @@ use crate::replay::input::{self, Element};
 const BAD_NAMED_MAX: usize = 5;
 
 /// How long a table keeps hours for sure; what is over is deleted at some time after it.
-const KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
+pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 /// SIMs of no fleet that a thread takes at a time.
 const SIMS_AT_ONCE: usize = 64;
@@ -139,9 +139,7 @@ impl Recorded {
         (self.end, self.inventory) = (Some(now), inventory);
         self.since = now.checked_sub(KEPT).ok();
         for record in records {
-            let Some(sim) = record.sim.filter(|_| Some(record.from) >= self.since) else {
-                continue;
-            };
+            let Some(sim) = record.sim else { continue };
             self.items.entry(sim).or_default().push(Item::Usage(record));
         }
         for case in cases {

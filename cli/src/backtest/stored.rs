@@ -13,7 +13,7 @@ use simfuse_domain::port::{
     Case, Cases as _, Clock as _, Policies as _, Sim, TableError, UsageRecord,
 };
 
-use super::recorded::Recorded;
+use super::recorded::{KEPT, Recorded};
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Progress;
@@ -99,14 +99,19 @@ struct Found {
 impl Found {
     async fn read(table: &Table, now: Timestamp) -> Result<Self, TableError> {
         let (items, bytes) = table.size().await?;
-        note(&format!("simfuse: all of the table is read, some {items} items with {bytes}"));
+        note(&format!(
+            "simfuse: all of the table is read: {items} items with {bytes}, by a count that is some \
+             hours old"
+        ));
+        let since = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        // Of an hour that is not over, more will come.
+        let counts = |record: &UsageRecord| since <= record.from && record.to <= now;
         let progress = Progress::of(items, "items");
         let mut pages = std::pin::pin!(table.scan_sims());
         let (mut records, mut sims) = (Vec::new(), BTreeSet::new());
         let (mut inventory, mut unread, mut scanned) = (BTreeMap::new(), Vec::new(), 0_u64);
         while let Some(page) = pages.try_next().await? {
-            // Of an hour that is not over, more will come.
-            records.extend(page.records.into_iter().filter(|record| record.to <= now));
+            records.extend(page.records.into_iter().filter(counts));
             sims.extend(page.sims);
             unread.extend(page.unread);
             inventory.extend(page.inventory.into_iter().map(|sim| (sim.sid, sim)));

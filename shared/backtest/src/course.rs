@@ -231,10 +231,9 @@ impl Course {
         false
     }
 
-    /// Who the SIM is, and what humans said of it by now. That it is in quarantine now says nothing of
-    /// where it was.
+    /// Who the SIM is, and what humans said of it by now.
     pub fn know(&mut self, case: &Case, inventory: Option<&Sim>) {
-        self.desired = Desired { quarantine: None, ..case.desired.0.clone() };
+        self.desired = case.desired.0.clone();
         let state = case.state.as_ref();
         self.recorded_in = state.and_then(SimState::fleet).or(self.recorded_in);
         let of_events = || state.map(|state| sim_of(self.sim, Some(state), state.fleet()));

@@ -7,7 +7,7 @@ use simfuse_domain::bytes::Bytes;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::incident::{Desired, Quarantine};
-use simfuse_domain::port::{Case, UsageRecord};
+use simfuse_domain::port::{Case, Sim, SimStatus, UsageRecord};
 use simfuse_domain::state::SimState;
 use simfuse_domain::time::Hour;
 
@@ -108,9 +108,10 @@ fn what_humans_said_of_a_sim_counts() {
     let protected = Desired { protected_by: Some("ops".to_owned()), ..Desired::default() };
     let held = act(&of(&declared(), protected));
     assert_eq!(held, (cut, Some(Hold::Protected), by_device, false));
-    // Restored since, of something else: what was before that is no matter of the cool-down.
-    let restored = Desired { restored_at: Some(now), ..Desired::default() };
-    assert_eq!(act(&of(&declared(), restored)), (cut, None, by_device, false));
+    // Restored since, and judged: what was before that is no matter of the cool-down.
+    let judged = course.findings().iter().map(Finding::key).collect();
+    let restored = Desired { restored_at: Some(now), judged, ..Desired::default() };
+    assert_eq!(act(&of(&declared(), restored)), (cut, None, by_device, true));
     let text = "version = 1\n[limits]\nday_mb = 0.1\nact = \"deactivate\"\n";
     let limit: Policy = text.parse().unwrap();
     let first =
@@ -124,19 +125,45 @@ fn what_humans_said_of_a_sim_counts() {
     assert_eq!((cooling.at, cooling.hold), (at_once.at, Some(Hold::Cooldown)));
 }
 
-/// In quarantine now, it was in its own fleet then.
+/// In quarantine now, it was in its own fleet then, as its records say.
 #[test]
 fn where_a_sim_is_kept_now_says_nothing_of_then() {
-    let (state, now) = stolen();
-    let (own, kept) = (state.fleet().unwrap(), FleetSid::from_bytes([7; 16]));
+    let (sim, [own, kept]) =
+        (SimSid::from_bytes([1; 16]), [2, 7].map(|n| FleetSid::from_bytes([n; 16])));
     let text = format!(
-        "version = 1\n[limits]\nhour_mb = 1\nact = \"quarantine\"\n[quarantine]\nfleet = \"{kept}\"\n"
+        "version = 1\n[limits]\nhour_mb = 5\nact = \"quarantine\"\n[quarantine]\nfleet = \"{kept}\"\n"
     );
+    let policy: Policy = text.parse().unwrap();
     let quarantine = Some(Quarantine { fleet: kept, home: own, since: None });
     let desired = Desired { quarantine, ..Desired::default() };
-    let course = over(&text.parse().unwrap(), &case(state, desired), now);
-    let most = course.acts().iter().max_by_key(|act| act.what).unwrap();
-    assert_eq!((most.what, most.fleet), (Verdict::Quarantine, Some(own)));
+    let status = SimStatus::Active;
+    let named = Sim { sid: sim, iccid: None, unique_name: None, status, fleet: Some(kept) };
+    let mut course = Course::new(sim);
+    course.know(&case(SimState::new(sim), desired), Some(&named));
+    let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
+    course.record(trial, &record(sim, Some(own)), hour().end());
+    let acts = course.acts().iter().map(|act| (act.what, act.hold, act.fleet));
+    assert_eq!(acts.collect::<Vec<_>>(), [(Verdict::Quarantine, None, Some(own))]);
+}
+
+fn hour() -> Hour {
+    Hour::of("2026-03-01T14:00:00Z".parse().unwrap())
+}
+
+/// 9 MB in an hour.
+fn record(sim: SimSid, fleet: Option<FleetSid>) -> UsageRecord {
+    UsageRecord {
+        sim: Some(sim),
+        fleet,
+        network: None,
+        country: None,
+        from: hour().start(),
+        to: hour().end(),
+        up: None,
+        down: None,
+        total: Some(Bytes(9_000_000)),
+        billed: None,
+    }
 }
 
 #[test]
@@ -144,23 +171,10 @@ fn records_alone_are_judged_by_their_fleets_rules() {
     let (sim, fleet) = (SimSid::from_bytes([1; 16]), FleetSid::from_bytes([2; 16]));
     let text = format!("version = 1\n[fleet.{fleet}.limits]\nhour_mb = 5\nact = \"deactivate\"\n");
     let policy: Policy = text.parse().unwrap();
-    let hour = Hour::of("2026-03-01T14:00:00Z".parse().unwrap());
-    let record = |fleet| UsageRecord {
-        sim: Some(sim),
-        fleet,
-        network: None,
-        country: None,
-        from: hour.start(),
-        to: hour.end(),
-        up: None,
-        down: None,
-        total: Some(Bytes(9_000_000)),
-        billed: None,
-    };
     let acts = |fleet| {
         let mut course = Course::new(sim);
         let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
-        course.record(trial, &record(fleet), hour.end());
+        course.record(trial, &record(sim, fleet), hour().end());
         course.acts().iter().map(|act| (act.what, act.fleet)).collect::<Vec<_>>()
     };
     assert_eq!(acts(Some(fleet)), [(Verdict::Deactivate, Some(fleet))]);
