@@ -194,7 +194,7 @@ fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
     let Look { policy, detectors, usage, fleet_usual, known: _ } = look;
     let rules = policy.rules_for(state.fleet(), state.sim);
     let control = Control::default();
-    let snapshot = Snapshot { state, usage, fleet_usual, rules: &rules, control };
+    let snapshot = Snapshot::of(state, usage, fleet_usual, &rules, control);
     let mut findings = Vec::new();
     for detector in detectors {
         match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {

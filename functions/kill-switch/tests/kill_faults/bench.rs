@@ -193,7 +193,7 @@ impl Bench {
         };
         let fleet_usual = cohort.and_then(|cohort| cohort.usual());
         let control = Control::default();
-        let snapshot = Snapshot { state: &state, usage: None, fleet_usual, rules: &rules, control };
+        let snapshot = Snapshot::of(&state, None, fleet_usual, &rules, control);
         let all: Vec<Finding> =
             detector::ALL.iter().flat_map(|detector| (detector.assess)(&snapshot)).collect();
         let found: BTreeSet<String> = all.iter().map(Finding::key).collect();

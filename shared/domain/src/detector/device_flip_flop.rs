@@ -185,8 +185,7 @@ mod tests {
         let control = Control { allowed_devices: &allowed, ..Control::default() };
         let state = state_of(events);
         let rules = rules(policy);
-        let snapshot =
-            Snapshot { state: &state, usage: None, fleet_usual: None, rules: &rules, control };
+        let snapshot = Snapshot::of(&state, None, None, &rules, control);
         let found: Vec<Option<Imei14>> =
             (super::DETECTOR.assess)(&snapshot).iter().map(Finding::device).collect();
         let expected = expected.map(|imei| Some(imei.parse().unwrap()));

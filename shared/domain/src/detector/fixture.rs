@@ -218,7 +218,7 @@ pub(crate) fn claims_in_fleet(
     control: Control<'_>,
 ) -> Vec<String> {
     let state = state_of(events);
-    let snapshot = Snapshot { state: &state, usage, fleet_usual, rules, control };
+    let snapshot = Snapshot::of(&state, usage, fleet_usual, rules, control);
     let findings = (detector.assess)(&snapshot);
     let claims = findings.iter().map(|found| format!("{} {}: {found}", found.key(), found.at));
     claims.collect()

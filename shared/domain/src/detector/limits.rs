@@ -24,26 +24,22 @@ pub(super) const SESSION: Detector =
 pub(super) const HOUR: Detector = Detector {
     id: DetectorId::HourLimit,
     assess: |snapshot| {
-        let records = |usage: &SimUsage| usage.hours().map(|(_, bytes)| bytes).max();
-        let limit = may_be_broken(snapshot, snapshot.rules.limits.hour, records);
+        let limit = may_be_broken(snapshot, snapshot.rules.limits.hour, snapshot.at_most.hour);
         assess_windows(snapshot, DetectorId::HourLimit, limit, Window::of_hour)
     },
 };
 pub(super) const DAY: Detector = Detector {
     id: DetectorId::DayLimit,
     assess: |snapshot| {
-        let records = |usage: &SimUsage| Some(usage.hours().map(|(_, bytes)| bytes).sum());
-        let limit = may_be_broken(snapshot, snapshot.rules.limits.day, records);
+        let limit = may_be_broken(snapshot, snapshot.rules.limits.day, snapshot.at_most.hours);
         assess_windows(snapshot, DetectorId::DayLimit, limit, Window::of_day)
     },
 };
 pub(super) const PERIOD: Detector = Detector {
     id: DetectorId::PeriodLimit,
     assess: |snapshot| {
-        let records = |usage: &SimUsage| {
-            let kept: Bytes = usage.hours().map(|(_, bytes)| bytes).sum();
-            Some(kept.plus(usage.counted_at_most()))
-        };
+        let counted = snapshot.usage.map(SimUsage::counted_at_most).unwrap_or_default();
+        let records = snapshot.at_most.hours.plus(counted);
         let limit = may_be_broken(snapshot, snapshot.rules.limits.period, records);
         let period_of = |hour| match snapshot.usage {
             Some(usage) => usage.period_of(hour),
@@ -53,16 +49,10 @@ pub(super) const PERIOD: Detector = Detector {
     },
 };
 
-/// The limit, if any window could hold more. By bounds that are quick to compute, since nearly every
-/// SIM keeps its limits: all that events show, and the most that records say of any one window.
-fn may_be_broken(
-    snapshot: &Snapshot<'_>,
-    limit: Option<Bytes>,
-    records_at_most: impl Fn(&SimUsage) -> Option<Bytes>,
-) -> Option<Bytes> {
-    let limit = limit?;
-    let records = snapshot.usage.and_then(records_at_most).unwrap_or_default();
-    (records > limit || snapshot.state.bytes_at_most().plus(records) > limit).then_some(limit)
+/// The limit, if any window could hold more than all that events show and the most that records say of
+/// any one window.
+fn may_be_broken(snapshot: &Snapshot<'_>, limit: Option<Bytes>, records: Bytes) -> Option<Bytes> {
+    limit.filter(|limit| snapshot.at_most.events.plus(records) > *limit)
 }
 
 fn assess_windows(

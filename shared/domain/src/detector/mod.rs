@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::bytes::Bytes;
 use crate::device::Imei14;
 use crate::evidence::Usual;
 use crate::finding::{DetectorId, Evidence, Finding};
@@ -55,9 +56,37 @@ pub struct Snapshot<'a> {
     pub rules: &'a Rules,
     /// What was done about the SIM, as far as the caller may know: the webhook may not.
     pub control: Control<'a>,
+    at_most: AtMost,
 }
 
-impl Snapshot<'_> {
+/// Bounds that are quick to compute, and spare nearly every SIM a closer look; once for all detectors.
+#[derive(Debug, Clone, Copy)]
+struct AtMost {
+    /// What events show of any window.
+    events: Bytes,
+    /// What records show of any hour, and of all the hours that are kept.
+    hour: Bytes,
+    hours: Bytes,
+}
+
+impl<'a> Snapshot<'a> {
+    /// What is known of a SIM, to be looked at.
+    #[must_use]
+    pub fn of(
+        state: &'a SimState,
+        usage: Option<&'a SimUsage>,
+        fleet_usual: Option<Usual>,
+        rules: &'a Rules,
+        control: Control<'a>,
+    ) -> Self {
+        let mut at_most = AtMost { events: state.bytes_at_most(), hour: Bytes(0), hours: Bytes(0) };
+        for (_, bytes) in usage.into_iter().flat_map(SimUsage::hours) {
+            at_most.hour = at_most.hour.max(bytes);
+            at_most.hours = at_most.hours.plus(bytes);
+        }
+        Self { state, usage, fleet_usual, rules, control, at_most }
+    }
+
     /// Whether a human allowed the device for the SIM, or policy declares its model.
     #[must_use]
     pub fn allows(&self, device: Imei14) -> bool {
@@ -117,7 +146,7 @@ pub fn shown_by_records(
 ) -> Vec<Finding> {
     let state = SimState::new(usage.sim);
     let control = Control::default();
-    let snapshot = Snapshot { state: &state, usage: Some(usage), fleet_usual, rules, control };
+    let snapshot = Snapshot::of(&state, Some(usage), fleet_usual, rules, control);
     let detectors = LIMITS.iter().chain([&strike::DETECTOR]);
     let found = detectors.flat_map(|detector| (detector.assess)(&snapshot));
     let holds = |finding: &Finding| match &finding.evidence {

@@ -58,9 +58,8 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     }
     let mut fast = fast_bursts(snapshot);
     let carried = carried_in_an_hour(snapshot.rules.strike.faster_than_kbps);
-    let mut hours = snapshot.usage.into_iter().flat_map(SimUsage::hours);
     // As of nearly every SIM.
-    if fast.is_empty() && !hours.any(|(_, bytes)| bytes > carried) {
+    if fast.is_empty() && snapshot.at_most.hour <= carried {
         return Vec::new();
     }
     let own = own_usual(snapshot.usage);

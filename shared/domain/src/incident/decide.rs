@@ -95,7 +95,7 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
     };
     let fleet_usual = case.fleet_usual.filter(|_| !desired.has_usage_of_its_own());
     let usage = case.usage.as_ref();
-    let snapshot = Snapshot { state, usage, fleet_usual, rules: &rules, control };
+    let snapshot = Snapshot::of(state, usage, fleet_usual, &rules, control);
     for detector in detector::ALL {
         // One failing detector stops no other; the webhook has recorded it as degraded.
         let assessed = catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot)));
@@ -260,7 +260,7 @@ fn is_alive_after_proof(look: &Look<'_>) -> bool {
     let rules = look.policy.rules_for(known_fleet(look), look.case.sim);
     let restored_at = desired.restored_at;
     let control = Control { inactive_at: Some(inactive_at), restored_at, ..Control::default() };
-    let snapshot = Snapshot { state, usage: None, fleet_usual: None, rules: &rules, control };
+    let snapshot = Snapshot::of(state, None, None, &rules, control);
     // One that is opened, and in which nothing was done, does not switch it off.
     let is_ours = |(incident, _): &(Incident, u64)| incident.sent_at.is_some();
     !look.case.incident.as_ref().is_some_and(is_ours) && detector::is_alive_after_kill(&snapshot)

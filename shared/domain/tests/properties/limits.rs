@@ -149,7 +149,7 @@ proptest! {
         let (usage, rules) = (records.as_deref().map(usage_of), rules(limits, planned));
         let restored_at: Option<Timestamp> = restored_ms.map(|ms| time(begin_ms() + ms));
         let control = Control { restored_at, ..Control::default() };
-        let snapshot = Snapshot { state: &state, usage: usage.as_ref(), fleet_usual: None, rules: &rules, control };
+        let snapshot = Snapshot::of(&state, usage.as_ref(), None, &rules, control);
         let found = LIMITS.iter().flat_map(|limit| (limit.assess)(&snapshot));
         prop_assert_eq!(found.collect::<Vec<_>>(), all_that_is_over(&snapshot));
     }

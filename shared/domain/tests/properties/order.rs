@@ -126,7 +126,7 @@ fn findings(state: &SimState) -> Vec<Finding> {
         let controls = [Control::default(), control];
         for (usage, control) in usages.iter().flat_map(|usage| controls.map(|of| (*usage, of))) {
             let usage = Some(usage);
-            let snapshot = Snapshot { state, usage, fleet_usual: None, rules: &rules, control };
+            let snapshot = Snapshot::of(state, usage, None, &rules, control);
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
     }
