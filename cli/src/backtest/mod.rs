@@ -42,7 +42,7 @@ pub(crate) struct BacktestArgs {
     /// Policy to judge by, instead of the default; of a stack instead of the one that is in force
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Another policy: says which SIMs only one of both acts on
+    /// Another policy: says which SIMs only one of both acts on, or cuts earlier
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// What is known of SIMs: comma-separated values with the columns sim, label and from; a label is

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use csv::{Reader, StringRecord};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use simfuse_backtest::stream::by_partition;
 use simfuse_backtest::{Course, Peers, Trial, shown};
@@ -28,9 +28,6 @@ use crate::replay::input::{self, Element};
 
 /// Bad lines that are named; the others are counted.
 const BAD_NAMED_MAX: usize = 5;
-
-/// How long a table keeps hours for sure; what is over is deleted at some time after it.
-pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(40 * 24);
 
 /// SIMs of no fleet that a thread takes at a time.
 const SIMS_AT_ONCE: usize = 64;
@@ -128,16 +125,15 @@ impl Recorded {
         Ok(self.in_order())
     }
 
-    /// Adds what the table of a stack keeps, read at this time.
+    /// Adds what the table of a stack keeps since a time, read at another.
     pub(super) fn with_stored(
         mut self,
         records: Vec<UsageRecord>,
         cases: Vec<Case>,
         inventory: BTreeMap<SimSid, Sim>,
-        now: Timestamp,
+        (since, now): (Timestamp, Timestamp),
     ) -> Self {
-        (self.end, self.inventory) = (Some(now), inventory);
-        self.since = now.checked_sub(KEPT).ok();
+        (self.since, self.end, self.inventory) = (Some(since), Some(now), inventory);
         for record in records {
             let Some(sim) = record.sim else { continue };
             self.items.entry(sim).or_default().push(Item::Usage(record));
@@ -280,17 +276,12 @@ impl Recorded {
             if has_begun {
                 close_due(&mut trying, trial, at, &mut peers);
             }
+            let Some(sim) = trying.get_mut(place) else { continue };
             match known {
-                Known::Item(item) => {
-                    if let Some(sim) = trying.get_mut(place) {
-                        sim.take(trial, item, &peers);
-                    }
-                }
+                Known::Item(item) => sim.take(trial, item, &peers),
                 Known::Found(finding) => {
-                    if let Some(sim) = trying.get_mut(place) {
-                        sim.course.find(trial, *finding);
-                        sim.note_bytes(at);
-                    }
+                    sim.course.find(trial, *finding);
+                    sim.note_bytes(at);
                 }
             }
         }

@@ -508,12 +508,17 @@ fn acts(tried: &Tried) -> impl Iterator<Item = ActReport> + '_ {
 
 /// The first of what was done most.
 fn strongest(tried: &Tried) -> Option<ActReport> {
-    acts(tried).max_by_key(|act| (done_by(act), std::cmp::Reverse(act.at)))
+    acts(tried).max_by_key(strength)
 }
 
 /// The same of acts.
 fn most(acts: &[ActReport]) -> Option<&ActReport> {
-    acts.iter().max_by_key(|act| (done_by(act), std::cmp::Reverse(act.at)))
+    acts.iter().max_by_key(|act| strength(act))
+}
+
+/// Of two that did as much, the first is the stronger.
+fn strength(act: &ActReport) -> (u8, std::cmp::Reverse<Timestamp>) {
+    (done_by(act), std::cmp::Reverse(act.at))
 }
 
 fn is_off(act: &ActReport) -> bool {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use simfuse_aws::{SystemClock, Table};
+use simfuse_aws::{HOUR_DAYS, SystemClock, Table};
 use simfuse_domain::chain::Chain;
 use simfuse_domain::id::SimSid;
 use simfuse_domain::policy::Policy;
@@ -13,11 +13,14 @@ use simfuse_domain::port::{
     Case, Cases as _, Clock as _, Policies as _, Sim, TableError, UsageRecord,
 };
 
-use super::recorded::{KEPT, Recorded};
+use super::recorded::Recorded;
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Progress;
 use crate::stack::{self, TABLE_RIGHTS};
+
+/// How long a table keeps hours for sure; what is over is deleted at some time after it.
+const KEPT: SignedDuration = SignedDuration::from_hours(HOUR_DAYS * 24);
 
 /// SIMs that are asked for at a time.
 const SIMS_AT_ONCE: usize = 16;
@@ -70,8 +73,9 @@ impl Stored {
         };
         let stopped = table.read_stop().await.map_err(&failed)?.is_some();
         let read_at = SystemClock.now();
+        let kept_since = read_at.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
         let Found { records, cases, inventory, sims, unread } =
-            Found::read(&table, read_at).await.map_err(&failed)?;
+            Found::read(&table, kept_since, read_at).await.map_err(&failed)?;
         let counts = StoredCounts {
             stack: name.to_owned(),
             read_at,
@@ -82,7 +86,7 @@ impl Stored {
             unread_first: unread.into_iter().take(UNREAD_NAMED_MAX).collect(),
             stopped,
         };
-        let recorded = labelled.with_stored(records, cases, inventory, read_at);
+        let recorded = labelled.with_stored(records, cases, inventory, (kept_since, read_at));
         Ok(Self { recorded, counts, in_force })
     }
 }
@@ -97,13 +101,12 @@ struct Found {
 }
 
 impl Found {
-    async fn read(table: &Table, now: Timestamp) -> Result<Self, TableError> {
+    async fn read(table: &Table, since: Timestamp, now: Timestamp) -> Result<Self, TableError> {
         let (items, bytes) = table.size().await?;
         note(&format!(
             "simfuse: all of the table is read: {items} items with {bytes}, by a count that is some \
              hours old"
         ));
-        let since = now.checked_sub(KEPT).unwrap_or(Timestamp::MIN);
         // Of an hour that is not over, more will come.
         let counts = |record: &UsageRecord| since <= record.from && record.to <= now;
         let progress = Progress::of(items, "items");
@@ -149,18 +152,18 @@ async fn cases(
 
 /// Whether the next SIM's would fail in the same way.
 fn is_of_all(error: &TableError) -> bool {
-    matches!(error, TableError::Unavailable { .. }) || is_denied(&Chain(error).to_string())
+    matches!(error, TableError::Unavailable { .. }) || is_denied(error)
 }
 
-fn is_denied(why: &str) -> bool {
-    why.contains("AccessDenied")
+fn is_denied(error: &TableError) -> bool {
+    matches!(error, TableError::Fault { reason, .. } if reason == "AccessDeniedException")
 }
 
 fn failed(stack: &str) -> impl Fn(TableError) -> CliError + use<> {
     let stack = stack.to_owned();
     move |error| {
         let why = Chain(&error).to_string();
-        let rights = match is_denied(&why) {
+        let rights = match is_denied(&error) {
             true => format!("; a role needs {TABLE_RIGHTS}"),
             false => String::new(),
         };

@@ -17,4 +17,4 @@ pub use alerts::SnsAlerts;
 pub use aws_config::SdkConfig;
 pub use clock::SystemClock;
 pub use secrets::{SecretsError, SecretsManager};
-pub use table::{SHARDS, ScanPage, Table, create_table};
+pub use table::{HOUR_DAYS, SHARDS, ScanPage, Table, create_table};

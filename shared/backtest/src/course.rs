@@ -240,14 +240,12 @@ impl Course {
         self.named = inventory.cloned().or_else(of_events);
     }
 
-    /// What is stored of the SIM [shows](shown) this: it is judged as of its own time. Says whether the
-    /// SIM is switched off for it.
-    pub fn find(&mut self, trial: Trial<'_>, finding: Finding) -> bool {
+    /// What is stored of the SIM [shows](shown) this: it is judged as of its own time.
+    pub fn find(&mut self, trial: Trial<'_>, finding: Finding) {
         if !self.is_off {
             let at = finding.at;
             self.judge(trial, vec![finding], at);
         }
-        self.is_off
     }
 
     /// Something was found: policy rules, and what follows is noted.

@@ -39,6 +39,7 @@ use simfuse_domain::port::TableError;
 pub use keys::SHARDS;
 pub use scan::ScanPage;
 pub use schema::create_table;
+pub use usages::HOUR_DAYS;
 
 use error::{fault_from, table_error};
 use item::{Draft, Item, key_of};

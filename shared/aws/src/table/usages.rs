@@ -29,7 +29,7 @@ const BATCH_PUTS_MAX: usize = 25;
 const BATCHES_AT_ONCE: usize = 8;
 
 /// How long an hour of a SIM is kept: the 31 days that the provider shows by SIM, and some to spare.
-const HOUR_DAYS: i64 = 40;
+pub const HOUR_DAYS: i64 = 40;
 
 /// How long a day is kept: a year, and a month to look back on it.
 const DAY_DAYS: i64 = 400;
