@@ -136,13 +136,13 @@ where
         });
         self.learn_periods(context, fleet, &mut changed).await?;
         self.forgive(context, fleet, &mut changed).await?;
-        let (mut sketch, fleet_usual) = (Sketch::default(), cohort.usual());
+        let mut sketch = Sketch::default();
         for (usage, closed) in changed {
             if usage.is_peer_in(fleet, hour) {
                 sketch.add(&usage, hour);
             }
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
-            let mut found = shown_by_records(&usage, fleet_usual, &rules, hour);
+            let mut found = shown_by_records(&usage, Some(cohort), &rules, hour);
             found.extend(unusual_usage(&usage, &rules));
             if !found.is_empty() {
                 findings.push((usage.sim, found));

@@ -151,8 +151,8 @@ fn pipeline(criterion: &mut Criterion) {
                 });
                 let known = BTreeSet::new();
                 let detectors = detector::ALL;
-                let (usage, fleet_usual) = (None, None);
-                let look = Look { policy: &policy, detectors, usage, fleet_usual, known: &known };
+                let (usage, cohort) = (None, None);
+                let look = Look { policy: &policy, detectors, usage, cohort, known: &known };
                 let mut applied = 0;
                 for (sim, events) in &by_sim {
                     let events: Vec<&Event> = events.iter().collect();

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use simfuse_domain::detector::{self, Detector};
 use simfuse_domain::event::{Event, EventKind};
-use simfuse_domain::evidence::{Cohort, Usual};
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::News;
 use simfuse_domain::policy::Policy;
@@ -92,7 +92,7 @@ pub struct Intake<T> {
     receipt: Receipt,
     detectors: &'static [Detector],
     policy: Mutex<Option<(Arc<Policy>, Timestamp)>>,
-    fleets: Mutex<BTreeMap<FleetSid, (Option<Usual>, Timestamp)>>,
+    fleets: Mutex<BTreeMap<FleetSid, (Option<Arc<Cohort>>, Timestamp)>>,
     pulse: Mutex<Pulse>,
 }
 
@@ -264,11 +264,12 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
             let (policy, detectors) = (batch.policy, self.detectors);
             let folded = sim::fold(sim, stored.take(), &events, policy, batch.received_at);
             let Ok(folded) = folded else { return self.give_up_on(sim, elements, batch).await };
-            let fleet_usual = match folded.asks_fleet(usage) {
-                Some(fleet) => self.fleet_usual(fleet, batch.received_at).await,
+            let cohort = match folded.asks_fleet(usage) {
+                Some(fleet) => self.cohort(fleet, batch.received_at).await,
                 None => None,
             };
-            let look = Look { policy, detectors, usage, fleet_usual, known: &known };
+            let cohort = cohort.as_deref();
+            let look = Look { policy, detectors, usage, cohort, known: &known };
             let Assessed { applied, late, write, news, kept: _ } = folded.look(look);
             let tally = Tally { applied, late, ..Tally::default() };
             let Some(write) = write else { return Ok(tally) };
@@ -354,26 +355,26 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
         Ok(policy)
     }
 
-    /// What is usual in a fleet. Where that cannot be read it is unknown: the events are stored all the
+    /// What the SIMs of a fleet do. Where that cannot be read it is unknown: the events are stored all the
     /// same, and what they show is looked at again with the SIM's next one.
-    async fn fleet_usual(&self, fleet: FleetSid, now: Timestamp) -> Option<Usual> {
+    async fn cohort(&self, fleet: FleetSid, now: Timestamp) -> Option<Arc<Cohort>> {
         let mut held = self.fleets.lock().await;
         held.retain(|_, (_, read_until)| now < *read_until);
-        if let Some((usual, _)) = held.get(&fleet) {
-            return *usual;
+        if let Some((cohort, _)) = held.get(&fleet) {
+            return cohort.clone();
         }
         let read = tokio::time::timeout(FLEET_WITHIN, self.table.read_cohort(fleet)).await;
         let unread = |error: String| {
-            tracing::error!(fleet.sid = %fleet, error = %error, "what is usual is not known");
+            tracing::error!(fleet.sid = %fleet, error = %error, "what its SIMs do is not known");
             (None, FLEET_AGAIN_AFTER)
         };
-        let (usual, age) = match read {
-            Ok(Ok(cohort)) => (cohort.as_ref().and_then(Cohort::usual), READ_MAX_AGE),
+        let (cohort, age) = match read {
+            Ok(Ok(cohort)) => (cohort.map(Arc::new), READ_MAX_AGE),
             Ok(Err(error)) => unread(Chain(&error).to_string()),
             Err(_elapsed) => unread("no answer in time".to_owned()),
         };
-        held.insert(fleet, (usual, now.saturating_add(age).unwrap_or(now)));
-        usual
+        held.insert(fleet, (cohort.clone(), now.saturating_add(age).unwrap_or(now)));
+        cohort
     }
 
     /// Records that events arrive: at most once a minute, and each test of the sink.

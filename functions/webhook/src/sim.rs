@@ -9,10 +9,9 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
-use simfuse_domain::detector::strike::asks_fleet;
-use simfuse_domain::detector::{Control, Detector, Snapshot};
+use simfuse_domain::detector::{Control, Detector, Snapshot, asks_fleet};
 use simfuse_domain::event::Event;
-use simfuse_domain::evidence::Usual;
+use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::id::{FleetSid, SimSid};
 use simfuse_domain::news::{self, News, NewsKind};
@@ -60,8 +59,8 @@ pub struct Look<'a> {
     pub detectors: &'a [Detector],
     /// What usage records say of the SIM.
     pub usage: Option<&'a SimUsage>,
-    /// What is usual in its fleet, where it [asks](Unjudged::asks_fleet).
-    pub fleet_usual: Option<Usual>,
+    /// Its fleet, where it [asks](Unjudged::asks_fleet) for it.
+    pub cohort: Option<&'a Cohort>,
     /// Keys of findings that the table turned out to have already.
     pub known: &'a BTreeSet<String>,
 }
@@ -94,8 +93,7 @@ pub fn fold(
 }
 
 impl Unjudged {
-    /// The fleet that is to be asked what is usual before the SIM is looked at: of nearly every SIM
-    /// none.
+    /// The fleet that is to be asked before the SIM is looked at: of nearly every SIM none.
     #[must_use]
     pub fn asks_fleet(&self, usage: Option<&SimUsage>) -> Option<FleetSid> {
         asks_fleet(Some(&self.state), usage)
@@ -191,10 +189,10 @@ fn news_of(
 }
 
 fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
-    let Look { policy, detectors, usage, fleet_usual, known: _ } = look;
+    let Look { policy, detectors, usage, cohort, known: _ } = look;
     let rules = policy.rules_for(state.fleet(), state.sim);
     let control = Control::default();
-    let snapshot = Snapshot::of(state, usage, fleet_usual, &rules, control);
+    let snapshot = Snapshot::of(state, usage, cohort, &rules, control);
     let mut findings = Vec::new();
     for detector in detectors {
         match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {

@@ -141,7 +141,7 @@ impl Course {
             policy: trial.policy,
             detectors: detector::ALL,
             usage,
-            fleet_usual: folded.asks_fleet(usage).and_then(|fleet| peers.usual(fleet)),
+            cohort: folded.asks_fleet(usage).and_then(|fleet| peers.known(fleet)),
             known: &NONE_KNOWN,
         };
         match folded.look(look) {
@@ -213,7 +213,6 @@ impl Course {
             let is_suspended = rules.is_planned(seen.start(), seen.end());
             // What comes late is found by the day's comparison, which judges nothing.
             let fleet_now = fleet.filter(|_| seen == hour);
-            let fleet_usual = fleet_now.and_then(|fleet| peers.usual(fleet));
             let cohort = fleet_now.map(|fleet| peers.cohort(fleet));
             let usage = self.usage.get_or_insert_with(|| SimUsage::new(self.sim));
             let source = Source { fleet, page: 0 };
@@ -221,7 +220,8 @@ impl Course {
             if let Some(fleet) = fleet_now {
                 peers.count(fleet, usage, seen);
             }
-            let mut found = shown_by_records(usage, fleet_usual, &rules, seen);
+            let cohort = fleet_now.and_then(|fleet| peers.known(fleet));
+            let mut found = shown_by_records(usage, cohort, &rules, seen);
             found.extend(unusual_usage(usage, &rules));
             self.judge(trial, found, closed_at(hour));
             if self.is_off {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use simfuse_domain::detector::cohort_surge;
-use simfuse_domain::evidence::{Cohort, Sketch, Surge, Usual};
+use simfuse_domain::evidence::{Cohort, Sketch, Surge};
 use simfuse_domain::id::FleetSid;
 use simfuse_domain::policy::Policy;
 use simfuse_domain::time::Hour;
@@ -29,8 +29,6 @@ pub struct Peers {
 struct Fleet {
     cohort: Cohort,
     sketch: Sketch,
-    /// By the cohort as it is merged.
-    usual: Option<Usual>,
 }
 
 /// A page about many SIMs of one fleet that were unusual at once: one an episode, as live.
@@ -58,7 +56,6 @@ impl Peers {
     pub fn merge(&mut self, hour: Hour, policy: &Policy) {
         for (sid, fleet) in &mut self.fleets {
             fleet.cohort.merge(hour, &std::mem::take(&mut fleet.sketch));
-            fleet.usual = fleet.cohort.usual();
             if let Some(surge) = cohort_surge(&fleet.cohort, policy.rules_of_fleet(*sid)) {
                 let at = closed_at(hour);
                 let page = Page { fleet: *sid, at, told: surge, in_the_end: surge };
@@ -79,9 +76,9 @@ impl Peers {
         &self.fleets.entry(fleet).or_default().cohort
     }
 
-    /// What is usual in the fleet by then.
-    pub(crate) fn usual(&self, fleet: FleetSid) -> Option<Usual> {
-        self.fleets.get(&fleet)?.usual
+    /// The same, where there was anything to merge.
+    pub(crate) fn known(&self, fleet: FleetSid) -> Option<&Cohort> {
+        self.fleets.get(&fleet).map(|fleet| &fleet.cohort)
     }
 
     /// Counts a SIM whose hour was closed.

@@ -189,8 +189,7 @@ impl SimUsage {
 
     fn judge_and_learn(&mut self, hour: Hour, bytes: Bytes, cohort: Option<&Cohort>) {
         let at_that_hour = self.diurnal.level_around(hour);
-        let usual = Usual::beside(&self.baseline, cohort.and_then(Cohort::spread));
-        let usual = usual.map(|usual| usual.at_least(at_that_hour));
+        let usual = self.usual_in(hour, cohort.and_then(Cohort::spread));
         if let Some(usual) = &usual
             && cohort.is_some()
         {
@@ -206,6 +205,13 @@ impl SimUsage {
         if may_learn {
             self.diurnal.learn(hour, bytes, self.baseline.middle);
         }
+    }
+
+    /// What is usual for the SIM in such an hour, beside peers of this spread; `None` while its past is
+    /// too short.
+    pub(crate) fn usual_in(&self, hour: Hour, peers_spread: Option<f64>) -> Option<Usual> {
+        let usual = Usual::beside(&self.baseline, peers_spread)?;
+        Some(usual.at_least(self.diurnal.level_around(hour)))
     }
 
     fn close_again(&mut self, hour: Hour, bytes: Bytes, source: Source) -> Closed {

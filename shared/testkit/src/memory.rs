@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use simfuse_domain::alert::{Alert, Campaign, CampaignScope, HourTexts};
 use simfuse_domain::audit::AuditEntry;
-use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::Finding;
 use simfuse_domain::guard::{CapScope, KillWindow};
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -352,7 +351,7 @@ impl Cases for MemoryTable {
             sim,
             state: state.map(|stored| stored.state),
             usage: content.usage.bases.get(&sim).cloned(),
-            fleet_usual: None,
+            cohort: None,
             findings: findings.collect(),
             desired: content.desired.get(&sim).cloned().unwrap_or_default(),
             incident: content.incidents.get(&sim).cloned(),
@@ -360,7 +359,7 @@ impl Cases for MemoryTable {
             unread,
         };
         let cohort = case.asks_fleet().and_then(|fleet| content.usage.cohorts.get(&fleet));
-        case.fleet_usual = cohort.and_then(Cohort::usual);
+        case.cohort = cohort.cloned();
         Ok(case)
     }
 

@@ -101,7 +101,7 @@ on_both! {
     usages::a_checkpoint_has_one_writer_at_a_time
     usages::the_inventory_is_read_back
     usages::a_case_shows_usage
-    usages::a_case_shows_what_is_usual_in_its_fleet
+    usages::a_case_shows_its_fleet_where_that_is_asked_for
     table::the_policy_applied_last_is_current
     table::a_policy_replaces_only_the_version_that_was_read
     news::what_was_told_is_kept_by_scope_and_version

@@ -7,8 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use simfuse_domain::alert::Alert;
 use simfuse_domain::audit::{AuditEntry, ChainName, Phase};
-use simfuse_domain::detector::strike::asks_fleet;
-use simfuse_domain::detector::{self, Control, Snapshot};
+use simfuse_domain::detector::{self, Control, Snapshot, asks_fleet};
 use simfuse_domain::device::Imei14;
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::finding::Finding;
@@ -191,9 +190,8 @@ impl Bench {
             Some(fleet) => self.memory.read_cohort(fleet).await.unwrap(),
             None => None,
         };
-        let fleet_usual = cohort.and_then(|cohort| cohort.usual());
         let control = Control::default();
-        let snapshot = Snapshot::of(&state, None, fleet_usual, &rules, control);
+        let snapshot = Snapshot::of(&state, None, cohort.as_ref(), &rules, control);
         let all: Vec<Finding> =
             detector::ALL.iter().flat_map(|detector| (detector.assess)(&snapshot)).collect();
         let found: BTreeSet<String> = all.iter().map(Finding::key).collect();

@@ -75,7 +75,7 @@ async fn hours_of_a_sim_that_was_never_used_are_judged_by_its_fleet_when_they_ar
         bench.run_hourly(2).await;
         assert_eq!(keys(&bench, 1), found);
         let case = bench.table.read_case(sim(1)).await.unwrap();
-        assert!(case.state.is_none() && case.fleet_usual.is_some(), "the kill-switch rules by it");
+        assert!(case.state.is_none() && case.cohort.is_some(), "the kill-switch rules by it");
     }
 }
 

@@ -1,4 +1,5 @@
-//! A SIM of which too little is known is judged by its fleet, which is asked for nobody else.
+//! A SIM of which too little is known, or against which there is evidence, is judged by its fleet, which
+//! is asked for nobody else.
 
 use serde_json::{Value, json};
 use simfuse_domain::bytes::Bytes;
@@ -7,7 +8,7 @@ use simfuse_domain::port::{UsageItem, UsageStore as _};
 use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{SimUsage, Source};
 use simfuse_supersim::Provider;
-use simfuse_testkit::cohorts::cohort_of;
+use simfuse_testkit::cohorts::{cohort_of, stolen_in};
 use simfuse_testkit::faulty::{Fault, Method};
 
 use crate::bench::{BOTH, Bench, at, body, sim, update};
@@ -50,8 +51,12 @@ async fn post(bench: &Bench, events: &[Value]) {
 }
 
 fn strikes(bench: &Bench, number: u8) -> usize {
-    let findings = bench.memory.findings(sim(number));
-    findings.iter().filter(|finding| finding.key().starts_with("strike#")).count()
+    of_detector(bench, number, "strike#").len()
+}
+
+fn of_detector(bench: &Bench, number: u8, detector: &str) -> Vec<String> {
+    let keys = bench.memory.findings(sim(number)).into_iter().map(|finding| finding.key());
+    keys.filter(|key| key.starts_with(detector)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,4 +131,38 @@ async fn while_the_fleet_cannot_be_read_events_are_stored_and_judged_with_the_ne
         post(&bench, &[update(Provider::Twilio, 1, 2)]).await;
         assert_eq!(strikes(&bench, 1), 1, "{fault:?}");
     }
+}
+
+/// A bench whose SIM 1 used so much in as many hours, up to the one before the last.
+async fn stolen(bytes: u64, hours: i32) -> Bench {
+    let bench = Bench::new(Provider::Twilio).await;
+    let fleet = fleet(Provider::Twilio);
+    let through = Hour::of(at(0)).plus(-2);
+    let (cohort, usage) = stolen_in((fleet, 400, 50_000), sim(1), (bytes, hours), through);
+    let items = [UsageItem::Cohort(fleet, Box::new(cohort)), UsageItem::Base(usage)];
+    bench.memory.put_usage(&items, at(0)).await.unwrap();
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn strange_hours_add_up_before_they_are_closed() {
+    let bench = stolen(30 * MB, 6).await;
+    let asked = |bench: &Bench| bench.table.calls(Method::ReadCohort);
+    let found = |bench: &Bench| of_detector(bench, 1, "usage_spike#");
+    post(&bench, &[update(Provider::Twilio, 2, 0)]).await;
+    assert_eq!(asked(&bench), 0, "nothing is held against it");
+    post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
+    let since = Hour::of(at(0)).plus(-7);
+    assert_eq!((asked(&bench), found(&bench)), (1, vec![format!("usage_spike#{since}/alert")]));
+    // Evidence that is not enough is enough with the hour that is not over.
+    let bench = stolen(30 * MB, 5).await;
+    post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
+    assert_eq!(found(&bench), Vec::<String>::new());
+    post(&bench, &[window(Provider::Twilio, 1, 1)]).await;
+    let since = Hour::of(at(0)).plus(-6);
+    assert_eq!((asked(&bench), found(&bench)), (1, vec![format!("usage_spike#{since}/alert")]));
+    // A SIM that was strange for an hour is not asked for.
+    let bench = stolen(30 * MB, 2).await;
+    post(&bench, &[window(Provider::Twilio, 1, 1)]).await;
+    assert_eq!((asked(&bench), found(&bench)), (0, Vec::new()));
 }

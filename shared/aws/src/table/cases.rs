@@ -62,7 +62,7 @@ impl Cases for Table {
             sim,
             state: state.map(|stored| stored.state),
             usage,
-            fleet_usual: None,
+            cohort: None,
             findings,
             desired: desired.unwrap_or_default(),
             incident: row("INCIDENT#OPEN").map(|row| versioned(row, "incident")).transpose()?,
@@ -71,8 +71,7 @@ impl Cases for Table {
         };
         if let Some(fleet) = case.asks_fleet() {
             let item = Box::pin(self.get(&Key::cohort(fleet))).await?;
-            let cohort = item.and_then(|item| readable(read_cohort(Row(&item)), &mut case.unread));
-            case.fleet_usual = cohort.and_then(|cohort| cohort.usual());
+            case.cohort = item.and_then(|item| readable(read_cohort(Row(&item)), &mut case.unread));
         }
         Ok(case)
     }

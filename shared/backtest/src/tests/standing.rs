@@ -42,7 +42,7 @@ fn case(state: SimState, desired: Desired) -> Case {
         sim: state.sim,
         state: Some(state),
         usage: None,
-        fleet_usual: None,
+        cohort: None,
         findings: BTreeMap::new(),
         desired: (desired, 1),
         incident: None,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Control, Detector, Snapshot};
 use crate::bytes::Bytes;
 use crate::event::{Event, EventKind, SessionReport, Usage};
-use crate::evidence::Usual;
+use crate::evidence::Cohort;
 use crate::id::{EventSid, FleetSid, SessionSid, SimSid};
 use crate::network::Plmn;
 use crate::place::{CellId, Location, Point};
@@ -209,16 +209,16 @@ pub(crate) fn claims_beside(
     claims_in_fleet(detector, events, (usage, None), rules, control)
 }
 
-/// As [`claims_beside`], in a fleet of which this is usual.
+/// As [`claims_beside`], in a fleet that does this.
 pub(crate) fn claims_in_fleet(
     detector: Detector,
     events: &[Event],
-    (usage, fleet_usual): (Option<&SimUsage>, Option<Usual>),
+    (usage, cohort): (Option<&SimUsage>, Option<&Cohort>),
     rules: &Rules,
     control: Control<'_>,
 ) -> Vec<String> {
     let state = state_of(events);
-    let snapshot = Snapshot::of(&state, usage, fleet_usual, rules, control);
+    let snapshot = Snapshot::of(&state, usage, cohort, rules, control);
     let findings = (detector.assess)(&snapshot);
     let claims = findings.iter().map(|found| format!("{} {}: {found}", found.key(), found.at));
     claims.collect()

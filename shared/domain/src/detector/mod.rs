@@ -31,8 +31,9 @@ use jiff::Timestamp;
 
 use crate::bytes::Bytes;
 use crate::device::Imei14;
-use crate::evidence::Usual;
+use crate::evidence::{Cohort, Usual};
 use crate::finding::{DetectorId, Evidence, Finding};
+use crate::id::FleetSid;
 use crate::policy::Rules;
 use crate::state::SimState;
 use crate::time::Hour;
@@ -49,9 +50,8 @@ pub struct Snapshot<'a> {
     pub state: &'a SimState,
     /// What usage records say about it; `None` where there are none, or none that could be read.
     pub usage: Option<&'a SimUsage>,
-    /// What is usual in its fleet, for one that [asks](strike::asks_fleet); `None` where the fleet does
-    /// not say.
-    pub fleet_usual: Option<Usual>,
+    /// Its fleet, for one that [asks](asks_fleet); `None` where the fleet does not say.
+    pub fleet: Option<&'a Cohort>,
     /// The policy as it applies to the SIM.
     pub rules: &'a Rules,
     /// What was done about the SIM, as far as the caller may know: the webhook may not.
@@ -75,7 +75,7 @@ impl<'a> Snapshot<'a> {
     pub fn of(
         state: &'a SimState,
         usage: Option<&'a SimUsage>,
-        fleet_usual: Option<Usual>,
+        fleet: Option<&'a Cohort>,
         rules: &'a Rules,
         control: Control<'a>,
     ) -> Self {
@@ -84,7 +84,13 @@ impl<'a> Snapshot<'a> {
             at_most.hour = at_most.hour.max(bytes);
             at_most.hours = at_most.hours.plus(bytes);
         }
-        Self { state, usage, fleet_usual, rules, control, at_most }
+        Self { state, usage, fleet, rules, control, at_most }
+    }
+
+    /// What is usual in the SIM's fleet, unless a human judged that the SIM is none like the others.
+    #[must_use]
+    pub fn fleet_usual(&self) -> Option<Usual> {
+        self.fleet.filter(|_| !self.control.has_use_of_its_own).and_then(Cohort::usual)
     }
 
     /// Whether a human allowed the device for the SIM, or policy declares its model.
@@ -115,6 +121,18 @@ pub struct Control<'a> {
     pub allowed_devices: &'a [Imei14],
     /// Keys of findings that a human judged; `None` where nobody did, or that is not known.
     pub judged: Option<&'a BTreeSet<String>>,
+    /// Whether a human judged that the SIM's use is its own: what is usual in its fleet says nothing of it.
+    pub has_use_of_its_own: bool,
+}
+
+/// The fleet that is to be asked before a SIM is looked at. Of nearly every SIM enough is known, or
+/// there is nothing against it: then none is.
+#[must_use]
+pub fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> Option<FleetSid> {
+    if !strike::asks_fleet(state, usage) && !usage.is_some_and(may_be_joined) {
+        return None;
+    }
+    state.and_then(SimState::fleet).or_else(|| usage?.fleet())
 }
 
 /// One detector.
@@ -140,13 +158,13 @@ pub const LIMITS: &[Detector] = &[limits::HOUR, limits::DAY, limits::PERIOD];
 #[must_use]
 pub fn shown_by_records(
     usage: &SimUsage,
-    fleet_usual: Option<Usual>,
+    fleet: Option<&Cohort>,
     rules: &Rules,
     hour: Hour,
 ) -> Vec<Finding> {
     let state = SimState::new(usage.sim);
     let control = Control::default();
-    let snapshot = Snapshot::of(&state, Some(usage), fleet_usual, rules, control);
+    let snapshot = Snapshot::of(&state, Some(usage), fleet, rules, control);
     let detectors = LIMITS.iter().chain([&strike::DETECTOR]);
     let found = detectors.flat_map(|detector| (detector.assess)(&snapshot));
     let holds = |finding: &Finding| match &finding.evidence {

@@ -24,7 +24,6 @@ use crate::bytes::Bytes;
 use crate::detector::{Detector, Snapshot, device_changed, device_is_handset, device_not_allowed};
 use crate::evidence::Usual;
 use crate::finding::{DetectorId, Evidence, Finding};
-use crate::id::FleetSid;
 use crate::policy::{Rules, SpikeAct};
 use crate::session::Session;
 use crate::state::{BURST_MIN, Burst, SimState};
@@ -65,7 +64,7 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     let own = own_usual(snapshot.usage);
     fast.retain(|burst| own.is_none_or(|usual| is_strange(burst.bytes(), &usual)));
     let mut found = in_strange_device(snapshot, &fast);
-    if let Some(usual) = own.or(snapshot.fleet_usual) {
+    if let Some(usual) = own.or_else(|| snapshot.fleet_usual()) {
         let strange = fast.iter().filter(|burst| is_strange(burst.bytes(), &usual));
         let windows = strange.map(|burst| (burst.from(), burst.to(), burst.bytes()));
         let both = twice(windows, &usual).into_iter().chain(in_hours(snapshot, &usual));
@@ -81,20 +80,15 @@ fn own_usual(usage: Option<&SimUsage>) -> Option<Usual> {
     usage.map(SimUsage::baseline).and_then(Usual::of_past)
 }
 
-/// The fleet that is to be asked for what is usual, where too little is known of the SIM itself. Of
-/// nearly every SIM enough is known, or it carried nothing that might be a strike: then none is.
-#[must_use]
-pub fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> Option<FleetSid> {
+/// Whether the SIM's fleet is to be asked for what is usual: too little is known of the SIM itself, and
+/// it carried what might be a strike.
+pub(super) fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> bool {
     if own_usual(usage).is_some() {
-        return None;
+        return false;
     }
     let mut hours = usage.into_iter().flat_map(SimUsage::hours);
-    let is_large = state.is_some_and(|state| !state.bursts().is_empty())
-        || hours.any(|(_, bytes)| bytes >= BURST_MIN);
-    if !is_large {
-        return None;
-    }
-    state.and_then(SimState::fleet).or_else(|| usage?.fleet())
+    state.is_some_and(|state| !state.bursts().is_empty())
+        || hours.any(|(_, bytes)| bytes >= BURST_MIN)
 }
 
 /// The windows that no sensor's modem carries, none of which tell the same twice.

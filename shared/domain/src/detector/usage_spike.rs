@@ -22,10 +22,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::bytes::Bytes;
-use crate::evidence::{Level, Usual};
+use crate::evidence::{Ledger, Level, Usual};
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
 use crate::policy::Rules;
-use crate::usage::SimUsage;
+use crate::usage::{Baseline, SimUsage};
 
 pub(super) use joined::DETECTOR;
 pub use joined::may_be_joined;
@@ -53,21 +53,21 @@ const HOURS_TOLD_MAX: f64 = 1e13;
 /// of it.
 #[must_use]
 pub fn usage_spike(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
-    let (since, level) = (usage.standing().since()?, level_with(usage, rules, 0.0)?);
-    finding(usage, level, format!("{since}/{level}"), 0.0, Vec::new())
+    let ledger = usage.standing().ledger();
+    let (since, level) = (ledger.since()?, level_with(ledger, usage.baseline(), rules, 0.0)?);
+    finding(ledger, level, format!("{since}/{level}"), 0.0, Vec::new())
 }
 
 /// The claim that usage, and what was added to it, is evidence of this level.
 fn finding(
-    usage: &SimUsage,
+    ledger: &Ledger,
     level: Level,
     about: String,
     added: f64,
     signs: Vec<Sign>,
 ) -> Option<Finding> {
-    let standing = usage.standing();
-    let (since, judged) = (standing.since()?, standing.judged()?);
-    let hours = (standing.wallet().log_evidence() + added).exp().min(HOURS_TOLD_MAX);
+    let (since, judged) = (ledger.since()?, ledger.judged()?);
+    let hours = (ledger.wallet().log_evidence() + added).exp().min(HOURS_TOLD_MAX);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -81,7 +81,7 @@ fn finding(
         chance_hours,
         seen: judged.bytes(),
         usual: judged.usual(),
-        excess: standing.wallet().excess(),
+        excess: ledger.wallet().excess(),
         from: since.start(),
         to,
         signs,
@@ -90,10 +90,10 @@ fn finding(
 }
 
 /// The level of the evidence with so much added, as far as policy has a use for it.
-fn level_with(usage: &SimUsage, rules: &Rules, added: f64) -> Option<Level> {
-    let (wallet, spike) = (usage.standing().wallet(), &rules.usage_spike);
+fn level_with(ledger: &Ledger, past: &Baseline, rules: &Rules, added: f64) -> Option<Level> {
+    let (wallet, spike) = (ledger.wallet(), &rules.usage_spike);
     // Whichever hour of the day was judged last.
-    let usual = Usual::of_past(usage.baseline())?.expected();
+    let usual = Usual::of_past(past)?.expected();
     let harm = Bytes(usual.0.saturating_mul(EXCESS_HOURS)).max(spike.excess_min);
     let is_above = |hours: u64| {
         #[expect(clippy::cast_precision_loss, reason = "its logarithm is taken")]

@@ -196,6 +196,12 @@ impl Cohort {
         log_e_of(self.worth.get(&hour)?, deviation)
     }
 
+    /// What a deviation was worth in the latest hour in which a SIM was active.
+    #[must_use]
+    pub(super) fn worth_lately(&self, deviation: Bin) -> Option<f64> {
+        log_e_of(self.worth.last_key_value()?.1, deviation)
+    }
+
     /// What the deviation of a day was worth, likewise. The day goes by its first hour.
     #[must_use]
     pub(super) fn worth_of_day(&self, day: Hour, deviation: Bin) -> Option<f64> {

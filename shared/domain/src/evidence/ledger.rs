@@ -33,6 +33,10 @@ pub struct Active {
 }
 
 impl Active {
+    pub(super) const fn new(hour: Hour, bytes: Bytes, usual: Bytes) -> Self {
+        Self { hour, bytes: bytes.0, usual: usual.0 }
+    }
+
     /// What was used.
     #[must_use]
     pub const fn bytes(self) -> Bytes {
@@ -56,7 +60,12 @@ impl Ledger {
     ) {
         let Some((active, deviation)) = self.pending.take() else { return };
         let Some(worth) = worth(active.hour, deviation) else { return };
-        self.wallet.join(worth, excess(active.bytes(), active.usual()));
+        self.judge(active, worth, excess(active.bytes(), active.usual()));
+    }
+
+    /// An hour or day is judged that was worth so much, and had so much beyond the usual.
+    pub(super) fn judge(&mut self, active: Active, worth: f64, excess: Bytes) {
+        self.wallet.join(worth, excess);
         self.wallet.cap(LOG_EVIDENCE_MAX);
         self.judged = Some(active);
         if self.wallet.log_evidence() > 0.0 {
@@ -69,7 +78,7 @@ impl Ledger {
     /// Takes up what is judged later; says how far it is from the usual.
     pub(super) fn take_up(&mut self, hour: Hour, bytes: Bytes, usual: &Usual) -> Bin {
         let deviation = Bin::of_deviation(usual.deviation(bytes));
-        let active = Active { hour, bytes: bytes.0, usual: usual.expected().0 };
+        let active = Active::new(hour, bytes, usual.expected());
         self.pending = Some((active, deviation));
         deviation
     }

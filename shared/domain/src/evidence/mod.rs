@@ -10,6 +10,7 @@
 //! past and among its peers now ([`Cohort`]), and keeps what follows: of its hours ([`Standing`]) and of
 //! its days ([`Days`]).
 
+mod ahead;
 mod bins;
 mod cohort;
 mod days;
@@ -25,6 +26,7 @@ mod tests;
 mod usual;
 mod wallet;
 
+pub use ahead::{Shown, ahead};
 pub use bins::Bin;
 pub use cohort::{COHORT_SCHEMA, Cohort, Sketch};
 pub use days::Days;

@@ -71,6 +71,12 @@ impl Standing {
         Self { ledger: Ledger::accused(), ..Self::default() }
     }
 
+    /// What is held against the SIM.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// The evidence.
     #[must_use]
     pub const fn wallet(&self) -> &Wallet {

@@ -92,10 +92,10 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
         restored_at: desired.restored_at,
         allowed_devices: &allowed,
         judged: Some(&desired.judged),
+        has_use_of_its_own: desired.has_usage_of_its_own(),
     };
-    let fleet_usual = case.fleet_usual.filter(|_| !desired.has_usage_of_its_own());
-    let usage = case.usage.as_ref();
-    let snapshot = Snapshot::of(state, usage, fleet_usual, &rules, control);
+    let (usage, cohort) = (case.usage.as_ref(), case.cohort.as_ref());
+    let snapshot = Snapshot::of(state, usage, cohort, &rules, control);
     for detector in detector::ALL {
         // One failing detector stops no other; the webhook has recorded it as degraded.
         let assessed = catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot)));

@@ -100,7 +100,7 @@ impl Scene {
     fn of(events: &[Event]) -> Self {
         let case = Case {
             usage: None,
-            fleet_usual: None,
+            cohort: None,
             sim: sim(),
             state: (!events.is_empty()).then(|| state_of(events)),
             findings: BTreeMap::new(),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::AuditEntry;
-use crate::detector::strike::asks_fleet;
-use crate::evidence::Usual;
+use crate::detector::asks_fleet;
+use crate::evidence::Cohort;
 use crate::finding::Finding;
 use crate::guard::{CapScope, KillWindow};
 use crate::id::{FleetSid, SimSid};
@@ -149,8 +149,8 @@ pub struct Case {
     pub state: Option<SimState>,
     /// What usage records say, if there were any.
     pub usage: Option<SimUsage>,
-    /// What is usual in its fleet, where the SIM [asks](crate::detector::strike::asks_fleet).
-    pub fleet_usual: Option<Usual>,
+    /// Its fleet, where the SIM [asks](crate::detector::asks_fleet) for it.
+    pub cohort: Option<Cohort>,
     /// The deciders' findings, by key, at most [`Case::FINDINGS_MAX`], the latest.
     pub findings: BTreeMap<String, Finding>,
     /// What should be, with its version; 0 while it was never written.
@@ -169,7 +169,7 @@ impl Case {
     /// Findings read for one SIM: one for each hour of two days.
     pub const FINDINGS_MAX: usize = 50;
 
-    /// The fleet that has to be asked what is usual. What is known of the SIM and could not be read may
+    /// The fleet that has to be asked. What is known of the SIM and could not be read may
     /// say that it is another than its peers: then none is.
     #[must_use]
     pub fn asks_fleet(&self) -> Option<FleetSid> {

@@ -71,7 +71,7 @@ fn quiet() -> SimUsage {
 
 /// Beside 60 peers that did what is usual, 300 MB in each of the last ten hours before a history: so
 /// much evidence that signs are counted in, and too little without them.
-static ACCUSED: LazyLock<SimUsage> = LazyLock::new(|| {
+static ACCUSED: LazyLock<(SimUsage, Cohort)> = LazyLock::new(|| {
     let (begin, fleet) = (Hour::of(time(begin_ms())), FleetSid::from_bytes([7; 16]));
     let others = (1..=60).map(|number| SimUsage::new(SimSid::from_bytes([200 - number; 16])));
     let (mut all, mut cohort): (Vec<SimUsage>, _) = (others.collect(), Cohort::default());
@@ -88,12 +88,12 @@ static ACCUSED: LazyLock<SimUsage> = LazyLock::new(|| {
         }
         cohort.merge(begin.plus(hours), &sketch);
     }
-    all.pop().unwrap()
+    (all.pop().unwrap(), cohort)
 });
 
 #[test]
 fn signs_are_counted_into_the_usage_that_is_accused() {
-    assert!(usage_spike::may_be_joined(&ACCUSED));
+    assert!(usage_spike::may_be_joined(&ACCUSED.0));
     let strange = plans(SPOILT, Resets::Some, 4..9);
     let mut runner = TestRunner::deterministic();
     let is_joined = |_number| {
@@ -118,15 +118,17 @@ fn findings(state: &SimState) -> Vec<Finding> {
         restored_at: Some(time(begin_ms() + 5 * 3_600_000)),
         allowed_devices: &["35378571000001".parse().unwrap()],
         judged: None,
+        has_use_of_its_own: false,
     };
-    let (usages, mut findings) = ([&quiet(), &*ACCUSED], Vec::new());
+    let (quiet, (accused, cohort)) = (quiet(), &*ACCUSED);
+    let (usages, mut findings) = ([(&quiet, None), (accused, Some(cohort))], Vec::new());
     for text in POLICIES {
         let policy: Policy = text.parse().unwrap();
         let rules = policy.rules_for(state.fleet(), state.sim);
         let controls = [Control::default(), control];
-        for (usage, control) in usages.iter().flat_map(|usage| controls.map(|of| (*usage, of))) {
-            let usage = Some(usage);
-            let snapshot = Snapshot::of(state, usage, None, &rules, control);
+        let looks = usages.iter().flat_map(|usage| controls.map(|control| (*usage, control)));
+        for ((usage, cohort), control) in looks {
+            let snapshot = Snapshot::of(state, Some(usage), cohort, &rules, control);
             findings.extend(detector::ALL.iter().flat_map(|found| (found.assess)(&snapshot)));
         }
     }

@@ -12,7 +12,7 @@ use simfuse_domain::time::Hour;
 use simfuse_domain::usage::{Beside, SimUsage, Source};
 
 use super::{Bytes, at, sim};
-use crate::cohorts::cohort_of;
+use crate::cohorts::{cohort_of, stolen_in};
 
 fn hour() -> Hour {
     Hour::of(at(0))
@@ -240,9 +240,9 @@ pub async fn a_case_shows_usage<T: UsageStore + Cases>(table: &T) {
     assert_eq!(table.read_case(sim(1)).await.unwrap().usage, Some(usage(1, 50)));
 }
 
-/// A SIM's case shows what is usual in its fleet, where too little is known of the SIM itself for what
-/// it carried.
-pub async fn a_case_shows_what_is_usual_in_its_fleet<T: UsageStore + Cases>(table: &T) {
+/// A SIM's case shows its fleet, where too little is known of the SIM itself for what it carried, or
+/// where there is evidence against it.
+pub async fn a_case_shows_its_fleet_where_that_is_asked_for<T: UsageStore + Cases>(table: &T) {
     let cohort = cohort_of(fleet(), 60, 50_000, hour());
     assert!(cohort.usual().is_some());
     let mut known = usage(3, 50_000);
@@ -250,12 +250,15 @@ pub async fn a_case_shows_what_is_usual_in_its_fleet<T: UsageStore + Cases>(tabl
         let source = Source { fleet: Some(fleet()), page: 7 };
         known.close(hour().plus(hours), Bytes(9_000_000), source);
     }
-    let usages = [usage(1, 9_000_000), usage(2, 50_000), known];
+    let stolen = (30_000_000, 6);
+    let (_, accused) = stolen_in((fleet(), 400, 50_000), sim(4), stolen, hour());
+    let usages = [usage(1, 9_000_000), usage(2, 50_000), known, accused];
     let items = usages.map(UsageItem::Base);
     table.put_usage(&items, at(0)).await.unwrap();
-    let seen = async |number| table.read_case(sim(number)).await.unwrap().fleet_usual;
+    let seen = async |number| table.read_case(sim(number)).await.unwrap().cohort;
     assert_eq!(seen(1).await, None, "no hour of it was closed");
     let item = UsageItem::Cohort(fleet(), Box::new(cohort.clone()));
     table.put_usage(&[item], at(0)).await.unwrap();
-    assert_eq!((seen(1).await, seen(2).await, seen(3).await), (cohort.usual(), None, None));
+    assert_eq!((seen(2).await, seen(3).await), (None, None));
+    assert_eq!((seen(1).await, seen(4).await), (Some(cohort.clone()), Some(cohort)));
 }

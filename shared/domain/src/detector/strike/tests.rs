@@ -1,11 +1,11 @@
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 
 use super::*;
-use crate::detector::Control;
 use crate::detector::fixture::{
     MB, Opened, SENSOR, SENSOR_2, TABLET, attached, claims_beside, claims_in_fleet, fleet, hour_of,
     hours_in, records, rules, state_of, time, used,
 };
+use crate::detector::{Control, asks_fleet};
 use crate::event::Event;
 use crate::evidence::{Cohort, Sketch};
 use crate::usage::Beside;
@@ -155,8 +155,8 @@ fn without_a_past_nothing_is_unusual() {
     assert_eq!(keys(&[], Some(&quiet()), "", Control::default()), "");
 }
 
-/// What a fleet says is usual whose 60 SIMs use so much in every hour.
-fn fleet_usual(bytes: u64) -> Option<Usual> {
+/// A fleet whose 60 SIMs use so much in every hour.
+fn fleet_of(bytes: u64) -> Cohort {
     let (mut sims, mut cohort) = (vec![records(&[]); 60], Cohort::default());
     for hours in (1..=30).rev() {
         let (hour, mut sketch) = (hour_of("01T00").plus(-hours), Sketch::default());
@@ -168,20 +168,20 @@ fn fleet_usual(bytes: u64) -> Option<Usual> {
         }
         cohort.merge(hour, &sketch);
     }
-    cohort.usual()
+    cohort
 }
 
-fn in_fleet(events: &[Event], usage: Option<&SimUsage>, usual: Option<Usual>) -> String {
+fn in_fleet(events: &[Event], usage: Option<&SimUsage>, cohort: Option<&Cohort>) -> String {
     let none = Control::default();
-    let claims = claims_in_fleet(DETECTOR, events, (usage, usual), &rules(""), none);
+    let claims = claims_in_fleet(DETECTOR, events, (usage, cohort), &rules(""), none);
     let keys = claims.iter().map(|claim| claim.split_once(": ").unwrap().0);
     keys.collect::<Vec<_>>().join("; ")
 }
 
 #[test]
 fn a_sim_that_was_never_used_is_judged_by_its_fleet() {
-    let (sensors, cameras) = (fleet_usual(50_000), fleet_usual(20 * MB));
-    assert!(sensors.is_some() && cameras.is_some());
+    let (sensors, cameras) = (fleet_of(50_000), fleet_of(20 * MB));
+    let (sensors, cameras) = (Some(&sensors), Some(&cameras));
     let two = windows(&[31, 31]);
     assert_eq!(in_fleet(&two, None, sensors), SECOND_WINDOW);
     let began = records(&[("01T10", 50_000)]);
@@ -199,16 +199,16 @@ fn a_sim_that_was_never_used_is_judged_by_its_fleet() {
 fn hours_of_a_sim_that_was_never_used_are_judged_by_its_fleet() {
     let hours = records(&[("01T10", 154 * MB), ("01T11", 154 * MB)]);
     let later = "strike#2026-03-01T11Z 2026-03-01T12:00:00Z";
-    assert_eq!(in_fleet(&[], Some(&hours), fleet_usual(50_000)), later);
-    assert_eq!(in_fleet(&[], Some(&hours), fleet_usual(100 * MB)), "");
+    assert_eq!(in_fleet(&[], Some(&hours), Some(&fleet_of(50_000))), later);
+    assert_eq!(in_fleet(&[], Some(&hours), Some(&fleet_of(100 * MB))), "");
     assert_eq!(in_fleet(&[], Some(&hours), None), "");
 }
 
 #[test]
 fn in_a_strange_device_its_fleet_changes_nothing() {
     let tablet = "strike#86600905000001/2026-03-04T10Z 2026-03-04T10:06:00Z";
-    for usual in [None, fleet_usual(50_000), fleet_usual(20 * MB)] {
-        assert_eq!(in_fleet(&moved_to(TABLET, &[31]), None, usual), tablet);
+    for cohort in [None, Some(&fleet_of(50_000)), Some(&fleet_of(20 * MB))] {
+        assert_eq!(in_fleet(&moved_to(TABLET, &[31]), None, cohort), tablet);
     }
 }
 

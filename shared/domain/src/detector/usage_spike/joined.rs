@@ -16,6 +16,7 @@
 //! and of places. What is missing weighs nothing: a thief may well keep device and network.
 
 use std::cmp::Ordering;
+use std::iter;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,7 +25,9 @@ use crate::detector::{
     Detector, Snapshot, country_new, device_changed, device_flip_flop, device_is_handset,
     device_not_allowed, download_heavy, impossible_travel, network_new,
 };
+use crate::evidence::{Ledger, Shown, ahead};
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
+use crate::time::Hour;
 use crate::usage::SimUsage;
 
 pub(in crate::detector) const DETECTOR: Detector = Detector { id: DetectorId::UsageSpike, assess };
@@ -95,18 +98,68 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     joined(snapshot, usage).into_iter().collect()
 }
 
+/// The most that the evidence of closed hours shows with signs, or that of open hours with or without
+/// them, where that is more than the aggregator finds.
 fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
-    let standing = usage.standing();
-    let (since, judged) = (standing.since()?, standing.judged()?);
+    let (closed, past) = (usage.standing().ledger(), usage.baseline());
+    let since = closed.since()?;
     let restored_at = snapshot.control.restored_at;
     // A human who restored the SIM knew of evidence that was there before, and so did who judged it.
     let is_judged = snapshot.control.judged.is_some_and(|judged| is_spike_judged(usage, judged));
     if is_judged || Some(since.start()) < restored_at {
         return None;
     }
+    let signs = signs(snapshot, closed)?;
+    let weight: f64 = signs.iter().map(|weighed| weighed.nats).sum();
+    let mut most = level_with(closed, past, snapshot.rules, 0.0);
+    let mut found = None;
+    for ledger in iter::once(*closed).chain(open(snapshot, usage)) {
+        let added = weight.min(ledger.wallet().log_evidence());
+        let with_signs = level_with(&ledger, past, snapshot.rules, added);
+        if with_signs > most {
+            most = with_signs;
+            let is_alone = level_with(&ledger, past, snapshot.rules, 0.0) == with_signs;
+            found = Some((ledger, if is_alone { 0.0 } else { added }));
+        }
+    }
+    let ((ledger, added), level) = (found?, most?);
+    let mut about = format!("{since}/{level}");
+    let mut counted: Vec<Sign> = Vec::new();
+    if added > 0.0 {
+        counted.extend(signs.into_iter().map(|weighed| weighed.sign));
+        // Under another key than what usage alone shows: of one that a human settled the other is left.
+        let names: Vec<String> = counted.iter().map(Sign::name).collect();
+        about = format!("{about}/{}", names.join("+"));
+    }
+    let found = finding(&ledger, level, about, added, counted)?;
+    // An open hour may not be over.
+    Some(Finding { at: found.at.min(snapshot.now()), ..found })
+}
+
+/// What is held against the SIM after each of its open hours, as far as its fleet says what they are
+/// worth.
+fn open(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Vec<Ledger> {
+    let (state, rules) = (snapshot.state, snapshot.rules);
+    let Some(cohort) = snapshot.fleet.filter(|_| state.fleet() == usage.fleet()) else {
+        return Vec::new();
+    };
+    let shown = |hour: Hour| {
+        if rules.is_planned(hour.start(), hour.end()) {
+            return Shown::Planned;
+        }
+        let hours = hour..hour.after();
+        Shown::Used(state.bytes_in(&hours).max(usage.bytes_in(hour)))
+    };
+    ahead(usage, cohort, shown, Hour::of(snapshot.now()))
+}
+
+/// What else speaks against the SIM in the days around its evidence: of each cause what weighs most.
+fn signs(snapshot: &Snapshot<'_>, closed: &Ledger) -> Option<Vec<Weighed>> {
+    let (since, last) = (closed.since()?, closed.judged()?.hour);
     let from = since.start().saturating_sub(BEFORE).unwrap_or(Timestamp::MIN);
+    let restored_at = snapshot.control.restored_at;
     let from = restored_at.map_or(from, |restored_at| restored_at.max(from));
-    let to = judged.hour.end().saturating_add(AFTER).unwrap_or(Timestamp::MAX);
+    let to = last.end().saturating_add(AFTER).unwrap_or(Timestamp::MAX);
     let kinds = [devices(snapshot), places(snapshot, from), downloads(snapshot)];
     let judged = snapshot.control.judged;
     let is_of_it = |Weighed { sign, .. }: &Weighed| {
@@ -119,19 +172,7 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
         let of_it = kind.into_iter().filter(is_of_it);
         of_it.max_by(|one, other| one.nats.total_cmp(&other.nats).then(other.earlier(one)))
     });
-    let signs: Vec<Weighed> = signs.collect();
-    let added: f64 = signs.iter().map(|weighed| weighed.nats).sum();
-    let added = added.min(standing.wallet().log_evidence());
-    let level = level_with(usage, snapshot.rules, added)?;
-    // What usage alone shows, the aggregator finds.
-    if Some(level) <= level_with(usage, snapshot.rules, 0.0) {
-        return None;
-    }
-    let signs: Vec<Sign> = signs.into_iter().map(|weighed| weighed.sign).collect();
-    let names: Vec<String> = signs.iter().map(Sign::name).collect();
-    // Under another key than what usage alone shows: of one that a human settled the other is left.
-    let about = format!("{since}/{level}/{}", names.join("+"));
-    finding(usage, level, about, added, signs)
+    Some(signs.collect())
 }
 
 /// What is found of devices, without those that a human allowed.

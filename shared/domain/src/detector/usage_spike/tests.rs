@@ -9,7 +9,7 @@ use crate::verdict::Verdict;
 pub(super) const ALL_ACTS: &str = "[usage_spike]\nact = \"deactivate\"\n[quarantine]\nfleet = \
                         \"HF00000000000000000000000000000009\"";
 
-const PAST_HOURS: usize = 10 * 24;
+pub(super) const PAST_HOURS: usize = 10 * 24;
 
 /// The SIM beside 399 peers that did what is usual for ten days, after these hours of its own.
 pub(super) fn after(own: &[u64]) -> SimUsage {
@@ -18,6 +18,11 @@ pub(super) fn after(own: &[u64]) -> SimUsage {
 
 /// Of the SIM only the last hours of that past are known.
 pub(super) fn after_past(past_hours: usize, own: &[u64]) -> SimUsage {
+    beside_peers(past_hours, own).0
+}
+
+/// The same with its fleet, through the latest hour.
+pub(super) fn beside_peers(past_hours: usize, own: &[u64]) -> (SimUsage, Cohort) {
     let mut hour: Hour = "2026-03-01T00Z".parse().unwrap();
     let mut cohort = Cohort::default();
     let mut usage = SimUsage::new(sim());
@@ -45,7 +50,7 @@ pub(super) fn after_past(past_hours: usize, own: &[u64]) -> SimUsage {
         cohort.merge(hour, &sketch);
         hour = hour.after();
     }
-    usage
+    (usage, cohort)
 }
 
 /// Some 50 kB, 20 % up and down, without any pattern.

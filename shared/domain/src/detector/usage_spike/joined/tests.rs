@@ -203,3 +203,5 @@ fn without_a_past_or_usage_records_there_is_nothing_to_add_to() {
     assert_eq!((of(None), of(Some(&after_past(0, &[300 * MB; 20])))), (0, 0));
     assert_eq!(of(Some(&after(&SIX))), 1);
 }
+
+mod open;
