@@ -10,8 +10,8 @@ use simfuse_domain::bytes::Bytes;
 use simfuse_domain::detector::{self, Control, Snapshot, usage_spike};
 use simfuse_domain::event::{Event, EventKind, SessionReport, Usage};
 use simfuse_domain::evidence::{Cohort, Sketch};
-use simfuse_domain::finding::{DetectorId, Evidence, Finding};
-use simfuse_domain::id::{FleetSid, SessionSid, SimSid};
+use simfuse_domain::finding::{Evidence, Finding};
+use simfuse_domain::id::{SessionSid, SimSid};
 use simfuse_domain::policy::Policy;
 use simfuse_domain::state::{Folded, SCHEMA, SimState};
 use simfuse_domain::time::Hour;
@@ -24,7 +24,8 @@ const POLICIES: &[&str] = &[
     "version = 1\n[binding]\nmode = 'strict'\nallowed_tacs = ['35378570']\n[places]\ncountries = ['US']",
     "version = 1\n[binding]\nhandset_tacs = ['35378571']\n\
      [places]\ngeofence = { lat = 40.0, lon = 11.0, radius_km = 50 }",
-    "version = 1\n[attach_storm]\nminutes_max = 60",
+    "version = 1\n[attach_storm]\nminutes_max = 60\n[usage_spike]\n\
+     alert_hours = 30000000000\nquarantine_hours = 30000000000\ndeactivate_hours = 30000000000",
     "version = 1\n[binding]\nenrol = 'first'\n[limits]\nhour_mb = 0.001\nday_mb = 0.001\n\
      [[maintenance]]\nfrom = 2026-03-01T02:00:00Z\nto = 2026-03-01T04:30:00Z\nbytes_max_mb = 60",
 ];
@@ -69,10 +70,10 @@ fn quiet() -> SimUsage {
     usage
 }
 
-/// Beside 60 peers that did what is usual, 300 MB in each of the last ten hours before a history: so
-/// much evidence that signs are counted in, and too little without them.
+/// Beside 60 peers that did what is usual, 300 MB in each of ten hours up to the twentieth of a history:
+/// so much evidence that signs are counted in, and too little without them.
 static ACCUSED: LazyLock<(SimUsage, Cohort)> = LazyLock::new(|| {
-    let (begin, fleet) = (Hour::of(time(begin_ms())), FleetSid::from_bytes([7; 16]));
+    let begin = Hour::of(time(begin_ms())).plus(20);
     let others = (1..=60).map(|number| SimUsage::new(SimSid::from_bytes([200 - number; 16])));
     let (mut all, mut cohort): (Vec<SimUsage>, _) = (others.collect(), Cohort::default());
     all.push(SimUsage::new(sim()));
@@ -82,7 +83,7 @@ static ACCUSED: LazyLock<(SimUsage, Cohort)> = LazyLock::new(|| {
             let is_strange = usage.sim == sim() && hours >= -10;
             let bytes = Bytes(if is_strange { 300_000_000 } else { 50_000 });
             let beside = Beside { cohort: Some(&cohort), is_suspended: false };
-            let source = Source { fleet: Some(fleet), page: 0 };
+            let source = Source { fleet: None, page: 0 };
             usage.close_beside(begin.plus(hours), bytes, source, beside);
             sketch.add(usage, begin.plus(hours));
         }
@@ -92,16 +93,20 @@ static ACCUSED: LazyLock<(SimUsage, Cohort)> = LazyLock::new(|| {
 });
 
 #[test]
-fn signs_are_counted_into_the_usage_that_is_accused() {
+fn signs_and_open_hours_are_counted_into_the_usage_that_is_accused() {
     assert!(usage_spike::may_be_joined(&ACCUSED.0));
     let strange = plans(SPOILT, Resets::Some, 4..9);
     let mut runner = TestRunner::deterministic();
-    let is_joined = |_number| {
+    let (mut by_signs, mut by_open_hours) = (0, 0);
+    for _number in 0..100 {
         let plan = strange.new_tree(&mut runner).unwrap().current();
-        let found = findings(&fold(&plan.play().events));
-        found.iter().any(|finding| finding.detector == DetectorId::UsageSpike)
-    };
-    assert!((0..100).any(is_joined));
+        for finding in findings(&fold(&plan.play().events)) {
+            let Evidence::Unusual { signs, to, .. } = finding.evidence else { continue };
+            by_signs += usize::from(!signs.is_empty());
+            by_open_hours += usize::from(to > time(begin_ms() + 21 * 3_600_000));
+        }
+    }
+    assert!(by_signs > 0 && by_open_hours > 0, "{by_signs} {by_open_hours}");
 }
 
 fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> SimState {

@@ -27,6 +27,7 @@ use crate::detector::{
 };
 use crate::evidence::{Ledger, Shown, ahead};
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
+use crate::id::FleetSid;
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
@@ -140,7 +141,9 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
 /// worth.
 fn open(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Vec<Ledger> {
     let (state, rules) = (snapshot.state, snapshot.rules);
-    let Some(cohort) = snapshot.fleet.filter(|_| state.fleet() == usage.fleet()) else {
+    // Records of all of a SIM's fleets say nothing of a move.
+    let is_in = |fleet: FleetSid| state.fleet() == Some(fleet);
+    let Some(cohort) = snapshot.fleet.filter(|_| usage.fleet().is_none_or(is_in)) else {
         return Vec::new();
     };
     let shown = |hour: Hour| {
