@@ -13,7 +13,8 @@
 //! Accused wrongly is a SIM that has a new use of its own: a human who calls it a false alarm makes
 //! that usual.
 //!
-//! What else speaks against the SIM at the same time is added by [`joined`], where it is known.
+//! Where events are known as well, [`joined`] looks at hours before they are closed, and adds what else
+//! speaks against the SIM at the same time.
 
 mod joined;
 

@@ -1,10 +1,13 @@
-//! Usage evidence, and what else speaks against the SIM at the same time.
+//! Usage evidence of closed hours, and what events show beside it: hours that are not closed yet, and
+//! what else speaks against the SIM at the same time.
 //!
-//! A strange device proves little, and so do some strange hours; both together are no chance. The
-//! evidence of closed hours is stored; the sum is looked at by whoever sees events beside it, the
-//! webhook and the kill-switch, and is not kept.
+//! The evidence of closed hours is stored; the sum is looked at by whoever sees events beside it, the
+//! webhook and the kill-switch, and is not kept. Open hours add what they will add when they are closed,
+//! up to four hours later, as far as the fleet's latest closed hour says what they are worth
+//! ([`ahead`]). A strange device proves little, and so do some strange hours; both together are no
+//! chance.
 //!
-//! Catches in half the time whoever changed the device and uses little. Signs weigh no more than usage
+//! Catches up to four hours sooner whoever uses much hour after hour, and in half the time whoever changed the device and uses little. Signs weigh no more than usage
 //! itself does: a technician's phone is a strange device that loads, for an hour or two. Misses a SIM
 //! whose usage is as usual.
 //!
