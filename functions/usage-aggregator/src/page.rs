@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use simfuse_domain::bytes::Bytes;
-use simfuse_domain::detector::{is_usage_judged, may_be_joined, shown_by_records, unusual_usage};
+use simfuse_domain::detector::{is_accused, is_usage_judged, shown_by_records, unusual_usage};
 use simfuse_domain::evidence::{Cohort, Sketch};
 use simfuse_domain::finding::Finding;
 use simfuse_domain::id::{FleetSid, SimSid};
@@ -167,7 +167,7 @@ where
         let is_found = |usage: &SimUsage| {
             let rules = context.policy.rules_for(Some(fleet), usage.sim);
             // What is found where events are known as well rests on less evidence of usage.
-            may_be_joined(usage) || !unusual_usage(usage, &rules).is_empty()
+            is_accused(usage) || !unusual_usage(usage, &rules).is_empty()
         };
         let accused: Vec<&mut SimUsage> = changed
             .iter_mut()

@@ -232,6 +232,9 @@ pub enum Evidence {
         /// What else was counted against the SIM, beside its usage.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         signs: Vec<Sign>,
+        /// Whether hours are counted in that are not judged yet, and may turn out to be worth less.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_open: bool,
     },
     /// A country.
     Country {
@@ -380,6 +383,13 @@ impl Finding {
         }
     }
 
+    /// Whether it stands until a human judged it: [its detector's do](DetectorId::is_kept), but for what
+    /// is shown by hours that are not judged yet. Whoever acts on that looks again.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.detector.is_kept() && !matches!(self.evidence, Evidence::Unusual { is_open: true, .. })
+    }
+
     /// Whether this is what the key is about: its own, or that of another claim about the same
     /// place, or about failures or loading on another day. What a human judged, or a guard holds, does
     /// not come to be new by a mast that is a little farther on, or by going on.
@@ -437,7 +447,9 @@ impl fmt::Display for Finding {
                 f.write_str(", more and faster than a sensor can")?;
                 usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
-            Evidence::Unusual { chance_hours, seen, usual, excess, from, signs, .. } => {
+            Evidence::Unusual {
+                chance_hours, seen, usual, excess, from, signs, is_open, ..
+            } => {
                 let chance = grouped(*chance_hours);
                 if self.detector == DetectorId::SlowLeak {
                     return write!(
@@ -452,6 +464,9 @@ impl fmt::Display for Finding {
                     "used {seen} in an hour, usual are {usual}; {excess} beyond the usual since \
                      {from}, by chance once in {chance} hours"
                 )?;
+                if *is_open {
+                    f.write_str(", before these hours are closed")?;
+                }
                 if signs.is_empty() {
                     return Ok(());
                 }

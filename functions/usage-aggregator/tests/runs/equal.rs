@@ -256,9 +256,9 @@ fn is_told_alike(fate: &Fate, inventory: &[Finding], findings: &[Finding]) -> bo
         && findings.iter().all(|finding| finding.device().is_none())
 }
 
-/// Whether it rests on an hour that was not over: only the webhook sees such.
-fn is_of_open_hour(finding: &Finding) -> bool {
-    matches!(finding.evidence, Evidence::Unusual { to, .. } if finding.at < to)
+/// Whether it rests on hours that were not closed: only the webhook sees such.
+fn is_of_open_hours(finding: &Finding) -> bool {
+    matches!(finding.evidence, Evidence::Unusual { is_open: true, .. })
 }
 
 /// Takes the population through both, and says what was found.
@@ -352,7 +352,7 @@ fn a_leak_is_found_live_as_in_the_backtest() {
     let soon = DEFAULT.replace("[usage_spike]", "[usage_spike]\nalert_hours = 1000");
     let found = assert_same(&sensors(9, vec![Rogue::LeakTenTimes], 4), &soon);
     assert_eq!(detectors(&found), [DetectorId::UsageSpike].into());
-    assert!(found.iter().any(is_of_open_hour) && !found.iter().all(is_of_open_hour));
+    assert!(found.iter().any(is_of_open_hours) && !found.iter().all(is_of_open_hours));
 }
 
 #[test]

@@ -41,7 +41,7 @@ use crate::usage::SimUsage;
 
 pub use cohort_surge::cohort_surge;
 pub use slow_leak::{is_leak_judged, slow_leak};
-pub use usage_spike::{is_spike_judged, may_be_joined, usage_spike};
+pub use usage_spike::{is_accused, is_spike_judged, usage_spike};
 
 /// All that a detector may see.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +90,7 @@ impl<'a> Snapshot<'a> {
     /// What is usual in the SIM's fleet, unless a human judged that the SIM is none like the others.
     #[must_use]
     pub fn fleet_usual(&self) -> Option<Usual> {
-        self.fleet.filter(|_| !self.control.has_use_of_its_own).and_then(Cohort::usual)
+        self.fleet.filter(|_| !self.control.has_usage_of_its_own).and_then(Cohort::usual)
     }
 
     /// Whether a human allowed the device for the SIM, or policy declares its model.
@@ -121,15 +121,16 @@ pub struct Control<'a> {
     pub allowed_devices: &'a [Imei14],
     /// Keys of findings that a human judged; `None` where nobody did, or that is not known.
     pub judged: Option<&'a BTreeSet<String>>,
-    /// Whether a human judged that the SIM's use is its own: what is usual in its fleet says nothing of it.
-    pub has_use_of_its_own: bool,
+    /// Whether a human judged that the SIM's usage is its own: [what is usual](Snapshot::fleet_usual) in
+    /// its fleet says nothing of it.
+    pub has_usage_of_its_own: bool,
 }
 
 /// The fleet that is to be asked before a SIM is looked at. Of nearly every SIM enough is known, or
 /// there is nothing against it: then none is.
 #[must_use]
 pub fn asks_fleet(state: Option<&SimState>, usage: Option<&SimUsage>) -> Option<FleetSid> {
-    if !strike::asks_fleet(state, usage) && !usage.is_some_and(may_be_joined) {
+    if !strike::asks_fleet(state, usage) && !usage.is_some_and(is_accused) {
         return None;
     }
     state.and_then(SimState::fleet).or_else(|| usage?.fleet())

@@ -66,6 +66,7 @@ pub fn slow_leak(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
             from: since.start(),
             to,
             signs: Vec::new(),
+            is_open: false,
         },
     })
 }

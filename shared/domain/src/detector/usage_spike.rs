@@ -29,7 +29,7 @@ use crate::policy::Rules;
 use crate::usage::{Baseline, SimUsage};
 
 pub(super) use joined::DETECTOR;
-pub use joined::may_be_joined;
+pub use joined::is_accused;
 
 /// Told when chance alone would show it once in so many active hours of a SIM.
 pub const ALERT_HOURS: u64 = 1_000_000;
@@ -55,39 +55,52 @@ const HOURS_TOLD_MAX: f64 = 1e13;
 #[must_use]
 pub fn usage_spike(usage: &SimUsage, rules: &Rules) -> Option<Finding> {
     let ledger = usage.standing().ledger();
-    let (since, level) = (ledger.since()?, level_with(ledger, usage.baseline(), rules, 0.0)?);
-    finding(ledger, level, format!("{since}/{level}"), 0.0, Vec::new())
+    let level = level_with(ledger, usage.baseline(), rules, 0.0)?;
+    let (added, signs, is_open) = (0.0, Vec::new(), false);
+    Claim { ledger: *ledger, level, added, signs, is_open }.finding()
 }
 
-/// The claim that usage, and what was added to it, is evidence of this level.
-fn finding(
-    ledger: &Ledger,
+/// That usage, and what was added to it, is evidence of this level.
+struct Claim {
+    ledger: Ledger,
     level: Level,
-    about: String,
     added: f64,
     signs: Vec<Sign>,
-) -> Option<Finding> {
-    let (since, judged) = (ledger.since()?, ledger.judged()?);
-    let hours = (ledger.wallet().log_evidence() + added).exp().min(HOURS_TOLD_MAX);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 1 and 1e13"
-    )]
-    let chance_hours = hours as u64;
-    let to = judged.hour.end();
-    let at = signs.iter().map(|sign| sign.at).fold(to, Timestamp::max);
-    let evidence = Evidence::Unusual {
-        level,
-        chance_hours,
-        seen: judged.bytes(),
-        usual: judged.usual(),
-        excess: ledger.wallet().excess(),
-        from: since.start(),
-        to,
-        signs,
-    };
-    Some(Finding { detector: DetectorId::UsageSpike, about, at, evidence })
+    is_open: bool,
+}
+
+impl Claim {
+    fn finding(self) -> Option<Finding> {
+        let Self { ledger, level, added, signs, is_open } = self;
+        let (since, judged) = (ledger.since()?, ledger.judged()?);
+        // Under other keys than what closed hours alone show: of one that a human settled, or that
+        // turns out to be less, the others are left.
+        let open = is_open.then(|| "open".to_owned());
+        let more: Vec<String> = open.into_iter().chain(signs.iter().map(Sign::name)).collect();
+        let slash = if more.is_empty() { "" } else { "/" };
+        let about = format!("{since}/{level}{slash}{}", more.join("+"));
+        let hours = (ledger.wallet().log_evidence() + added).exp().min(HOURS_TOLD_MAX);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and 1e13"
+        )]
+        let chance_hours = hours as u64;
+        let to = judged.hour.end();
+        let at = signs.iter().map(|sign| sign.at).fold(to, Timestamp::max);
+        let evidence = Evidence::Unusual {
+            level,
+            chance_hours,
+            seen: judged.bytes(),
+            usual: judged.usual(),
+            excess: ledger.wallet().excess(),
+            from: since.start(),
+            to,
+            signs,
+            is_open,
+        };
+        Some(Finding { detector: DetectorId::UsageSpike, about, at, evidence })
+    }
 }
 
 /// The level of the evidence with so much added, as far as policy has a use for it.
@@ -125,4 +138,4 @@ pub(crate) fn is_begin_judged(since: &str, judged: &BTreeSet<String>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,9 +11,14 @@ use crate::time::Hour;
 use crate::usage::SimUsage;
 
 /// So many hours after the latest that is merged are looked at: three until an hour is closed, one in
-/// which it is, one for the aggregator to be late, and the one that is not over. Of peers of whom there
-/// is no later word nothing is known now.
-const OPEN_MAX: u32 = 6;
+/// which it is, one for the aggregator to be late, and the one that is not over. What peers did longer
+/// ago says nothing of later hours.
+const OPEN_MAX: i32 = 6;
+
+/// An open hour is worth so much at most, in nats: as much as the strangest in a fleet of 2,000, in which
+/// it was measured. In a larger one an hour can be worth more, and so could the first of an update, of
+/// which the peers are not known to have had theirs.
+const OPEN_WORTH_MAX: f64 = 3.5;
 
 /// What is known of an open hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,37 +38,33 @@ pub fn ahead(
     shown: impl Fn(Hour) -> Shown,
     now: Hour,
 ) -> Vec<Ledger> {
-    let mut ledger = *usage.standing().ledger();
     let (Some(closed), Some(merged)) = (usage.closed_through(), cohort.merged_through()) else {
         return Vec::new();
     };
-    let mut ledgers = Vec::new();
-    if merged.hours_until(now) > OPEN_MAX {
-        return ledgers;
-    }
-    let mut judge = |active: Active, deviation: Bin, excess: Bytes| {
+    let (mut ledger, mut ledgers) = (*usage.standing().ledger(), Vec::new());
+    // Says whether anything is held against the SIM still.
+    let mut judge = |active: Active, deviation: Bin| {
         let known = cohort.worth_in(active.hour, deviation);
-        let open = || cohort.worth_lately(deviation).filter(|_| active.hour > merged);
+        let lately = || cohort.worth_lately(deviation).filter(|_| active.hour > merged);
+        let open = || lately().map(|worth| worth.min(OPEN_WORTH_MAX));
         if let Some(worth) = known.or_else(open) {
-            ledger.judge(active, worth, excess);
+            ledger.judge(active, worth, excess_of_hour(active.bytes(), active.usual()));
             ledgers.push(ledger);
         }
         ledger.wallet().log_evidence() > 0.0
     };
     if let Some((active, deviation)) = usage.standing().ledger().pending()
-        && !judge(active, deviation, excess_of_hour(active.bytes(), active.usual()))
+        && !judge(active, deviation)
     {
         return ledgers;
     }
+    let last = now.min(merged.plus(OPEN_MAX));
     let mut hour = closed.max(merged).after();
-    while hour <= now {
+    while hour <= last {
         if let Shown::Used(bytes) = shown(hour) {
             let Some(usual) = usage.usual_in(hour, cohort.spread()) else { break };
-            let expected = usual.expected();
             let deviation = Bin::of_deviation(usual.deviation(bytes));
-            let active = Active::new(hour, bytes, expected);
-            // A silent hour is worth as much as the most usual.
-            if !judge(active, deviation, excess_of_hour(bytes, expected)) {
+            if !judge(Active::new(hour, bytes, usual.expected()), deviation) {
                 break;
             }
         }

@@ -81,7 +81,7 @@ pub enum Authority {
 pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<String, Finding>) {
     let case = look.case;
     let (desired, _) = &case.desired;
-    let stored = case.findings.values().filter(|finding| finding.detector.is_kept());
+    let stored = case.findings.values().filter(|finding| finding.is_kept());
     let mut findings: Vec<Finding> = stored.cloned().collect();
     let unknown = SimState::new(case.sim);
     let state = case.state.as_ref().unwrap_or(&unknown);
@@ -92,7 +92,7 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
         restored_at: desired.restored_at,
         allowed_devices: &allowed,
         judged: Some(&desired.judged),
-        has_use_of_its_own: desired.has_usage_of_its_own(),
+        has_usage_of_its_own: desired.has_usage_of_its_own(),
     };
     let (usage, cohort) = (case.usage.as_ref(), case.cohort.as_ref());
     let snapshot = Snapshot::of(state, usage, cohort, &rules, control);

@@ -99,9 +99,8 @@ impl Desired {
             || self.is_settled_in_part(finding)
     }
 
-    /// Whether usage evidence is some that a human judged at another level, or rests on a sign that says
-    /// nothing against the SIM, or with one on hours before a restore. Who sees events does not know of
-    /// that; who does adds up anew.
+    /// Whether usage evidence rests on a sign that says nothing against the SIM, or on hours before a
+    /// restore. Whoever added the sign did not know of that; who does adds up anew.
     fn is_settled_in_part(&self, finding: &Finding) -> bool {
         let Evidence::Unusual { from, signs, .. } = &finding.evidence else { return false };
         let since = finding.about.split('/').next().unwrap_or_default();
@@ -112,7 +111,7 @@ impl Desired {
                 || sign.device.is_some_and(|device| self.allowed_devices.contains(&device))
         };
         let is_before = Some(*from) < self.restored_at;
-        is_judged || (is_before && !signs.is_empty()) || signs.iter().any(is_settled)
+        !signs.is_empty() && (is_judged || is_before || signs.iter().any(is_settled))
     }
 
     /// Whether a human judged what the SIM uses, over time or at once in its own device: that is learnt

@@ -3,6 +3,7 @@ mod false_alarms;
 mod freezes;
 mod joined;
 mod judgements;
+mod open_hours;
 mod quarantines;
 mod returns;
 mod stories;

@@ -19,18 +19,17 @@
 //! and of places. What is missing weighs nothing: a thief may well keep device and network.
 
 use std::cmp::Ordering;
-use std::iter;
+use std::slice;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{finding, is_spike_judged, level_with};
+use super::{Claim, is_spike_judged, level_with};
 use crate::detector::{
     Detector, Snapshot, country_new, device_changed, device_flip_flop, device_is_handset,
     device_not_allowed, download_heavy, impossible_travel, network_new,
 };
-use crate::evidence::{Ledger, Shown, ahead};
+use crate::evidence::{Ledger, Level, Shown, ahead};
 use crate::finding::{DetectorId, Evidence, Finding, Sign};
-use crate::id::FleetSid;
 use crate::time::Hour;
 use crate::usage::SimUsage;
 
@@ -77,7 +76,7 @@ const AFTER: SignedDuration = SignedDuration::from_hours(72);
 
 /// Whether there is enough evidence of usage for a sign to count.
 #[must_use]
-pub fn may_be_joined(usage: &SimUsage) -> bool {
+pub fn is_accused(usage: &SimUsage) -> bool {
     usage.standing().wallet().log_evidence() > OWN_LOG_EVIDENCE_MIN
 }
 
@@ -96,16 +95,16 @@ impl Weighed {
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     // As nearly always.
-    let Some(usage) = snapshot.usage.filter(|usage| may_be_joined(usage)) else {
+    let Some(usage) = snapshot.usage.filter(|usage| is_accused(usage)) else {
         return Vec::new();
     };
-    joined(snapshot, usage).into_iter().collect()
+    joined(snapshot, usage).unwrap_or_default()
 }
 
-/// The most that the evidence of closed hours shows with signs, or that of open hours with or without
-/// them, where that is more than the aggregator finds.
-fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
-    let (closed, past) = (usage.standing().ledger(), usage.baseline());
+/// What closed hours show with signs, and open hours without and with them, each where that is more
+/// than is shown otherwise.
+fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Vec<Finding>> {
+    let closed = usage.standing().ledger();
     let since = closed.since()?;
     let restored_at = snapshot.control.restored_at;
     // A human who restored the SIM knew of evidence that was there before, and so did who judged it.
@@ -113,42 +112,56 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Finding> {
     if is_judged || Some(since.start()) < restored_at {
         return None;
     }
+    let level_of =
+        |ledger: &Ledger, added: f64| level_with(ledger, usage.baseline(), snapshot.rules, added);
+    // What closed hours alone show, the aggregator finds.
+    let known = level_of(closed, 0.0);
+    let open = open(snapshot, usage);
     let signs = signs(snapshot, closed)?;
     let weight: f64 = signs.iter().map(|weighed| weighed.nats).sum();
-    let mut most = level_with(closed, past, snapshot.rules, 0.0);
-    let mut found = None;
-    for ledger in iter::once(*closed).chain(open(snapshot, usage)) {
+    let signs: Vec<Sign> = signs.into_iter().map(|weighed| weighed.sign).collect();
+    let with_signs = most(slice::from_ref(closed), weight, known, level_of);
+    let alone = most(&open, 0.0, known, level_of);
+    let above = [&with_signs, &alone].into_iter().flatten().map(|(_, level, _)| Some(*level));
+    let both = most(&open, weight, above.fold(known, Option::max), level_of);
+    let claim = |(ledger, level, added): (Ledger, Level, f64), signs: &[Sign], is_open| {
+        Claim { ledger, level, added, signs: signs.to_vec(), is_open }.finding()
+    };
+    let found = [
+        with_signs.and_then(|most| claim(most, &signs, false)),
+        alone.and_then(|most| claim(most, &[], true)),
+        both.and_then(|most| claim(most, &signs, true)),
+    ];
+    // An open hour may not be over.
+    let until_now = |found: Finding| Finding { at: found.at.min(snapshot.now()), ..found };
+    Some(found.into_iter().flatten().map(until_now).collect())
+}
+
+/// The first that shows most, where that is above this level, with at most so much added.
+fn most(
+    ledgers: &[Ledger],
+    weight: f64,
+    above: Option<Level>,
+    level_of: impl Fn(&Ledger, f64) -> Option<Level>,
+) -> Option<(Ledger, Level, f64)> {
+    let (mut most, mut found) = (above, None);
+    for ledger in ledgers {
         let added = weight.min(ledger.wallet().log_evidence());
-        let with_signs = level_with(&ledger, past, snapshot.rules, added);
-        if with_signs > most {
-            most = with_signs;
-            let is_alone = level_with(&ledger, past, snapshot.rules, 0.0) == with_signs;
-            found = Some((ledger, if is_alone { 0.0 } else { added }));
+        let level = level_of(ledger, added);
+        if let Some(reached) = level.filter(|_| level > most) {
+            (most, found) = (level, Some((*ledger, reached, added)));
         }
     }
-    let ((ledger, added), level) = (found?, most?);
-    let mut about = format!("{since}/{level}");
-    let mut counted: Vec<Sign> = Vec::new();
-    if added > 0.0 {
-        counted.extend(signs.into_iter().map(|weighed| weighed.sign));
-        // Under another key than what usage alone shows: of one that a human settled the other is left.
-        let names: Vec<String> = counted.iter().map(Sign::name).collect();
-        about = format!("{about}/{}", names.join("+"));
-    }
-    let found = finding(&ledger, level, about, added, counted)?;
-    // An open hour may not be over.
-    Some(Finding { at: found.at.min(snapshot.now()), ..found })
+    found
 }
 
 /// What is held against the SIM after each of its open hours, as far as its fleet says what they are
 /// worth.
 fn open(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Vec<Ledger> {
     let (state, rules) = (snapshot.state, snapshot.rules);
-    // Records of all of a SIM's fleets say nothing of a move.
-    let is_in = |fleet: FleetSid| state.fleet() == Some(fleet);
-    let Some(cohort) = snapshot.fleet.filter(|_| usage.fleet().is_none_or(is_in)) else {
-        return Vec::new();
-    };
+    // What is closed elsewhere lets go of what the old peers say.
+    let moved = matches!((state.fleet(), usage.fleet()), (Some(is), Some(was)) if is != was);
+    let Some(cohort) = snapshot.fleet.filter(|_| !moved) else { return Vec::new() };
     let shown = |hour: Hour| {
         if rules.is_planned(hour.start(), hour.end()) {
             return Shown::Planned;

@@ -9,7 +9,7 @@ use crate::verdict::Verdict;
 pub(super) const ALL_ACTS: &str = "[usage_spike]\nact = \"deactivate\"\n[quarantine]\nfleet = \
                         \"HF00000000000000000000000000000009\"";
 
-pub(super) const PAST_HOURS: usize = 10 * 24;
+pub(crate) const PAST_HOURS: usize = 10 * 24;
 
 /// The SIM beside 399 peers that did what is usual for ten days, after these hours of its own.
 pub(super) fn after(own: &[u64]) -> SimUsage {
@@ -22,7 +22,7 @@ pub(super) fn after_past(past_hours: usize, own: &[u64]) -> SimUsage {
 }
 
 /// The same with its fleet, through the latest hour.
-pub(super) fn beside_peers(past_hours: usize, own: &[u64]) -> (SimUsage, Cohort) {
+pub(crate) fn beside_peers(past_hours: usize, own: &[u64]) -> (SimUsage, Cohort) {
     let mut hour: Hour = "2026-03-01T00Z".parse().unwrap();
     let mut cohort = Cohort::default();
     let mut usage = SimUsage::new(sim());

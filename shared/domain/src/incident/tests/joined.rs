@@ -27,6 +27,7 @@ fn joined(level: Level) -> Finding {
         from: time("01T02:00"),
         to: time("01T09:00"),
         signs: vec![sign],
+        is_open: false,
     };
     let about = format!("2026-03-01T02Z/{level}/device_changed:{SENSOR_2}");
     Finding { detector: DetectorId::UsageSpike, about, at: time("01T09:00"), evidence }

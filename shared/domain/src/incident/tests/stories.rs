@@ -527,8 +527,9 @@ fn unusual(level: Level) -> Finding {
     let (from, to) = (time("01T02:00"), time("01T09:00"));
     let (usual, seen, excess) = (Bytes(50_000), Bytes(9 * MB), Bytes(60 * MB));
     let chance_hours = 200_000_000;
-    let signs = Vec::new();
-    let evidence = Evidence::Unusual { level, chance_hours, seen, usual, excess, from, to, signs };
+    let (signs, is_open) = (Vec::new(), false);
+    let evidence =
+        Evidence::Unusual { level, chance_hours, seen, usual, excess, from, to, signs, is_open };
     let about = format!("2026-03-01T02Z/{level}");
     Finding { detector: DetectorId::UsageSpike, about, at: to, evidence }
 }

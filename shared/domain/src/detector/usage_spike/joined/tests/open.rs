@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::bytes::Bytes;
 use crate::detector::asks_fleet;
-use crate::detector::fixture::{claims_in_fleet, fleet, state_of, used};
+use crate::detector::fixture::{claims_in_fleet, fleet, hour_of, sim, state_of, used};
 use crate::detector::usage_spike::tests::{PAST_HOURS, beside_peers};
-use crate::evidence::Cohort;
+use crate::evidence::{Cohort, Sketch};
+use crate::usage::{Beside, Source};
 
 static THEFT: LazyLock<(SimUsage, Cohort)> = LazyLock::new(|| beside_peers(PAST_HOURS, &FOUR));
 
@@ -41,11 +42,11 @@ fn hours(hours: std::ops::Range<u8>) -> Vec<Event> {
 #[test]
 fn an_hour_counts_before_it_is_closed() {
     // The sixth closed hour waits for the next record, and what it was worth is known.
-    check(&SIX, &hours(5..6), &["alert"]);
-    check(&SIX, &hours(5..7), &["quarantine"]);
-    check(&SIX, &hours(5..8), &["deactivate"]);
-    check(&SEVEN, &hours(6..7), &["quarantine"]);
-    check(&SEVEN, &hours(6..8), &["deactivate"]);
+    check(&SIX, &hours(5..6), &["alert/open"]);
+    check(&SIX, &hours(5..7), &["quarantine/open"]);
+    check(&SIX, &hours(5..8), &["deactivate/open"]);
+    check(&SEVEN, &hours(6..7), &["quarantine/open"]);
+    check(&SEVEN, &hours(6..8), &["deactivate/open"]);
     // Without the fleet nothing is known of what they are worth.
     let (events, none) = (hours(5..8), Control::default());
     assert_eq!(claims(&SIX, &events, ALL_ACTS, none), Vec::<String>::new());
@@ -63,16 +64,16 @@ fn what_is_found_is_as_of_the_latest_event_and_says_what_its_hour_holds() {
         &rules(ALL_ACTS),
         control,
     );
-    insta::assert_snapshot!(text.concat(), @"usage_spike#2026-03-11T00Z/quarantine 2026-03-11T06:30:00Z: used 200.0 MB in an hour, usual are 50.6 kB; 2.0 GB beyond the usual since 2026-03-11T00:00:00Z, by chance once in 16,601,440 hours");
+    insta::assert_snapshot!(text.concat(), @"usage_spike#2026-03-11T00Z/quarantine/open 2026-03-11T06:30:00Z: used 200.0 MB in an hour, usual are 50.6 kB; 2.0 GB beyond the usual since 2026-03-11T00:00:00Z, by chance once in 16,601,440 hours, before these hours are closed");
 }
 
 #[test]
 fn a_usual_or_a_silent_hour_speaks_for_the_sim_and_changes_nothing_of_what_was() {
-    check(&FIVE, &[streams(5, 300 * MB)], &["alert"]);
+    check(&FIVE, &[streams(5, 300 * MB)], &["alert/open"]);
     check(&FIVE, &[streams(6, 300 * MB)], &[]);
     check(&FIVE, &[streams(5, 50_000), streams(6, 300 * MB)], &[]);
     // Of the hour before it was found.
-    check(&SIX, &[streams(6, 50_000), streams(7, 50_000)], &["alert"]);
+    check(&SIX, &[streams(6, 50_000), streams(7, 50_000)], &["alert/open"]);
 }
 
 #[test]
@@ -87,10 +88,11 @@ fn little_evidence_asks_no_fleet_and_is_not_looked_at() {
 }
 
 #[test]
-fn of_a_fleet_of_which_nothing_new_is_known_no_hour_counts() {
-    check(&SIX, &hours(9..12), &["deactivate"]);
-    check(&SIX, &[streams(12, 300 * MB)], &[]);
-    check(&SIX, &hours(6..13), &[]);
+fn of_a_fleet_of_which_nothing_new_is_known_no_later_hour_counts() {
+    check(&SIX, &hours(9..12), &["deactivate/open"]);
+    check(&SIX, &hours(12..20), &["alert/open"]);
+    // Of the hours before it is known as before.
+    check(&SIX, &hours(6..20), &["deactivate/open"]);
 }
 
 #[test]
@@ -99,19 +101,101 @@ fn nor_does_planned_work_or_another_fleet() {
                 bytes_max_mb = 60";
     let work = format!("{ALL_ACTS}\n{work}");
     let found = |events: &[Event], policy| looked_at(&SIX, events, policy, Control::default());
-    assert_eq!(found(&hours(6..8), &work), ["alert"]);
-    assert_eq!(found(&hours(6..9), &work), ["quarantine"]);
+    assert_eq!(found(&hours(6..8), &work), ["alert/open"]);
+    assert_eq!(found(&hours(6..9), &work), ["quarantine/open"]);
     let other = "HF00000000000000000000000000000008".parse().ok();
     let moved = Event { fleet: other, ..streams(6, 300 * MB) };
     assert_eq!(found(&[moved], ALL_ACTS), Vec::<String>::new());
+    // Of one whose events name none, its records say which it is in.
+    let unnamed = Event { fleet: None, ..streams(6, 300 * MB) };
+    assert_eq!(found(&[unnamed], ALL_ACTS), ["quarantine/open"]);
+}
+
+/// What is found of this usage and these events beside the fleet, by its level.
+fn levels_of(usage: &SimUsage, cohort: &Cohort, events: &[Event]) -> Vec<String> {
+    let (beside, none) = ((Some(usage), Some(cohort)), Control::default());
+    let found = claims_in_fleet(super::super::DETECTOR, events, beside, &rules(ALL_ACTS), none);
+    let about = |claim: &String| claim.split(['/', ' ']).nth(1).unwrap().to_owned();
+    found.iter().map(about).collect()
+}
+
+#[test]
+fn an_hour_that_is_closed_and_not_merged_counts_once() {
+    let (mut usage, cohort) = beside_peers(PAST_HOURS, &SIX);
+    let source = Source { fleet: Some(fleet()), page: 0 };
+    let beside = Beside { cohort: Some(&cohort), is_suspended: false };
+    let none = levels_of(&usage, &cohort, &[]);
+    usage.close_beside(hour_of("11T06"), Bytes(300 * MB), source, beside);
+    // The hour before is judged now: an alert that the aggregator finds.
+    assert_eq!(
+        (none, levels_of(&usage, &cohort, &[])),
+        (vec!["alert".into()], vec!["quarantine".into()])
+    );
+    assert_eq!(levels_of(&usage, &cohort, &hours(6..7)), ["quarantine"]);
+    assert_eq!(levels_of(&usage, &cohort, &hours(6..8)), ["deactivate"]);
+}
+
+#[test]
+fn an_hour_that_is_merged_and_has_no_record_does_not_count() {
+    // Two hours without one.
+    let own = [&SIX[..], &[0, 0]].concat();
+    let (usage, cohort) = beside_peers(PAST_HOURS, &own);
+    assert_eq!(levels_of(&usage, &cohort, &hours(6..8)), ["alert"]);
+    assert_eq!(levels_of(&usage, &cohort, &hours(6..9)), ["quarantine"]);
+}
+
+#[test]
+fn an_hour_of_which_the_fleet_knows_no_more_speaks_neither_way() {
+    let own = [&SIX[..], &[0; 51]].concat();
+    let (usage, cohort) = beside_peers(PAST_HOURS, &own);
+    let later = attached("13T08:30");
+    assert_eq!(levels_of(&usage, &cohort, &[later]), Vec::<String>::new());
+}
+
+#[test]
+fn an_hour_counts_that_only_records_show() {
+    let (mut usage, cohort) = beside_peers(PAST_HOURS, &SIX);
+    assert!(usage.see(hour_of("11T06"), Bytes(300 * MB)));
+    assert_eq!(levels_of(&usage, &cohort, &home()), ["quarantine"]);
+    assert_eq!(levels_of(&usage, &cohort, &[streams(6, 50_000)]), ["quarantine"]);
+}
+
+#[test]
+fn in_a_large_fleet_an_open_hour_counts_as_in_one_of_two_thousand() {
+    const SIMS: usize = 20_000;
+    let (mut usage, mut other) = (SimUsage::new(sim()), SimUsage::new(sim()));
+    let (mut cohort, first) = (Cohort::default(), hour_of("01T00"));
+    for hours in 0..40 {
+        let (hour, mut sketch) = (first.plus(hours), Sketch::default());
+        let strange = if hours < 37 { 50_000 } else { 300 * MB };
+        for (usage, bytes, times) in [(&mut usage, strange, 1), (&mut other, 50_000, SIMS)] {
+            let source = Source { fleet: Some(fleet()), page: 0 };
+            let beside = Beside { cohort: Some(&cohort), is_suspended: false };
+            usage.close_beside(hour, Bytes(bytes), source, beside);
+            (0..times).for_each(|_| sketch.add(usage, hour));
+        }
+        cohort.merge(hour, &sketch);
+    }
+    let shown = |_hour| Shown::Used(Bytes(300 * MB));
+    let ledgers = ahead(&usage, &cohort, shown, first.plus(42));
+    let all = std::iter::once(usage.standing().ledger()).chain(&ledgers);
+    let all: Vec<f64> = all.map(|ledger| ledger.wallet().log_evidence()).collect();
+    let steps: Vec<f64> = all.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(steps[0] > 4.0, "a closed hour counts in full: {steps:?}");
+    assert!(
+        steps.len() == 4 && steps[1..].iter().all(|step| (step - 3.5).abs() < 1e-9),
+        "{steps:?}"
+    );
 }
 
 #[test]
 fn signs_are_added_to_open_hours_as_to_closed_ones() {
     let device = "device_not_allowed:86600905000001";
     let then = |events: Vec<Event>| then([vec![in_tablet()], events].concat());
-    check(&FIVE, &then(hours(5..6)), &[&format!("deactivate/{device}")]);
-    check(&FOUR, &then(vec![streams(4, 300 * MB)]), &[&format!("quarantine/{device}")]);
+    let alone = [format!("alert/{device}"), "alert/open".to_owned()];
+    let both = format!("deactivate/open+{device}");
+    check(&FIVE, &then(hours(5..6)), &[&alone[0], &alone[1], &both]);
+    check(&FOUR, &then(hours(4..5)), &[&format!("quarantine/open+{device}")]);
     // What usage alone shows when hours are closed, the aggregator finds.
     check(&[300 * MB; 9], &then(hours(9..11)), &[]);
 }
@@ -131,22 +215,23 @@ proptest! {
     fn what_comes_in_more_of_an_hour_never_shows_less(
         hours in proptest::array::uniform6((0_u64..3, 0_u64..20_000_000)),
         more in proptest::array::uniform6((0_u64..3, 0_u64..20_000_000)),
+        (looked, last) in (0_i32..12).prop_flat_map(|looked| (Just(looked), looked..12)),
     ) {
         let (usage, cohort) = &*THEFT;
         let first: Hour = "2026-03-11T04Z".parse().unwrap();
-        let evidence = |also: bool| {
+        let evidence = |also: bool, until: i32| {
             let shown = |hour: Hour| {
                 let place = usize::try_from(first.hours_until(hour)).unwrap();
                 let of = |(times, bytes): (u64, u64)| times.saturating_mul(bytes);
                 let more = if also { of(more[place]) } else { 0 };
                 Shown::Used(Bytes(of(hours[place]).saturating_add(more)))
             };
-            let ledgers = ahead(usage, cohort, shown, first.plus(5));
+            let ledgers = ahead(usage, cohort, shown, first.plus(until));
             let wallets = ledgers.iter().map(|ledger| ledger.wallet());
             let evidence = wallets.map(|wallet| (wallet.log_evidence(), wallet.excess()));
             evidence.collect::<Vec<_>>()
         };
-        let (few, all) = (evidence(false), evidence(true));
+        let (few, all) = (evidence(false, looked), evidence(true, last));
         prop_assert!(few.len() > 1 && few.len() <= all.len(), "{few:?} {all:?}");
         for (few, all) in few.iter().zip(&all) {
             prop_assert!(few.0 <= all.0 && few.1 <= all.1, "{few:?} {all:?}");
