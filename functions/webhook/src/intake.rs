@@ -43,13 +43,13 @@ const WRITE_ATTEMPTS_MAX: u32 = 5;
 /// More than the longest body holds events of the usual length.
 const DEAD_LETTERS_MAX: usize = 5_000;
 
-/// A policy, and what is usual in a fleet, is read again after this long.
+/// A policy, and what a fleet's SIMs do, is read again after this long.
 const READ_MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The heartbeat is sampled: one write for all events of this long.
 const HEARTBEAT_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
-/// What is usual in a fleet holds up the answer for at most this long a fleet …
+/// What a fleet's SIMs do holds up the answer for at most this long a fleet …
 const FLEET_WITHIN: Duration = Duration::from_millis(300);
 
 /// … and where it could not be read, it is asked for again after this.

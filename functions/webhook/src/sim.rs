@@ -1,6 +1,6 @@
 //! What a batch's events mean for one SIM: fold, detect, and what is to be written.
 //!
-//! In two steps, between which the caller asks what is usual in the SIM's fleet, where that is needed.
+//! In two steps, between which the caller reads what the SIM's fleet does, where that is needed.
 //!
 //! Pure, and guarded against itself: a panic in the fold or in one detector costs that SIM's events
 //! or that detector's findings, and nothing else.

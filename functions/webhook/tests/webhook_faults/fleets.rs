@@ -153,14 +153,20 @@ async fn strange_hours_add_up_before_they_are_closed() {
     assert_eq!(asked(&bench), 0, "nothing is held against it");
     post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
     let since = Hour::of(at(0)).plus(-7);
-    assert_eq!((asked(&bench), found(&bench)), (1, vec![format!("usage_spike#{since}/alert")]));
+    assert_eq!(
+        (asked(&bench), found(&bench)),
+        (1, vec![format!("usage_spike#{since}/alert/open")])
+    );
     // Evidence that is not enough is enough with the hour that is not over.
     let bench = stolen(30 * MB, 5).await;
     post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
     assert_eq!(found(&bench), Vec::<String>::new());
     post(&bench, &[window(Provider::Twilio, 1, 1)]).await;
     let since = Hour::of(at(0)).plus(-6);
-    assert_eq!((asked(&bench), found(&bench)), (1, vec![format!("usage_spike#{since}/alert")]));
+    assert_eq!(
+        (asked(&bench), found(&bench)),
+        (1, vec![format!("usage_spike#{since}/alert/open")])
+    );
     // A SIM that was strange for an hour is not asked for.
     let bench = stolen(30 * MB, 2).await;
     post(&bench, &[window(Provider::Twilio, 1, 1)]).await;

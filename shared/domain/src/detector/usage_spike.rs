@@ -1,10 +1,9 @@
 //! Usage that is unusual for a SIM and for its peers, hour after hour.
 //!
 //! Catches what keeps no limit busy: a thief who streams under the limit, a leak, a botnet, whichever
-//! the device. It is not in [`ALL`](super::ALL): the aggregator, which alone sees a SIM's closed hours
-//! beside those of its whole fleet, adds them up ([`crate::evidence`]) and looks at the sum when it
-//! closes an hour. What is found then rests on more than a case shows, so it stands until a human
-//! judged it.
+//! the device. The aggregator, which sees each of a SIM's closed hours beside those of its whole fleet,
+//! adds them up ([`crate::evidence`]) and looks at the sum when it closes an hour ([`usage_spike`]).
+//! What is found then rests on more than a case shows, so it stands until a human judged it.
 //!
 //! Fooled by whoever uses no more than peers do once in a while: where many SIMs upload at odd hours,
 //! no theft is found that is smaller than such an upload. By a theft within the first 24 active hours,
