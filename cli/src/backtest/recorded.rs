@@ -2,6 +2,7 @@
 //! stored of a SIM, and labels; each SIM's in the order of time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -197,6 +198,10 @@ impl Recorded {
             })
         };
         let (sim, label, from) = (place("sim")?, place("label")?, place("from")?);
+        // A thief whose label is not understood would count as a SIM that was cut for nothing.
+        let bad = |line: u64, why: &dyn fmt::Display| {
+            CliError::Usage(format!("{name}, line {line}: {why}"))
+        };
         let mut labels = BTreeMap::new();
         let mut row = StringRecord::new();
         loop {
@@ -205,12 +210,11 @@ impl Recorded {
                 Ok(false) => break,
                 Ok(true) => {
                     let column = |place: usize| row.get(place).unwrap_or_default().trim();
-                    match labelled(column(sim), column(label), column(from)) {
-                        Ok((sim, group)) => note_label(&mut labels, sim, group),
-                        Err(why) => self.counts.bad(|| format!("{name}, line {line}: {why}")),
-                    }
+                    let row = labelled(column(sim), column(label), column(from));
+                    let (sim, group) = row.map_err(|why| bad(line, &why))?;
+                    note_label(&mut labels, sim, group);
                 }
-                Err(error) => self.counts.bad(|| format!("{name}, line {line}: {error}")),
+                Err(error) => return Err(bad(line, &error)),
             }
         }
         self.labels = Some(labels);
@@ -411,8 +415,10 @@ fn item(json: &[u8]) -> Read {
 }
 
 fn labelled(sim: &str, label: &str, from: &str) -> Result<(SimSid, Group), String> {
-    let sim = sim.parse().map_err(|error| format!("sim: {error}"))?;
-    let from: Timestamp = from.parse().map_err(|error| format!("from: {error}"))?;
+    let sim = sim.parse().map_err(|error| format!("sim {sim}: {error}"))?;
+    let from: Timestamp = from.parse().map_err(|error| {
+        format!("from {from}: {error}; needed is a time such as 2026-01-13T10:10:14Z")
+    })?;
     let harmless = Behaviour::ALL.iter().map(|behaviour| behaviour.name());
     let name = Rogue::all().map(Rogue::name).chain(["rogue"]).find(|name| *name == label);
     match name {

@@ -47,8 +47,6 @@ pub(super) enum Input {
     Stored {
         #[serde(flatten)]
         counts: StoredCounts,
-        /// What was bad of the labels.
-        labels: Counts,
     },
 }
 
@@ -131,6 +129,7 @@ struct Compared {
 /// What SIMs used before they were deactivated.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 struct Used {
+    sims: usize,
     bytes: u64,
     bytes_most: u64,
 }
@@ -272,7 +271,7 @@ impl Report {
         self.add_sims(&mut text);
         if let Some(compared) = &self.compared {
             text.push_str(&format!(
-                "Used before they were deactivated:\n  with this policy  {}\n  with the other    {}\n",
+                "Used before they were deactivated (what the others used is in neither):\n  with this policy  {}\n  with the other    {}\n",
                 compared.used.text(),
                 compared.other_used.text()
             ));
@@ -295,7 +294,8 @@ impl Report {
         let judged = match (self.judged_as, policy_mode) {
             ("enforce", Mode::Observe) => {
                 "Judged as if all of it were in mode enforce. Its own mode is observe: applied as it \
-                 is, it would\nhold each of these acts."
+                 is, it would\nhold such acts, some later, as a thief that stays on is a peer \
+                 (--own-mode)."
                     .to_owned()
             }
             ("enforce", Mode::Enforce) => "Judged as if all of it were in mode enforce.".to_owned(),
@@ -363,13 +363,15 @@ impl Used {
     fn of(tried: &[Tried]) -> Self {
         let off = tried.iter().filter_map(strongest).filter(is_off);
         off.fold(Self::default(), |used, act| Self {
+            sims: used.sims.saturating_add(1),
             bytes: used.bytes.saturating_add(act.bytes_before),
             bytes_most: used.bytes_most.max(act.bytes_before),
         })
     }
 
     fn text(self) -> String {
-        format!("{} in all, {} the most", Bytes(self.bytes), Bytes(self.bytes_most))
+        let Self { sims, bytes, bytes_most } = self;
+        format!("{} by {sims} SIMs, {} the most", Bytes(bytes), Bytes(bytes_most))
     }
 }
 
@@ -388,12 +390,12 @@ impl Input {
                 bad_first.iter().for_each(|bad| text.push_str(&format!("  {bad}\n")));
                 text
             }
-            Self::Stored { counts, labels } => stored_text(counts, labels),
+            Self::Stored { counts } => stored_text(counts),
         }
     }
 }
 
-fn stored_text(counts: &StoredCounts, labels: &Counts) -> String {
+fn stored_text(counts: &StoredCounts) -> String {
     let StoredCounts { stack, read_at, sims, usage_records, since, unread, unread_first, stopped } =
         counts;
     let since = since.map_or_else(String::new, |since| format!(", since {since}"));
@@ -402,10 +404,6 @@ fn stored_text(counts: &StoredCounts, labels: &Counts) -> String {
          items could not be read\n"
     );
     unread_first.iter().for_each(|unread| text.push_str(&format!("  {unread}\n")));
-    if labels.bad > 0 {
-        text.push_str(&format!("{} labels could not be read\n", labels.bad));
-        labels.bad_first.iter().for_each(|bad| text.push_str(&format!("  {bad}\n")));
-    }
     text.push_str(
         "The hours show limits by hour, day and period, strikes of two hours, usage_spike, \
          slow_leak and\ncohort_surge. Events are not kept: strikes of two windows, devices, \

@@ -92,7 +92,7 @@ pub struct Intake<T> {
     receipt: Receipt,
     detectors: &'static [Detector],
     policy: Mutex<Option<(Arc<Policy>, Timestamp)>>,
-    fleets: Mutex<BTreeMap<FleetSid, (Option<Arc<Cohort>>, Timestamp)>>,
+    fleets: Mutex<BTreeMap<FleetSid, Held>>,
     pulse: Mutex<Pulse>,
 }
 
@@ -106,6 +106,9 @@ struct Sorted {
     ignored: usize,
     kinds: Kinds,
 }
+
+/// What a fleet's SIMs do, where that is known, and how long it is not read again.
+type Held = (Option<Arc<Cohort>>, Timestamp);
 
 /// A body, and the texts of its elements, which are looked for when one is needed.
 struct Body<'a> {

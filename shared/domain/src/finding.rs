@@ -16,6 +16,7 @@ use crate::network::{Country, NamedPlmn};
 use crate::number::grouped;
 use crate::place::{Point, SAME_PLACE_KM, Square};
 use crate::port::SimStatus;
+use crate::time::Hour;
 
 pub use sign::Sign;
 
@@ -448,7 +449,15 @@ impl fmt::Display for Finding {
                 usual.map_or(Ok(()), |usual| write!(f, "; usual are {usual} an hour"))
             }
             Evidence::Unusual {
-                chance_hours, seen, usual, excess, from, signs, is_open, ..
+                chance_hours,
+                seen,
+                usual,
+                excess,
+                from,
+                to,
+                signs,
+                is_open,
+                ..
             } => {
                 let chance = grouped(*chance_hours);
                 if self.detector == DetectorId::SlowLeak {
@@ -459,14 +468,12 @@ impl fmt::Display for Finding {
                          {chance} days"
                     );
                 }
+                let (hour, so_far) = (Hour::ending_at(*to), if *is_open { " so far" } else { "" });
                 write!(
                     f,
-                    "used {seen} in an hour, usual are {usual}; {excess} beyond the usual since \
-                     {from}, by chance once in {chance} hours"
+                    "used {seen} in {hour}{so_far}, usual are {usual}; {excess} beyond three times \
+                     the usual since {from}, by chance once in {chance} hours"
                 )?;
-                if *is_open {
-                    f.write_str(", before these hours are closed")?;
-                }
                 if signs.is_empty() {
                     return Ok(());
                 }

@@ -84,8 +84,11 @@ fn what_is_found_says_what_is_usual_and_what_was_beyond_it() {
     let found = usage_spike(&usage, &rules(ALL_ACTS)).unwrap();
     assert_eq!(found.key(), "usage_spike#2026-03-11T00Z/deactivate");
     let text = found.to_string();
-    assert!(text.starts_with("used 300.0 MB in an hour, usual are "), "{text}");
-    assert!(text.contains("2.4 GB beyond the usual since 2026-03-11T00:00:00Z"), "{text}");
+    assert!(text.starts_with("used 300.0 MB in 2026-03-11T07Z, usual are "), "{text}");
+    assert!(
+        text.contains("2.4 GB beyond three times the usual since 2026-03-11T00:00:00Z"),
+        "{text}"
+    );
     assert_eq!(found.at.to_string(), "2026-03-11T08:00:00Z");
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::detector::usage_spike::tests::{PAST_HOURS, beside_peers};
-use crate::finding::{DetectorId, Evidence};
+use crate::finding::Evidence;
 
 const FOUND: &str = "usage_spike#2026-03-11T00Z/deactivate/open";
 
@@ -57,30 +57,10 @@ fn what_turned_out_to_be_less_cuts_no_more() {
     });
     check(&planned, Verdict::Alert, false);
     // What closed hours show stands, whatever is known by now.
-    let closed = Finding {
-        about: "2026-03-11T00Z/deactivate".to_owned(),
-        evidence: match found.evidence.clone() {
-            Evidence::Unusual {
-                level, chance_hours, seen, usual, excess, from, to, signs, ..
-            } => {
-                let is_open = false;
-                Evidence::Unusual {
-                    level,
-                    chance_hours,
-                    seen,
-                    usual,
-                    excess,
-                    from,
-                    to,
-                    signs,
-                    is_open,
-                }
-            }
-            other => other,
-        },
-        ..found.clone()
-    };
-    assert_eq!(closed.detector, DetectorId::UsageSpike);
+    let mut closed = Finding { about: "2026-03-11T00Z/deactivate".to_owned(), ..found };
+    if let Evidence::Unusual { is_open, .. } = &mut closed.evidence {
+        *is_open = false;
+    }
     let stands = unread.with(|scene| {
         scene.case.findings.insert(closed.key(), closed);
     });

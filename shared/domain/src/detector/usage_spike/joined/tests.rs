@@ -55,7 +55,7 @@ fn a_strange_device_and_strange_hours_are_more_than_either() {
     check(&SEVEN, &home(), &[]);
     check(&[50_000; 6], &then([in_tablet()]), &[]);
     let text = claims(&SIX, &then([in_tablet()]), ALL_ACTS, Control::default()).concat();
-    insta::assert_snapshot!(text, @"usage_spike#2026-03-11T00Z/quarantine/device_not_allowed:86600905000001 2026-03-11T05:00:00Z: used 300.0 MB in an hour, usual are 50.6 kB; 1.5 GB beyond the usual since 2026-03-11T00:00:00Z, by chance once in 70,773,840 hours; counted in: device_not_allowed:86600905000001");
+    insta::assert_snapshot!(text, @"usage_spike#2026-03-11T00Z/quarantine/device_not_allowed:86600905000001 2026-03-11T05:00:00Z: used 300.0 MB in 2026-03-11T04Z, usual are 50.6 kB; 1.5 GB beyond three times the usual since 2026-03-11T00:00:00Z, by chance once in 70,773,840 hours; counted in: device_not_allowed:86600905000001");
 }
 
 #[test]

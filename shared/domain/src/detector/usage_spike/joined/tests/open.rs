@@ -64,7 +64,7 @@ fn what_is_found_is_as_of_the_latest_event_and_says_what_its_hour_holds() {
         &rules(ALL_ACTS),
         control,
     );
-    insta::assert_snapshot!(text.concat(), @"usage_spike#2026-03-11T00Z/quarantine/open 2026-03-11T06:30:00Z: used 200.0 MB in an hour, usual are 50.6 kB; 2.0 GB beyond the usual since 2026-03-11T00:00:00Z, by chance once in 16,601,440 hours, before these hours are closed");
+    insta::assert_snapshot!(text.concat(), @"usage_spike#2026-03-11T00Z/quarantine/open 2026-03-11T06:30:00Z: used 200.0 MB in 2026-03-11T06Z so far, usual are 50.6 kB; 2.0 GB beyond three times the usual since 2026-03-11T00:00:00Z, by chance once in 16,601,440 hours");
 }
 
 #[test]
