@@ -173,9 +173,10 @@ pub(crate) enum Command {
     /// usage of 40 days by the hour and no events, only what they added up to: of devices, places,
     /// sessions and fast windows it shows what is not forgotten yet, most of it 26 hours. An event
     /// is known at its time, an hour's usage at the end of the hour; hours are closed three hours
-    /// later, and until then usage evidence goes by events. The policy is judged as if all of it were in mode enforce, unless --own-mode is
-    /// given; what protection or a cap would have held is said to be held. A SIM is deactivated
-    /// once: what it did later in the recording is not judged, and a simulated rogue feels it.
+    /// later, and until then usage evidence goes by events. The policy is judged as if all of it
+    /// were in mode enforce, unless --own-mode is given; what protection or a cap would have held
+    /// is said to be held. A SIM is deactivated once: what it did later in the recording is not
+    /// judged, and a simulated rogue feels it.
     #[command(after_long_help = BACKTEST_EXAMPLES)]
     Backtest(crate::backtest::BacktestArgs),
     /// Show or set what a fleet may use at the provider

@@ -271,7 +271,8 @@ impl Report {
         self.add_sims(&mut text);
         if let Some(compared) = &self.compared {
             text.push_str(&format!(
-                "Used before they were deactivated (what the others used is in neither):\n  with this policy  {}\n  with the other    {}\n",
+                "Used before they were deactivated (what the others used is in neither):\n  \
+                 with this policy  {}\n  with the other    {}\n",
                 compared.used.text(),
                 compared.other_used.text()
             ));

@@ -358,8 +358,8 @@ impl<T: States + Usages + DeadLetters + Heartbeat + Policies + NewsFeed> Intake<
         Ok(policy)
     }
 
-    /// What the SIMs of a fleet do. Where that cannot be read it is unknown: the events are stored all the
-    /// same, and what they show is looked at again with the SIM's next one.
+    /// What the SIMs of a fleet do. Where that cannot be read it is unknown: the events are stored all
+    /// the same, and what they show is looked at again with the SIM's next one.
     async fn cohort(&self, fleet: FleetSid, now: Timestamp) -> Option<Arc<Cohort>> {
         let mut held = self.fleets.lock().await;
         held.retain(|_, (_, read_until)| now < *read_until);

@@ -169,8 +169,8 @@ impl Case {
     /// Findings read for one SIM: one for each hour of two days.
     pub const FINDINGS_MAX: usize = 50;
 
-    /// The fleet that has to be asked. What is known of the SIM and could not be read may
-    /// say that it is another than its peers: then none is.
+    /// The fleet that has to be asked. What is known of the SIM and could not be read may say that it is
+    /// another than its peers: then none is.
     #[must_use]
     pub fn asks_fleet(&self) -> Option<FleetSid> {
         let is_read = self.unread.is_empty();

@@ -3,13 +3,13 @@
 //!
 //! The evidence of closed hours is stored; the sum is looked at by whoever sees events beside it, the
 //! webhook and the kill-switch, and is not kept. Open hours add what they will add when they are closed,
-//! up to four hours later, as far as the fleet's latest closed hour says what they are worth
+//! some four hours later, as far as the fleet's latest closed hour says what they are worth
 //! ([`ahead`]). A strange device proves little, and so do some strange hours; both together are no
 //! chance.
 //!
-//! Catches up to four hours sooner whoever uses much hour after hour, and in half the time whoever changed the device and uses little. Signs weigh no more than usage
-//! itself does: a technician's phone is a strange device that loads, for an hour or two. Misses a SIM
-//! whose usage is as usual.
+//! Catches some four hours sooner whoever uses much hour after hour, and in half the time whoever
+//! changed the device and uses little. Signs weigh no more than usage itself does: a technician's phone
+//! is a strange device that loads, for an hour or two. Misses a SIM whose usage is as usual.
 //!
 //! Accused wrongly is a SIM that was given another device, or another place, *and* a use of its own at
 //! the same time: a human who restores it or calls it a false alarm has judged both.
@@ -35,8 +35,9 @@ use crate::usage::SimUsage;
 
 pub(in crate::detector) const DETECTOR: Detector = Detector { id: DetectorId::UsageSpike, assess };
 
-/// Signs are added to more evidence of usage than this, in nats: as much as makes what is usual stand
-/// still. Signs alone must not cut a SIM: a redeployed sensor is a new device in a new place.
+/// Open hours and signs are added to more evidence of usage than this, in nats: as much as makes what is
+/// usual stand still. Signs alone must not cut a SIM (a redeployed sensor is a new device in a new place),
+/// nor hours of which the peers are not known yet; and few SIMs have their fleet asked.
 const OWN_LOG_EVIDENCE_MIN: f64 = 5.0;
 
 /// A model that the SIM was never in: one in two thieves puts it into a device of their own, of healthy
@@ -74,7 +75,7 @@ const BEFORE: SignedDuration = SignedDuration::from_hours(24);
 /// and what it did before it slept for weeks is another matter.
 const AFTER: SignedDuration = SignedDuration::from_hours(72);
 
-/// Whether there is enough evidence of usage for a sign to count.
+/// Whether there is so much evidence of usage that what events show is added.
 #[must_use]
 pub fn is_accused(usage: &SimUsage) -> bool {
     usage.standing().wallet().log_evidence() > OWN_LOG_EVIDENCE_MIN
