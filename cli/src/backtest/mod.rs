@@ -221,7 +221,7 @@ impl History {
                 report::Input::Simulated { sims: config.sims, days: config.days, seed: config.seed }
             }
             Self::Files(files) => report::Input::Read(files.counts.clone()),
-            Self::Stored(stored) => report::Input::Stored { counts: stored.counts.clone() },
+            Self::Stored(stored) => report::Input::Stored(stored.counts.clone()),
         }
     }
 

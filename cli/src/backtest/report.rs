@@ -38,16 +38,9 @@ const FLEETS_PRINTED_MAX: usize = 5;
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Input {
-    Simulated {
-        sims: u32,
-        days: u32,
-        seed: u64,
-    },
+    Simulated { sims: u32, days: u32, seed: u64 },
     Read(Counts),
-    Stored {
-        #[serde(flatten)]
-        counts: StoredCounts,
-    },
+    Stored(StoredCounts),
 }
 
 #[derive(Debug, Serialize)]
@@ -391,7 +384,7 @@ impl Input {
                 bad_first.iter().for_each(|bad| text.push_str(&format!("  {bad}\n")));
                 text
             }
-            Self::Stored { counts } => stored_text(counts),
+            Self::Stored(counts) => stored_text(counts),
         }
     }
 }

@@ -149,24 +149,20 @@ async fn strange_hours_add_up_before_they_are_closed() {
     let bench = stolen(30 * MB, 6).await;
     let asked = |bench: &Bench| bench.table.calls(Method::ReadCohort);
     let found = |bench: &Bench| of_detector(bench, 1, "usage_spike#");
+    let alert_since = |hours: i32| {
+        let since = Hour::of(at(0)).plus(-hours);
+        vec![format!("usage_spike#{since}/alert/open")]
+    };
     post(&bench, &[update(Provider::Twilio, 2, 0)]).await;
     assert_eq!(asked(&bench), 0, "nothing is held against it");
     post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
-    let since = Hour::of(at(0)).plus(-7);
-    assert_eq!(
-        (asked(&bench), found(&bench)),
-        (1, vec![format!("usage_spike#{since}/alert/open")])
-    );
+    assert_eq!((asked(&bench), found(&bench)), (1, alert_since(7)));
     // Evidence that is not enough is enough with the hour that is not over.
     let bench = stolen(30 * MB, 5).await;
     post(&bench, &[update(Provider::Twilio, 1, 0)]).await;
     assert_eq!(found(&bench), Vec::<String>::new());
     post(&bench, &[window(Provider::Twilio, 1, 1)]).await;
-    let since = Hour::of(at(0)).plus(-6);
-    assert_eq!(
-        (asked(&bench), found(&bench)),
-        (1, vec![format!("usage_spike#{since}/alert/open")])
-    );
+    assert_eq!((asked(&bench), found(&bench)), (1, alert_since(6)));
     // A SIM that was strange for an hour is not asked for.
     let bench = stolen(30 * MB, 2).await;
     post(&bench, &[window(Provider::Twilio, 1, 1)]).await;

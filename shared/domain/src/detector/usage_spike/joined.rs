@@ -106,7 +106,7 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
 /// than is shown otherwise.
 fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Vec<Finding>> {
     let closed = usage.standing().ledger();
-    let since = closed.since()?;
+    let (since, last) = (closed.since()?, closed.judged()?.hour);
     let restored_at = snapshot.control.restored_at;
     // A human who restored the SIM knew of evidence that was there before, and so did who judged it.
     let is_judged = snapshot.control.judged.is_some_and(|judged| is_spike_judged(usage, judged));
@@ -118,7 +118,7 @@ fn joined(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Option<Vec<Finding>> {
     // What closed hours alone show, the aggregator finds.
     let known = level_of(closed, 0.0);
     let open = open(snapshot, usage);
-    let signs = signs(snapshot, closed)?;
+    let signs = signs(snapshot, since, last);
     let weight: f64 = signs.iter().map(|weighed| weighed.nats).sum();
     let signs: Vec<Sign> = signs.into_iter().map(|weighed| weighed.sign).collect();
     let with_signs = most(slice::from_ref(closed), weight, known, level_of);
@@ -174,8 +174,7 @@ fn open(snapshot: &Snapshot<'_>, usage: &SimUsage) -> Vec<Ledger> {
 }
 
 /// What else speaks against the SIM in the days around its evidence: of each cause what weighs most.
-fn signs(snapshot: &Snapshot<'_>, closed: &Ledger) -> Option<Vec<Weighed>> {
-    let (since, last) = (closed.since()?, closed.judged()?.hour);
+fn signs(snapshot: &Snapshot<'_>, since: Hour, last: Hour) -> Vec<Weighed> {
     let from = since.start().saturating_sub(BEFORE).unwrap_or(Timestamp::MIN);
     let restored_at = snapshot.control.restored_at;
     let from = restored_at.map_or(from, |restored_at| restored_at.max(from));
@@ -192,7 +191,7 @@ fn signs(snapshot: &Snapshot<'_>, closed: &Ledger) -> Option<Vec<Weighed>> {
         let of_it = kind.into_iter().filter(is_of_it);
         of_it.max_by(|one, other| one.nats.total_cmp(&other.nats).then(other.earlier(one)))
     });
-    Some(signs.collect())
+    signs.collect()
 }
 
 /// What is found of devices, without those that a human allowed.
