@@ -70,7 +70,7 @@ impl Stack {
             table.put_usage(&items, kept.now).await.unwrap();
             for state in kept.states.values() {
                 let write = StateWrite {
-                    state: state.clone(),
+                    state: Box::new(state.clone()),
                     read_version: None,
                     found: BTreeSet::new(),
                     findings: Vec::new(),

@@ -200,7 +200,7 @@ impl World {
         progress.finish_and_clear();
         for state in states.into_values() {
             let write = StateWrite {
-                state,
+                state: Box::new(state),
                 read_version: None,
                 found: std::collections::BTreeSet::new(),
                 findings: Vec::new(),

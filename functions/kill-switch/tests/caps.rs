@@ -103,7 +103,7 @@ async fn abroad(table: &Table, provider: &MemorySuperSim, clock: &ManualClock) {
         let (sid, fleet) = (sim(number), Some(fleet_of(number)));
         let status = SimStatus::Active;
         provider.add(Sim { sid, iccid: None, unique_name: None, status, fleet });
-        let mut state = SimState::new(sid);
+        let mut state = Box::new(SimState::new(sid));
         _ = state.fold(&Event {
             sid: EventSid::from_bytes([7; 16]),
             kind: EventKind::AttachmentAccepted,

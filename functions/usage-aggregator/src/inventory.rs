@@ -112,7 +112,7 @@ where
                 sim,
                 status_before: before.map(|before| before.status),
                 desired: desired.get(&sim.sid),
-                state: states.get(&sim.sid).map(|stored| &stored.state),
+                state: states.get(&sim.sid).map(|stored| &*stored.state),
                 usage: usages.get(&sim.sid),
             };
             let found = suspect(taken, &looked);

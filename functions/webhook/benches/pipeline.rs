@@ -97,7 +97,7 @@ fn fleet() -> (BTreeMap<SimSid, StoredState>, String) {
     for emitted in fleet.advance(morning) {
         envelope::decode(emitted.json.as_bytes(), |decoded| {
             let Decoded::Event(event) = decoded else { return };
-            let state = simfuse_domain::state::SimState::new(event.sim);
+            let state = Box::new(simfuse_domain::state::SimState::new(event.sim));
             let found = BTreeSet::new();
             let stored =
                 states.entry(event.sim).or_insert(StoredState { state, version: 1, found });

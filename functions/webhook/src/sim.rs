@@ -27,7 +27,7 @@ const FINDINGS_MAX: usize = 90;
 /// A SIM with its events folded in, before anyone looked at it.
 #[derive(Debug)]
 pub struct Unjudged {
-    state: SimState,
+    state: Box<SimState>,
     read_version: Option<u64>,
     known: BTreeSet<String>,
     applied: usize,
@@ -84,8 +84,8 @@ pub fn fold(
         Some(StoredState { state, version, found }) => (Some(version), Some(state), found),
         None => (None, None, BTreeSet::new()),
     };
-    let wanted = wanted_news(sim, before.as_ref(), events, policy);
-    let mut state = before.unwrap_or_else(|| SimState::new(sim));
+    let wanted = wanted_news(sim, before.as_deref(), events, policy);
+    let mut state = before.unwrap_or_else(|| Box::new(SimState::new(sim)));
     let folding = AssertUnwindSafe(|| fold_all(&mut state, events, &wanted, received_at));
     let folds = catch_unwind(folding).map_err(|_panic| FoldPanicked)?;
     let applied = events.len().saturating_sub(folds.late);

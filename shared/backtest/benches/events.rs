@@ -23,7 +23,7 @@ fn events(criterion: &mut Criterion) {
     let policy: Policy = DEFAULT.parse().unwrap();
     let trial = Trial { policy: &policy, mode: ModeFrom::Enforce };
     let by_time = all();
-    let mut by_sim: Vec<&(SimSid, Event, Timestamp)> = by_time.iter().collect();
+    let mut by_sim = by_time.clone();
     by_sim.sort_by_key(|(sim, ..)| *sim);
     let mut group = criterion.benchmark_group("events");
     group.sample_size(10).throughput(Throughput::Elements(by_time.len().try_into().unwrap()));

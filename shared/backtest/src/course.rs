@@ -423,7 +423,7 @@ impl Course {
     /// The SIM's state, while it is on and has any.
     #[must_use]
     pub fn state(&self) -> Option<&SimState> {
-        self.stored.as_ref().map(|stored| &stored.state)
+        self.stored.as_ref().map(|stored| &*stored.state)
     }
 
     /// What usage records say of it, likewise.

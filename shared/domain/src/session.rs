@@ -308,7 +308,9 @@ impl Session {
         if self.ranges.first().is_some_and(|earliest| earliest.hour < horizon) {
             self.ranges.retain(|range| range.hour >= horizon);
         }
-        self.deltas.retain(|delta| delta.from >= horizon);
+        if self.deltas.first().is_some_and(|earliest| earliest.from < horizon) {
+            self.deltas.retain(|delta| delta.from >= horizon);
+        }
     }
 
     /// The least number of bytes that the session used within the hours.
@@ -409,6 +411,11 @@ impl Session {
     #[must_use]
     pub fn last(&self) -> Timestamp {
         at(self.last_ms)
+    }
+
+    /// The same in milliseconds, for what is asked for each event.
+    pub(crate) const fn last_ms(&self) -> i64 {
+        self.last_ms
     }
 
     /// Begin of the latest update window in which bytes were used.

@@ -55,7 +55,7 @@ const COUNTRY_DAYS: i64 = 30;
 const ENROL_HOURS: usize = 24;
 
 /// … and at least this long.
-const ENROL_SPAN: SignedDuration = SignedDuration::from_hours(72);
+const ENROL_SPAN_MS: i64 = 72 * 3_600 * 1_000;
 
 /// Error code of an attachment that was rejected because the SIM is inactive.
 const SIM_INACTIVE: u32 = 83_705;
@@ -180,10 +180,12 @@ impl SimState {
             && event.kind != EventKind::SessionFailed
         {
             changed |= self.fold_session(report, event, horizon);
-            changed |= self.fold_directions(report, event);
             changed |= report.update_start >= Some(horizon.start()) && self.bursts.fold(report);
-            if let Some(imei) = event.device {
-                changed |= self.fold_device_session(imei, report.sid);
+            if let Some(place) = self.place_of(report.sid) {
+                changed |= self.directions.fold(place, report, event);
+                if let Some(imei) = event.device {
+                    changed |= self.fold_device_session(imei, place);
+                }
             }
         }
         if changed { Folded::Applied } else { Folded::Known }
@@ -262,10 +264,9 @@ impl SimState {
 
     /// Keeps which devices reported a session, so that two that are used at once are seen, however
     /// many sessions either had since.
-    fn fold_device_session(&mut self, imei: Imei14, session: SessionSid) -> bool {
+    fn fold_device_session(&mut self, imei: Imei14, place: usize) -> bool {
         let is_kept = self.devices.iter().any(|device| device.imei == imei);
-        let place = self.place_of(session);
-        place.is_some_and(|place| is_kept && self.added.reported(imei, place))
+        is_kept && self.added.reported(imei, place)
     }
 
     fn fold_session(&mut self, report: &SessionReport, event: &Event, horizon: Hour) -> bool {
@@ -273,7 +274,7 @@ impl SimState {
         let known = self.sessions.get_mut(place).filter(|session| session.sid == report.sid);
         if let Some(session) = known {
             // An event later than all before is news, whatever else it says.
-            let is_latest = session.last().as_millisecond() < event.at.as_millisecond();
+            let is_latest = session.last_ms() < event.at.as_millisecond();
             let before = (!is_latest).then(|| session.clone());
             session.fold(report, event, horizon);
             // What does not fit in is dropped again, each time that it comes.
@@ -333,17 +334,12 @@ impl SimState {
         let begin = horizon.start();
         let oldest = begin.saturating_sub(days).unwrap_or(Timestamp::MIN).as_millisecond();
         self.countries.retain(|visited| visited.last_ms >= oldest);
-        let mut place = 0_usize;
-        self.sessions.retain(|session| {
-            let stays = session.last() >= begin;
-            if stays {
-                place = place.saturating_add(1);
-            } else {
-                self.added.session_went(place);
-                self.directions.session_is_over(place, session.last());
-            }
-            stays
-        });
+        let is_over = |session: &Session| session.last_ms() < begin.as_millisecond();
+        while let Some(place) = self.sessions.iter().position(is_over) {
+            let over = self.sessions.remove(place);
+            self.added.session_went(place);
+            self.directions.session_is_over(place, over.last());
+        }
         self.added.forget_before(begin);
         self.bursts.forget_before(begin);
         self.directions.forget_before(begin);
@@ -386,19 +382,23 @@ impl SimState {
     /// The devices that the SIM was seen in within the horizon: what a detector may judge, so that a
     /// change of policy does not judge what is long over.
     pub fn recent_devices(&self) -> impl Iterator<Item = &Device> {
-        let horizon = self.horizon();
-        self.devices.iter().filter(move |device| device.last() >= horizon)
+        let horizon_ms = self.horizon_ms();
+        self.devices.iter().filter(move |device| device.last_ms >= horizon_ms)
     }
 
     /// The countries that the SIM was seen in within the horizon.
     pub fn recent_countries(&self) -> impl Iterator<Item = &Visited> {
-        let horizon = self.horizon();
-        self.countries.iter().filter(move |visited| visited.last() >= horizon)
+        let horizon_ms = self.horizon_ms();
+        self.countries.iter().filter(move |visited| visited.last_ms >= horizon_ms)
     }
 
     /// Since when events are part of the state.
     pub(crate) fn horizon(&self) -> Timestamp {
-        at(self.latest_ms.saturating_sub(HORIZON_MS))
+        at(self.horizon_ms())
+    }
+
+    const fn horizon_ms(&self) -> i64 {
+        self.latest_ms.saturating_sub(HORIZON_MS)
     }
 
     /// The device that the SIM was seen in first.
@@ -552,7 +552,7 @@ impl Device {
     fn is_learnt(&self) -> bool {
         let before = usize::try_from(self.hours_before).unwrap_or(usize::MAX);
         before.saturating_add(self.hours.len()) >= ENROL_HOURS
-            && self.last().duration_since(self.first()) >= ENROL_SPAN
+            && self.last_ms.saturating_sub(self.first_ms) >= ENROL_SPAN_MS
     }
 }
 

@@ -223,6 +223,7 @@ impl StateItem {
                 reason: "it cannot be decoded".to_owned(),
                 source: Some(Box::new(error)),
             })?;
+        let state = Box::new(state);
         Ok(StoredState { state, version: self.version, found: self.found.clone() })
     }
 }
@@ -349,7 +350,7 @@ impl Cases for MemoryTable {
         let findings = findings.into_iter().map(|item| (item.finding.key(), item.finding.clone()));
         let mut case = Case {
             sim,
-            state: state.map(|stored| stored.state),
+            state: state.map(|stored| *stored.state),
             usage: content.usage.bases.get(&sim).cloned(),
             cohort: None,
             findings: findings.collect(),

@@ -17,7 +17,7 @@ fn sim() -> SimSid {
 
 fn write(read_version: Option<u64>) -> StateWrite {
     StateWrite {
-        state: SimState::new(sim()),
+        state: Box::new(SimState::new(sim())),
         read_version,
         found: std::collections::BTreeSet::new(),
         findings: Vec::new(),

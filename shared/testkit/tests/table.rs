@@ -265,7 +265,7 @@ async fn a_scan_finds_each_hour_and_each_sim_with_events() {
     );
     table.put_usage(&items, now).await.unwrap();
     let write = StateWrite {
-        state: SimState::new(alone),
+        state: Box::new(SimState::new(alone)),
         read_version: None,
         found: BTreeSet::new(),
         findings: Vec::new(),
@@ -345,7 +345,7 @@ async fn items_have_the_keys_and_the_expiry_that_the_design_says() {
     let rest = ["expires_at", "finding", "pk", "received_at", "sk"];
     assert_eq!(names(&found), BTreeSet::from(rest));
     let write = StateWrite {
-        state: SimState::new(sim),
+        state: Box::new(SimState::new(sim)),
         read_version: None,
         found: BTreeSet::new(),
         findings: Vec::new(),

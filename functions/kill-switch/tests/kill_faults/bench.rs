@@ -180,7 +180,7 @@ impl Bench {
         let stored = self.memory.read_states(&[sim]).await.unwrap().remove(&sim);
         let read_version = stored.as_ref().map(|stored| stored.version);
         let known = stored.as_ref().map(|stored| stored.found.clone()).unwrap_or_default();
-        let mut state = stored.map_or_else(|| SimState::new(sim), |stored| stored.state);
+        let mut state = stored.map_or_else(|| Box::new(SimState::new(sim)), |stored| stored.state);
         for event in events {
             _ = state.fold(event);
         }

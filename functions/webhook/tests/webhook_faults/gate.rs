@@ -76,7 +76,7 @@ impl<T: States> States for Gate<T> {
     ) -> Result<BTreeMap<SimSid, StoredState>, TableError> {
         let mut states = self.pass(self.inner.read_states(sims)).await?;
         if let Some(sim) = self.mixed_up.filter(|sim| sims.contains(sim)) {
-            let state = SimState::new(SimSid::from_bytes([0xee; 16]));
+            let state = Box::new(SimState::new(SimSid::from_bytes([0xee; 16])));
             states.insert(sim, StoredState { state, version: 1, found: Default::default() });
         }
         Ok(states)

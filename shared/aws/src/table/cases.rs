@@ -60,7 +60,7 @@ impl Cases for Table {
         let desired = row("CONTROL").map(|row| versioned(row, "desired")).transpose()?;
         let mut case = Case {
             sim,
-            state: state.map(|stored| stored.state),
+            state: state.map(|stored| *stored.state),
             usage,
             cohort: None,
             findings,

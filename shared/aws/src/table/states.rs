@@ -127,6 +127,7 @@ pub(super) fn read_state(row: Row<'_>) -> Result<StoredState, TableError> {
     if row.text("pk")? != Key::state(state.sim).pk {
         return Err(row.fault(format!("it holds the state of {}", state.sim)));
     }
+    let state = Box::new(state);
     Ok(StoredState { state, version: row.number("version")?, found: row.texts("found")? })
 }
 

@@ -43,7 +43,7 @@ async fn answering(answer: (u16, String)) -> Table {
 
 fn write() -> StateWrite {
     StateWrite {
-        state: SimState::new(sim(1)),
+        state: Box::new(SimState::new(sim(1))),
         read_version: None,
         found: std::collections::BTreeSet::new(),
         findings: Vec::new(),

@@ -28,6 +28,10 @@ fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
     if snapshot.rules.binding.mode == BindingMode::Off {
         return Vec::new();
     }
+    // As of nearly every SIM.
+    if snapshot.state.devices().len() < 2 {
+        return Vec::new();
+    }
     let devices: Vec<&Device> = snapshot.state.recent_devices().collect();
     let pairs = devices.iter().enumerate().flat_map(|(place, one)| {
         devices.iter().skip(place.saturating_add(1)).map(move |other| (*one, *other))

@@ -34,7 +34,7 @@ pub const SESSIONS_MIN: u32 = 24;
 
 /// Whether a session that carried so much up and down is one of loading.
 pub(crate) fn is_heavy(up: Bytes, down: Bytes) -> bool {
-    up.plus(down) > BYTES_MIN && down.0 > up.0.saturating_mul(TIMES)
+    down.0 > up.0.saturating_mul(TIMES) && up.plus(down) > BYTES_MIN
 }
 
 /// Whether it is known that the SIM sends more than it loads.

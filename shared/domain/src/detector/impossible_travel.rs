@@ -23,7 +23,14 @@ const SPEED_KMH: f64 = 1_000.0;
 
 pub(super) const DETECTOR: Detector = Detector { id: DetectorId::ImpossibleTravel, assess };
 
+/// Two at either end.
+const CELLS_MIN: usize = 4;
+
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
+    // As of nearly every SIM.
+    if snapshot.state.cells().len() < CELLS_MIN {
+        return Vec::new();
+    }
     let cells: Vec<Sighted> =
         snapshot.state.cells().iter().filter_map(|seen| Sighted::of(seen, snapshot)).collect();
     let pairs = cells.iter().enumerate().flat_map(|(place, one)| {

@@ -47,8 +47,8 @@ pub trait States: Send + Sync {
 /// A state with what is stored beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredState {
-    /// The fold of the SIM's events.
-    pub state: SimState,
+    /// The fold of the SIM's events. It is handed on several times for each event.
+    pub state: Box<SimState>,
     /// How often it was written, from 1.
     pub version: u64,
     /// Keys of the findings that were inserted for it, so that each is inserted once.
@@ -59,7 +59,7 @@ pub struct StoredState {
 #[derive(Debug, Clone)]
 pub struct StateWrite {
     /// The new state.
-    pub state: SimState,
+    pub state: Box<SimState>,
     /// The version that was read; `None` when there was none.
     pub read_version: Option<u64>,
     /// Keys of all findings inserted so far, these ones included.

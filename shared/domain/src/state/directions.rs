@@ -104,7 +104,7 @@ impl Directions {
     }
 
     /// Takes the counters of a report of the session at this place. Says whether they are news.
-    fn fold(&mut self, place: usize, report: &SessionReport, event: &Event) -> bool {
+    pub(super) fn fold(&mut self, place: usize, report: &SessionReport, event: &Event) -> bool {
         let Some(counted) = Counted::of(report, event) else { return false };
         if self.sessions.len() <= place {
             self.sessions.resize(place.saturating_add(1), None);
@@ -143,11 +143,6 @@ fn week_of(time: Timestamp) -> i64 {
 }
 
 impl SimState {
-    pub(super) fn fold_directions(&mut self, report: &SessionReport, event: &Event) -> bool {
-        let place = self.place_of(report.sid);
-        place.is_some_and(|place| self.directions.fold(place, report, event))
-    }
-
     /// Where the session is kept.
     pub(super) fn place_of(&self, session: SessionSid) -> Option<usize> {
         self.sessions.binary_search_by_key(&session, |session| session.sid).ok()

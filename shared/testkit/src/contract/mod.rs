@@ -65,7 +65,7 @@ fn state(sim: SimSid, seconds: i64) -> SimState {
 /// A write of that state without findings.
 fn write(sim: SimSid, seconds: i64, read_version: Option<u64>) -> StateWrite {
     StateWrite {
-        state: state(sim, seconds),
+        state: Box::new(state(sim, seconds)),
         read_version,
         found: std::collections::BTreeSet::new(),
         findings: Vec::new(),

@@ -37,13 +37,13 @@ pub async fn a_write_on_an_old_version_is_a_conflict(table: &impl States) {
     assert_eq!(table.write_state(&write(sim(1), 60, None)).await.unwrap(), conflict);
     assert_eq!(table.write_state(&write(sim(1), 60, Some(2))).await.unwrap(), conflict);
     let read = table.read_states(&[sim(1)]).await.unwrap();
-    assert_eq!((read[&sim(1)].version, &read[&sim(1)].state), (1, &state(sim(1), 0)));
+    assert_eq!((read[&sim(1)].version, &*read[&sim(1)].state), (1, &state(sim(1), 0)));
     assert_eq!(table.write_state(&write(sim(1), 60, Some(1))).await.unwrap(), Written::Done);
     assert_eq!(table.write_state(&write(sim(1), 120, Some(1))).await.unwrap(), conflict);
     let findings = vec![finding("a", 120)];
     let with_finding = StateWrite { findings, ..write(sim(1), 120, Some(1)) };
     assert_eq!(table.write_state(&with_finding).await.unwrap(), conflict);
-    assert_eq!(table.read_states(&[sim(1)]).await.unwrap()[&sim(1)].state, state(sim(1), 60));
+    assert_eq!(*table.read_states(&[sim(1)]).await.unwrap()[&sim(1)].state, state(sim(1), 60));
 }
 
 /// Of many writers on one version exactly one comes first.
@@ -61,7 +61,7 @@ pub async fn findings_are_written_with_their_state(table: &(impl States + Cases)
     let first = StateWrite { findings: findings.clone(), ..write(sim(1), 0, None) };
     assert_eq!(table.write_state(&first).await.unwrap(), Written::Done);
     let case = table.read_case(sim(1)).await.unwrap();
-    assert_eq!(case.state, Some(first.state));
+    assert_eq!(case.state, Some(*first.state));
     assert_eq!(case.findings.into_values().collect::<Vec<_>>(), findings);
     assert_eq!(table.unacknowledged(at(1), 10).await.unwrap(), [sim(1)]);
 }
@@ -109,7 +109,7 @@ pub async fn a_read_of_250_sims_misses_none(table: &impl States) {
     let read = table.read_states(&sims).await.unwrap();
     assert_eq!(read.len(), known.len());
     for number in known {
-        assert_eq!(read[&sim(number)].state, state(sim(number), i64::from(number)));
+        assert_eq!(*read[&sim(number)].state, state(sim(number), i64::from(number)));
     }
 }
 
