@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
-use simfuse_domain::detector::{Control, Detector, Snapshot, asks_fleet};
+use simfuse_domain::detector::{Control, Detector, Snapshot, asks_fleet, assess_all};
 use simfuse_domain::event::Event;
 use simfuse_domain::evidence::Cohort;
 use simfuse_domain::finding::{DetectorId, Evidence, Finding};
@@ -193,18 +193,11 @@ fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
     let rules = policy.rules_for(state.fleet(), state.sim);
     let control = Control::default();
     let snapshot = Snapshot::of(state, usage, cohort, &rules, control);
-    let mut findings = Vec::new();
-    for detector in detectors {
-        match catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot))) {
-            // As nearly always.
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => findings.extend(found),
-            Err(_panic) => {
-                let what = format!("the detector {} failed on this SIM", detector.id);
-                findings.push(degraded(&detector.id.to_string(), what, state.now()));
-            }
-        }
-    }
+    let (mut findings, failed) = assess_all(detectors, &snapshot);
+    findings.extend(failed.into_iter().map(|detector| {
+        let what = format!("the detector {detector} failed on this SIM");
+        degraded(&detector.to_string(), what, state.now())
+    }));
     findings
 }
 

@@ -26,6 +26,7 @@ pub mod usage_spike;
 pub(crate) mod fixture;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
 
@@ -143,6 +144,24 @@ pub struct Detector {
     pub id: DetectorId,
     /// What it claims of a snapshot: empty for a SIM of which too little is known.
     pub assess: fn(&Snapshot<'_>) -> Vec<Finding>,
+}
+
+/// What the detectors claim of a snapshot, and which of them panicked: one that fails stops no other.
+#[must_use]
+pub fn assess_all(
+    detectors: &[Detector],
+    snapshot: &Snapshot<'_>,
+) -> (Vec<Finding>, Vec<DetectorId>) {
+    let (mut findings, mut failed) = (Vec::new(), Vec::new());
+    for detector in detectors {
+        match catch_unwind(AssertUnwindSafe(|| (detector.assess)(snapshot))) {
+            // As nearly always.
+            Ok(found) if found.is_empty() => {}
+            Ok(found) => findings.extend(found),
+            Err(_panic) => failed.push(detector.id),
+        }
+    }
+    (findings, failed)
 }
 
 /// Whether traffic began after the SIM was inactive.

@@ -1,7 +1,6 @@
 //! What comes next for a SIM: a pure function of its case, the policy and the provider's answer.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -96,11 +95,9 @@ pub fn assess(look: &Look<'_>, fleet: Option<FleetSid>) -> (Verdict, BTreeMap<St
     };
     let (usage, cohort) = (case.usage.as_ref(), case.cohort.as_ref());
     let snapshot = Snapshot::of(state, usage, cohort, &rules, control);
-    for detector in detector::ALL {
-        // One failing detector stops no other; the webhook has recorded it as degraded.
-        let assessed = catch_unwind(AssertUnwindSafe(|| (detector.assess)(&snapshot)));
-        findings.extend(assessed.unwrap_or_default());
-    }
+    // The webhook has recorded those that fail as degraded.
+    let (found, _failed) = detector::assess_all(detector::ALL, &snapshot);
+    findings.extend(found);
     findings.retain(|finding| !desired.is_settled(finding));
     (rules.rule(&findings), keyed(findings))
 }
