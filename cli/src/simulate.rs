@@ -107,7 +107,7 @@ struct RogueReport {
 
 /// Runs the command.
 pub(crate) fn run(args: &SimulateArgs, output: Output) -> Result<u8, CliError> {
-    let config = args.population.config();
+    let config = args.population.config()?;
     let mut files = Files::create(args)?;
     let mut population = Population::new(&config, Partition::WHOLE);
     let mut report = Report { seed: args.population.seed, ..Report::default() };
@@ -157,13 +157,25 @@ impl PopulationArgs {
     }
 
     /// The population, with the default mix.
-    pub(crate) fn config(&self) -> PopulationConfig {
+    ///
+    /// # Errors
+    /// Where there are more rogues than SIMs.
+    pub(crate) fn config(&self) -> Result<PopulationConfig, CliError> {
         let start = Timestamp::from_second(START_SECS).unwrap_or(Timestamp::UNIX_EPOCH);
         let mut config = PopulationConfig::new(self.sims, self.days, self.seed, start);
         let mut scenarios: Vec<Rogue> =
             self.rogues.iter().flat_map(|named| named.0.clone()).collect();
         scenarios.sort_unstable();
         scenarios.dedup();
+        let single = scenarios.iter().filter(|rogue| **rogue != Rogue::Campaign).count();
+        let needed = u64::try_from(single).unwrap_or(u64::MAX) * u64::from(self.rogue_sims);
+        if needed > u64::from(self.sims) {
+            let (rogue_sims, sims) = (self.rogue_sims, self.sims);
+            return Err(CliError::Usage(format!(
+                "{single} rogues with {rogue_sims} SIMs each need {needed} SIMs, and there are {sims}: \
+                 --sims makes more, --rogue-sims takes fewer of each"
+            )));
+        }
         let usual = Rogues::default();
         config.rogues = Rogues {
             scenarios,
@@ -173,7 +185,7 @@ impl PopulationArgs {
             within_days: usual.within_days.min(self.days / 4),
             ..usual
         };
-        config
+        Ok(config)
     }
 }
 

@@ -74,6 +74,18 @@ fn a_rogue_that_did_not_begin_is_named() {
 }
 
 #[test]
+fn more_rogues_than_sims_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = simulate(&out, &["--rogue", "R1,R2,R3,R4,R6,R7,R8,R13"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = said(&output);
+    assert!(said.contains("7 rogues with 3 SIMs each need 21 SIMs, and there are 20"), "{said}");
+    assert!(!out.exists());
+    assert!(simulate(&out, &["--rogue", "R1,R2,R3,R4,R6,R7,R13"]).status.success());
+}
+
+#[test]
 fn a_rogue_that_does_not_exist_is_refused_with_those_that_do() {
     let folder = tempfile::tempdir().unwrap();
     let output = simulate(folder.path(), &["--rogue", "R1,R18"]);

@@ -159,7 +159,7 @@ impl History {
     /// Reads it, if it is not simulated; says whether all of it could be read, and there was any.
     async fn of(args: &BacktestArgs, asks_policy: bool) -> Result<(Self, bool), CliError> {
         if args.simulate {
-            return Ok((Self::Simulated(Box::new(args.population.config())), true));
+            return Ok((Self::Simulated(Box::new(args.population.config()?)), true));
         }
         if args.population.is_given() {
             let why = "--sims, --days, --seed, --rogue and --rogue-sims are of --simulate";
