@@ -193,12 +193,13 @@ fn detect(state: &SimState, look: Look<'_>) -> Vec<Finding> {
     let rules = policy.rules_for(state.fleet(), state.sim);
     let control = Control::default();
     let snapshot = Snapshot::of(state, usage, cohort, &rules, control);
-    let (mut findings, failed) = assess_all(detectors, &snapshot);
-    findings.extend(failed.into_iter().map(|detector| {
+    let (found, failed) = assess_all(detectors, &snapshot);
+    let failed = failed.into_iter().map(|detector| {
         let what = format!("the detector {detector} failed on this SIM");
         degraded(&detector.to_string(), what, state.now())
-    }));
-    findings
+    });
+    // First, so that they are among those that are looked at.
+    failed.chain(found).collect()
 }
 
 /// The finding that SimFuse itself failed on a SIM.

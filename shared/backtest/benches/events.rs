@@ -36,9 +36,7 @@ fn events(criterion: &mut Criterion) {
                 let _folded = known.fold(event);
                 let rules = policy.rules_for(known.fleet(), *sim);
                 let snapshot = Snapshot::of(known, None, None, &rules, Control::default());
-                for detector in detector::ALL {
-                    black_box((detector.assess)(&snapshot));
-                }
+                black_box(detector::assess_all(detector::ALL, &snapshot));
             }
         });
     });

@@ -1,7 +1,7 @@
 //! A panic costs what panicked, and nothing beside it.
 
 use simfuse_domain::detector::{self, Detector};
-use simfuse_domain::finding::{DetectorId, Evidence};
+use simfuse_domain::finding::{DetectorId, Evidence, Finding};
 use simfuse_domain::policy::Policy;
 use simfuse_supersim::Provider;
 use simfuse_testkit::clock::ManualClock;
@@ -26,6 +26,23 @@ static ONE_FAILS: [Detector; 3] = [
     },
     detector::LIMITS[0],
     detector::ALL[0],
+];
+
+/// The same behind one that claims more than is looked at.
+static ONE_FAILS_BESIDE_MANY: [Detector; 2] = [
+    Detector {
+        id: DetectorId::HourLimit,
+        assess: |snapshot| {
+            let claim = |number: u8| Finding {
+                detector: DetectorId::HourLimit,
+                about: number.to_string(),
+                at: snapshot.state.now(),
+                evidence: Evidence::Fault { what: "claimed".to_owned() },
+            };
+            (0..100).map(claim).collect()
+        },
+    },
+    ONE_FAILS[0],
 ];
 
 async fn table() -> MemoryTable {
@@ -56,6 +73,20 @@ async fn a_failing_detector_costs_only_its_own_findings() {
         assert_eq!(findings[0].evidence, Evidence::Fault { what });
         assert!(stored(&table, sim(1)).await.unwrap().found.contains("degraded#day_limit"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_detector_is_told_however_much_the_others_find() {
+    let (table, provider) = (table().await, Provider::Twilio);
+    let intake = Intake::new(table.clone(), Receipt::Live).with_detectors(&ONE_FAILS_BESIDE_MANY);
+    let (secrets, clock) = (TestSecrets::new(provider), ManualClock::new(at(0)));
+    let handler = Handler::new(intake, secrets, clock, provider, None);
+    let raw = body(&[update(provider, 1, 0)]);
+    let answer: Answer = handler.handle(signed(provider, SECRET, URL, &raw)).await.into();
+    assert_eq!(answer.counts(), (200, [1, 0, 0, 0]));
+    let found: Vec<String> = table.findings(sim(1)).iter().map(Finding::key).collect();
+    assert!(found.len() < 100, "{} findings", found.len());
+    assert!(found.contains(&"degraded#day_limit".to_owned()), "{found:?}");
 }
 
 /// No event makes the fold panic, by its lints and by the properties in `simfuse-domain`. The one

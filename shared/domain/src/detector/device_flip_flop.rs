@@ -25,11 +25,9 @@ const HOURS_MAX: i32 = 24;
 pub(super) const DETECTOR: Detector = Detector { id: DetectorId::DeviceFlipFlop, assess };
 
 fn assess(snapshot: &Snapshot<'_>) -> Vec<Finding> {
-    if snapshot.rules.binding.mode == BindingMode::Off {
-        return Vec::new();
-    }
-    // As of nearly every SIM.
-    if snapshot.state.devices().len() < 2 {
+    // Nearly every SIM has one.
+    let is_single = snapshot.state.devices().len() < 2;
+    if snapshot.rules.binding.mode == BindingMode::Off || is_single {
         return Vec::new();
     }
     let devices: Vec<&Device> = snapshot.state.recent_devices().collect();

@@ -47,7 +47,7 @@ pub trait States: Send + Sync {
 /// A state with what is stored beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredState {
-    /// The fold of the SIM's events. It is handed on several times for each event.
+    /// The fold of the SIM's events; boxed, as it is large and handed on several times.
     pub state: Box<SimState>,
     /// How often it was written, from 1.
     pub version: u64,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::detector::fixture::{
-    MB, Opened, SENSOR, TABLET, attached, event, hours_in, rejected, state_of, time, used,
+    MB, Opened, SENSOR, SENSOR_2, TABLET, attached, carries, event, hours_in, rejected, state_of,
+    time, used,
 };
 use crate::event::Usage;
 use crate::time::Window;
@@ -469,6 +470,28 @@ fn sessions_stay_those_of_their_devices_while_others_come_and_go() {
         }
     }
     assert_eq!(state.sessions().len(), SESSIONS_MAX);
+}
+
+#[test]
+fn a_session_that_is_over_leaves_others_with_their_devices_and_counters() {
+    let session = |number: u8, opened: &'static str, device: &str, up: u64| {
+        let until = opened.replace(":00", ":06");
+        let event = carries(opened, &until, up, 100).in_device(device);
+        event.with(|report| report.sid = SessionSid::from_bytes([number; 16]))
+    };
+    let mut state = state_of(&[
+        session(1, "02T10:00", TABLET, 1_000),
+        session(2, "01T10:00", SENSOR, 5_000),
+        session(3, "02T09:00", SENSOR_2, 3_000),
+    ]);
+    state.fold(&attached("02T13:00"));
+    let of = |device: &str| -> Vec<u8> {
+        let sessions = state.sessions_of(device.parse().unwrap());
+        sessions.map(|session| session.sid.as_bytes()[0]).collect()
+    };
+    assert_eq!((of(TABLET), of(SENSOR), of(SENSOR_2)), (vec![1], vec![], vec![3]));
+    let told: Vec<u64> = state.directions().map(|(_, up, _)| up.0).collect();
+    assert_eq!((told, state.habit().up), (vec![1_000, 3_000], Bytes(5_000)));
 }
 
 #[test]
