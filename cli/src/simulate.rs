@@ -56,7 +56,8 @@ pub(crate) struct PopulationArgs {
     #[arg(long = "rogue", value_name = "R1,R2,…", value_delimiter = ',', value_parser = rogues)]
     rogues: Vec<Named>,
     /// SIMs of each rogue but R13, which takes 30 % of a fleet of 5,000
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = ROGUE_SIMS)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = ROGUE_SIMS,
+          value_parser = clap::value_parser!(u32).range(1..))]
     rogue_sims: u32,
 }
 
@@ -142,6 +143,11 @@ pub(crate) fn note_missing<'a>(
                     "it begins at the height of a firmware update of its fleet, and there is none in \
                      time, as they come every {every} days. More days have it, or another seed"
                 )
+            }
+            Rogue::Campaign => {
+                "the other rogues left it no SIM of its fleet, or its time is later. \
+                                More SIMs or days have it"
+                    .to_owned()
             }
             _ => "its time is later. More days have it".to_owned(),
         };

@@ -82,7 +82,17 @@ fn more_rogues_than_sims_are_refused() {
     let said = said(&output);
     assert!(said.contains("7 rogues with 3 SIMs each need 21 SIMs, and there are 20"), "{said}");
     assert!(!out.exists());
-    assert!(simulate(&out, &["--rogue", "R1,R2,R3,R4,R6,R7,R13"]).status.success());
+    assert!(simulate(&out, &["--rogue", "R1,R2,R3,R4,R6,R7"]).status.success());
+    assert_eq!(simulate(&out, &["--rogue", "R1", "--rogue-sims", "0"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_campaign_without_a_sim_of_its_own_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = simulate(folder.path(), &["--rogue", "R1,R13", "--rogue-sims", "20"]);
+    assert!(output.status.success());
+    let said = said(&output);
+    assert!(said.contains("no R13 within 4 days: the other rogues left it no SIM"), "{said}");
 }
 
 #[test]
