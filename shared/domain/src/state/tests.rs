@@ -165,6 +165,21 @@ fn updates_without_a_total_count_once_each_where_all_of_them_lies() {
 }
 
 #[test]
+fn updates_without_a_total_are_forgotten_behind_the_horizon() {
+    let open = Opened("01T09:00");
+    let delta = |from: &str, to: &str| {
+        open.updated(from, to, MB, 0).with(|report| report.cumulative = Usage::default())
+    };
+    let mut state = state_of(&[delta("01T10:10", "01T10:16"), delta("02T10:10", "02T10:16")]);
+    let bytes = |state: &SimState| state.sessions()[0].bytes().0;
+    assert_eq!(bytes(&state), 2 * MB);
+    state.fold(&attached("02T12:30"));
+    assert_eq!(bytes(&state), 2 * MB, "of the horizon's own hour");
+    state.fold(&attached("02T13:00"));
+    assert_eq!(bytes(&state), MB);
+}
+
+#[test]
 fn an_update_without_a_begin_is_as_old_as_its_session() {
     let open = Opened("01T10:30");
     let delta = open.updated("01T14:00", "01T14:06", 9 * MB, 0).with(|report| {
