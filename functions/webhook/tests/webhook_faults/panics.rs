@@ -10,8 +10,8 @@ use simfuse_webhook::handler::Handler;
 use simfuse_webhook::intake::{Intake, Receipt};
 
 use crate::bench::{
-    Answer, BOTH, POLICY, SECRET, TestSecrets, URL, at, body, handler_on, signed, sim, stored,
-    update,
+    Answer, BOTH, POLICY, SECRET, TestHandler, TestSecrets, URL, at, body, handler_on, signed, sim,
+    stored, update,
 };
 use crate::gate::Gate;
 
@@ -51,13 +51,21 @@ async fn table() -> MemoryTable {
     table
 }
 
+fn handler_with(
+    table: &MemoryTable,
+    provider: Provider,
+    detectors: &'static [Detector],
+) -> TestHandler<MemoryTable> {
+    let intake = Intake::new(table.clone(), Receipt::Live).with_detectors(detectors);
+    let (secrets, clock) = (TestSecrets::new(provider), ManualClock::new(at(0)));
+    Handler::new(intake, secrets, clock, provider, None)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failing_detector_costs_only_its_own_findings() {
     for provider in BOTH {
         let table = table().await;
-        let intake = Intake::new(table.clone(), Receipt::Live).with_detectors(&ONE_FAILS);
-        let (secrets, clock) = (TestSecrets::new(provider), ManualClock::new(at(0)));
-        let handler = Handler::new(intake, secrets, clock, provider, None);
+        let handler = handler_with(&table, provider, &ONE_FAILS);
         let raw = body(&[update(provider, 1, 0), update(provider, 2, 0)]);
         for _sent in 0..2 {
             let answer: Answer = handler.handle(signed(provider, SECRET, URL, &raw)).await.into();
@@ -78,9 +86,7 @@ async fn a_failing_detector_costs_only_its_own_findings() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_detector_is_told_however_much_the_others_find() {
     let (table, provider) = (table().await, Provider::Twilio);
-    let intake = Intake::new(table.clone(), Receipt::Live).with_detectors(&ONE_FAILS_BESIDE_MANY);
-    let (secrets, clock) = (TestSecrets::new(provider), ManualClock::new(at(0)));
-    let handler = Handler::new(intake, secrets, clock, provider, None);
+    let handler = handler_with(&table, provider, &ONE_FAILS_BESIDE_MANY);
     let raw = body(&[update(provider, 1, 0)]);
     let answer: Answer = handler.handle(signed(provider, SECRET, URL, &raw)).await.into();
     assert_eq!(answer.counts(), (200, [1, 0, 0, 0]));
